@@ -1,0 +1,188 @@
+"""What every reader returns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime, timedelta
+from typing import Self
+
+from .refusals import CountsDiffer, SerialTwice, Unbalanced
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One booked line; amounts are minor units with two digits (fen), whatever the currency."""
+
+    serial: str | None  # the bank's own number of this booking; None where the format has none
+    booked_at: datetime  # aware; midnight where the format knows only the day
+    amount_fen: int  # + is money in
+    currency: str
+    balance_fen: int | None
+    payer_name: str  # the other side, also when money goes out
+    payer_account: str
+    payer_bank: str
+    remark: str  # for people
+    texts: tuple[str, ...]  # every text the payer's words may be in, raw
+    virtual_account: str | None  # the full number, when money came to one
+    is_reversal: bool
+    reverses: str | None  # serial of the original, when the bank names it
+    position: int  # row of a table, line of a text, ordinal of an XML entry (shared by its details)
+    account_no: str = ""  # the account as this very row names it, virtual or own
+    caution: str = ""  # why a person must look before this row pays anything
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a file says about itself; None where it is silent."""
+
+    count: int | None = None
+    credits: int | None = None
+    credit_fen: int | None = None
+    debits: int | None = None
+    debit_fen: int | None = None
+
+    @classmethod
+    def of(cls, amounts: Sequence[int]) -> Self:
+        """The same figures, counted."""
+        ins = [fen for fen in amounts if fen > 0]
+        outs = [-fen for fen in amounts if fen < 0]
+        return cls(len(amounts), len(ins), sum(ins), len(outs), sum(outs))
+
+    def check(self, amounts: Sequence[int]) -> None:
+        """Raise CountsDiffer at the first figure that the rows do not confirm."""
+        counted = Declared.of(amounts)
+        for field in fields(self):
+            said, found = getattr(self, field.name), getattr(counted, field.name)
+            if said is None or said == found:
+                continue
+            if field.name.endswith("_fen"):
+                said, found = f"{yuan(said)} 元", f"{yuan(found)} 元"
+            raise CountsDiffer(
+                f"文件声明{_FIGURES[field.name]}为 {said}，实际为 {found}：文件可能不完整",
+                figure=field.name,
+            )
+
+
+_FIGURES = {
+    "count": "总笔数",
+    "credits": "收入笔数",
+    "credit_fen": "收入合计",
+    "debits": "支出笔数",
+    "debit_fen": "支出合计",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A whole file, already checked: balances hold, counts agree, no serial occurs twice."""
+
+    format: str
+    account_no: str | None  # None: not said; several: all of them joined by 、, equal to none
+    accounts: tuple[str, ...]  # own accounts in the file, in its order
+    rows: tuple[Row, ...]
+    opening_fen: int | None = None  # None where unknown, and where there are several accounts
+    closing_fen: int | None = None
+    booked_from: date | None = None
+    booked_until: date | None = None  # the day after the last row's day
+    declared: Declared = Declared()
+    not_booked: int = 0  # rows the file has but that are pending or for information: left out
+
+
+def assemble(
+    *,
+    form: str,
+    accounts: Sequence[str],
+    rows: Sequence[Row],
+    balances: tuple[int | None, int | None] = (None, None),
+    declared: Declared = Declared(),
+    not_booked: int = 0,
+) -> Statement:
+    """Close a file: one serial once per account, days, the account's name.  Raises SerialTwice."""
+    days = [row.booked_at.date() for row in rows]
+    own = tuple(dict.fromkeys(accounts))
+    _one_serial_once(rows, several=len(own) > 1)
+    opening, closing = balances if len(own) < 2 else (None, None)
+    return Statement(
+        format=form,
+        account_no="、".join(own) or None,
+        accounts=own,
+        rows=tuple(rows),
+        opening_fen=opening,
+        closing_fen=closing,
+        booked_from=min(days, default=None),
+        booked_until=max(days) + timedelta(days=1) if days else None,
+        declared=declared,
+        not_booked=not_booked,
+    )
+
+
+def _one_serial_once(rows: Sequence[Row], *, several: bool) -> None:
+    # Virtual accounts share the serials of their account; different accounts do not.
+    seen: dict[tuple[str, str], int] = {}
+    for row in rows:
+        if row.serial is None:
+            continue
+        key = (row.account_no if several else "", row.serial)
+        first = seen.setdefault(key, row.position)
+        if first != row.position:
+            raise SerialTwice(
+                f"流水号 {row.serial} 出现两次：第 {first} 行与第 {row.position} 行",
+                serial=row.serial,
+                rows=[first, row.position],
+            )
+
+
+def chain(
+    *,
+    positions: Sequence[int],
+    amounts: Sequence[int],
+    balances: Sequence[int],
+    opening: int | None,
+    closing: int | None,
+) -> tuple[int | None, int | None]:
+    """Opening and closing balance, once every running balance follows from its neighbour.
+
+    Banks print rows oldest first or newest first; either will do, a mixture will not.
+    Raises Unbalanced, naming the first row that breaks.
+    """
+    if not amounts:
+        return opening, closing
+    steps = range(1, len(amounts))
+    down = next((i for i in steps if balances[i] - balances[i - 1] != amounts[i]), None)
+    up = next((i for i in steps if balances[i - 1] - balances[i] != amounts[i - 1]), None)
+    ends = []
+    if down is None:
+        ends.append((balances[0] - amounts[0], balances[-1]))
+    if up is None:
+        ends.append((balances[-1] - amounts[-1], balances[0]))
+    if down is not None and up is not None:
+        row = positions[max(down, up)]
+        raise Unbalanced(f"第 {row} 行起余额对不上：上一行余额加减本行金额不等于本行余额", row=row)
+    for first, last in ends:
+        if opening in {None, first} and closing in {None, last}:
+            return first, last
+    first, last = ends[0]
+    if opening not in {None, first}:
+        row = positions[0 if down is None else -1]
+        raise Unbalanced(
+            f"第 {row} 行：期初余额 {yuan(opening or 0)} 与第一笔之前的余额 {yuan(first)} 不符",
+            row=row,
+        )
+    row = positions[-1 if down is None else 0]
+    raise Unbalanced(
+        f"第 {row} 行：期末余额 {yuan(closing or 0)} 与最后一笔的余额 {yuan(last)} 不符", row=row
+    )
+
+
+def total(*, opening: int, amounts: Sequence[int], closing: int, where: str) -> None:
+    """Opening plus all rows is closing, where no row has a balance.  Raises Unbalanced."""
+    if opening + sum(amounts) != closing:
+        raise Unbalanced(
+            f"{where}：期初 {yuan(opening)} 加明细合计 {yuan(sum(amounts))}"
+            f" 不等于期末 {yuan(closing)}，文件可能不完整"
+        )
+
+
+def yuan(fen: int) -> str:
+    """For messages: -1230 is -12.30."""
+    sign, whole = ("-", -fen) if fen < 0 else ("", fen)
+    return f"{sign}{whole // 100}.{whole % 100:02d}"

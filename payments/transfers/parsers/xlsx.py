@@ -1,0 +1,238 @@
+"""Workbook → grid.  A workbook is a zip of XML: it is measured before anything is built from it."""
+
+import io
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+
+from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+
+from . import cells, foreign, tables
+from .layouts import LAYOUTS
+from .refusals import (
+    BadCell,
+    DamagedFile,
+    EntitiesForbidden,
+    ExpandsTooFar,
+    UnknownFormat,
+    Unreadable,
+)
+from .statement import Statement
+
+MAX_PARTS = 500
+MAX_EXPANDED = 64 * 1024 * 1024  # bytes, all parts
+MAX_TAGS = 5_000_000  # of one part
+MAX_RATIO = 200  # of one part over 1 MB; real sheets pack 10 to 30 times
+MAX_CELLS = 2_000_000  # rows × columns, empty ones too: the reader builds a full rectangle
+MAX_SHARED_TEXT = 128 * 1024 * 1024  # bytes, once every cell has its own copy of a shared string
+
+_NEEDED = re.compile(
+    r"\[content_types\]\.xml|_rels/\.rels|xl/(_rels/)?workbook\.xml(\.rels)?"
+    r"|xl/(sharedstrings|styles)\.xml|xl/worksheets/[^/]+\.xml",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(rb"""\sr\s*=\s*["']([^"']*)["']""")
+_CELL = re.compile(rb"<(?:[\w.-]+:)?c[\s/>]")
+_ROW = re.compile(rb"<(?:[\w.-]+:)?row[\s/>]")
+_VALUE_TAG = re.compile(rb"<(?:[\w.-]+:)?v[\s/>]")
+_VALUE = re.compile(rb"""<(?:[\w.-]+:)?v(?:\s+xml:space="preserve")?\s*(?:/>|>([^<]*)</)""")
+_SHARED = re.compile(rb"<(?:[\w.-]+:)?si[\s/>]")
+_BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    ArithmeticError,
+    struct.error,
+)
+
+
+def recognises(head: bytes) -> bool:
+    return head.startswith(b"PK\x03\x04")
+
+
+def read(content: bytes, ours: Collection[str] = ()) -> Statement:
+    """The one sheet with a known header; raises Unreadable."""
+    found: list[tuple[tables.Layout, dict[str, int], tables.Grid]] = []
+    seen: list[list[str]] = []
+    for rows in _sheets(content):
+        for number, row in enumerate(rows[: tables.HEADER_WITHIN], start=1):
+            header = _header(row)
+            seen.append(header)
+            at = next(((one, at) for one in LAYOUTS if (at := one.find(header))), None)
+            if at:
+                found.append((*at, _grid(rows, number, header)))
+                break
+    if not found:
+        raise foreign.refuse(seen)
+    if len(found) > 1:
+        raise DamagedFile(f"工作簿里有 {len(found)} 张明细表，请只保留一张")
+    return tables.read(*found[0], ours)
+
+
+def _header(row: Sequence[object]) -> list[str]:
+    names = [cells.name(cell) if isinstance(cell, str) else "" for cell in row]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def _grid(rows: Sequence[Sequence[object]], number: int, header: list[str]) -> tables.Grid:
+    return tables.Grid(
+        container="xlsx",
+        header=header,
+        header_row=number,
+        lead=[_written(i, row) for i, row in enumerate(rows[: number - 1], start=1)],
+        body=((i, _written(i, row)) for i, row in enumerate(rows[number:], start=number + 1)),
+    )
+
+
+def _written(number: int, row: Sequence[object]) -> list[str]:
+    try:
+        return [cell if type(cell) is str else cells.written(cell) for cell in row]
+    except ValueError as error:
+        raise BadCell(
+            f"第 {number} 行有超过 15 位的数字 {error}：Excel 已改掉它的末几位，请以文本格式导出",
+            row=number,
+        ) from error
+
+
+def _sheets(content: bytes) -> Iterator[Sequence[Sequence[object]]]:
+    """Visible sheets, from their first row on; raises DamagedFile."""
+    small = _rebuilt(_parts(content))
+    try:
+        book = CalamineWorkbook.from_filelike(io.BytesIO(small))
+        for sheet in book.sheets_metadata:
+            worksheet = sheet.typ == SheetTypeEnum.WorkSheet
+            if worksheet and sheet.visible == SheetVisibleEnum.Visible:
+                yield book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
+    except Unreadable:
+        raise
+    except (CalamineError, ValueError, OSError) as error:
+        raise DamagedFile("工作簿内容已损坏") from error
+    except BaseException as error:
+        # A panic of the Rust reader is no Exception, yet it means the same: a broken file.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise DamagedFile("工作簿内容已损坏") from error
+
+
+def _parts(content: bytes) -> dict[str, bytes]:
+    """The parts a reader needs, unpacked by our own hand within our own limits."""
+    if content.count(b"PK\x01\x02") > MAX_PARTS:
+        raise ExpandsTooFar(f"压缩包内的文件超过 {MAX_PARTS} 个")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.infolist()
+            _measure(members)
+            return {
+                member.filename: _unpacked(archive, member)
+                for member in members
+                if _NEEDED.fullmatch(member.filename)
+            }
+    except Unreadable:
+        raise
+    except _BROKEN as error:
+        raise DamagedFile("压缩结构损坏、加密或被截断，不是完整的 xlsx 文件") from error
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    # Without a number, read() unpacks everything there is before it looks at the declared size.
+    with archive.open(member) as part:
+        return part.read(member.file_size + 1)
+
+
+def _measure(members: list[zipfile.ZipInfo]) -> None:
+    """By the declared sizes, which unpacking never exceeds; raises before it begins."""
+    names = {member.filename.lower() for member in members}
+    if "xl/workbook.xml" not in names:
+        raise UnknownFormat("不认识的文件格式：是 ZIP 压缩包但不是 xlsx，请先解压再上传其中的明细")
+    if len(names) != len(members):
+        raise DamagedFile("压缩包内有重名文件")
+    if sum(member.file_size for member in members) > MAX_EXPANDED:
+        raise ExpandsTooFar(f"文件解压后超过 {MAX_EXPANDED // 1024 // 1024} MB")
+    for member in members:
+        if member.file_size > max(1024 * 1024, member.compress_size * MAX_RATIO):
+            raise ExpandsTooFar(f"压缩包内的 {member.filename[:60]} 压缩比异常")
+        if member.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise DamagedFile("压缩方式少见，不是 Excel 保存的文件")
+
+
+def _rebuilt(parts: dict[str, bytes]) -> bytes:
+    """The checked parts in a fresh archive: the reader sees the very bytes that were measured."""
+    for name, part in parts.items():
+        _plain_xml(name, part)
+    shared = next((p for n, p in parts.items() if n.lower() == "xl/sharedstrings.xml"), b"")
+    lengths = [len(item) for item in _SHARED.split(shared)[1:]]
+    room = MAX_SHARED_TEXT
+    rectangle = 0
+    for name, part in parts.items():
+        if name.lower().startswith("xl/worksheets/"):
+            rectangle += _rectangle(part)
+            room -= _copied_text(part, lengths)
+    if rectangle > MAX_CELLS:
+        raise ExpandsTooFar(f"表格范围超过 {MAX_CELLS} 个单元格")
+    if room < 0:
+        raise ExpandsTooFar("表格展开后的文字过多")
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    return target.getvalue()
+
+
+def _plain_xml(name: str, part: bytes) -> None:
+    if part.count(b"<") > MAX_TAGS or part.count(b"=") > MAX_TAGS:
+        raise ExpandsTooFar("表格展开后的单元格过多")
+    if b"<!DOCTYPE" in part or b"<!ENTITY" in part:
+        raise EntitiesForbidden
+    if b"\0" in part or b"<![CDATA[" in part or b"<!--" in part:
+        # What Excel never writes, and what would hide cells from the measuring below.
+        raise DamagedFile(f"{name[:60]} 的写法少见，不是 Excel 或银行系统保存的文件")
+
+
+def _rectangle(sheet: bytes) -> int:
+    """Rows × columns the reader will build, from the cells' own references (not <dimension>)."""
+    named = _REFERENCE.findall(sheet)
+    height, width = _unnamed(sheet, len(named))
+    references = set(named)
+    columns = {reference.rstrip(b"0123456789") for reference in references}
+    rows = {reference.lstrip(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ") for reference in references}
+    if any(len(name) > 3 or not name.isalpha() for name in columns if name):
+        raise DamagedFile("工作表的单元格编号有误")
+    if any(len(number) > 7 or not number.isdigit() for number in rows):
+        raise DamagedFile("工作表的单元格编号有误")
+    return (max(map(int, rows), default=0) + height) * (
+        max(map(_column, columns), default=0) + width
+    )
+
+
+def _unnamed(sheet: bytes, named: int) -> tuple[int, int]:
+    """Rows and columns that cells without a reference may add: they follow one another."""
+    lines = _ROW.split(sheet)
+    widths = [len(_CELL.findall(line)) for line in lines]
+    if named >= len(lines) - 1 + sum(widths):
+        return 0, 0
+    return len(lines), max(widths)
+
+
+def _column(name: bytes) -> int:
+    place = 0
+    for letter in name:
+        place = place * 26 + letter - 64
+    return place
+
+
+def _copied_text(sheet: bytes, lengths: Sequence[int]) -> int:
+    """Bytes of shared strings once copied into every cell that may point at them, at most."""
+    values = _VALUE.findall(sheet)
+    if len(values) != len(_VALUE_TAG.findall(sheet)) or any(b"&#" in value for value in values):
+        raise DamagedFile("工作表的写法少见，不是 Excel 或银行系统保存的文件")
+    indexes = (int(value) for value in values if value.isdigit() and len(value) < 8)
+    return sum(lengths[index] for index in indexes if index < len(lengths))

@@ -1,0 +1,236 @@
+"""Bytes that mean harm or met an accident: refused, or the same money; nothing in between."""
+
+import io
+import subprocess
+import sys
+import zipfile
+import zlib
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from payments.transfers import parsers
+from payments.transfers.parsers.statement import Declared
+from tests.payments.parsers.made import OURS, bookings, guarded_ccb, rendered
+
+CLONE = Path(__file__).resolve().parents[3]
+NAMES = ("ccb", "cmb_xlsx", "mt940", "camt053")
+WHOLE = {"ccb": guarded_ccb(), **{name: rendered(name) for name in NAMES[1:]}}
+AMOUNTS = [one.signed_fen for one in bookings()]
+every_format = pytest.mark.parametrize("name", NAMES)
+properties = settings(max_examples=200, deadline=None, derandomize=True)
+
+
+def outcome(content):
+    """Figures of a statement, or the refusal; any other exception fails the test."""
+    try:
+        statement = parsers.read(content, ours=[OURS])
+    except parsers.Unreadable as refused:
+        return refused
+    amounts = [row.amount_fen for row in statement.rows]
+    return statement.opening_fen, statement.closing_fen, Declared.of(amounts)
+
+
+def same_or_refused(name, content):
+    found = outcome(content)
+    return isinstance(found, parsers.Unreadable) or found == outcome(WHOLE[name])
+
+
+@every_format
+@properties
+@given(draw=st.data())
+def test_a_truncated_file_never_has_other_totals(name, draw):
+    whole = WHOLE[name]
+    assert same_or_refused(name, whole[: draw.draw(st.integers(0, len(whole) - 1))])
+
+
+@every_format
+@properties
+@given(draw=st.data())
+def test_a_flipped_byte_never_changes_a_total(name, draw):
+    broken = bytearray(WHOLE[name])
+    broken[draw.draw(st.integers(0, len(broken) - 1))] ^= draw.draw(st.integers(1, 255))
+    assert same_or_refused(name, bytes(broken))
+
+
+@pytest.mark.parametrize("name", ["ccb", "mt940", "camt053"])
+def test_a_line_dropped_or_doubled_never_changes_a_total(name):
+    lines = WHOLE[name].splitlines(keepends=True)
+    for i, line in enumerate(lines):
+        assert same_or_refused(name, b"".join(lines[:i] + lines[i + 1 :])), line
+        assert same_or_refused(name, b"".join([*lines[:i], line, *lines[i:]])), line
+
+
+@pytest.mark.parametrize("name", ["ccb", "mt940", "camt053"])
+@properties
+@given(draw=st.data())
+def test_a_digit_changed_never_changes_a_total(name, draw):
+    whole = WHOLE[name]
+    places = [i for i, byte in enumerate(whole) if 48 <= byte <= 57]
+    broken = bytearray(whole)
+    broken[draw.draw(st.sampled_from(places))] = draw.draw(st.integers(48, 57))
+    assert same_or_refused(name, bytes(broken))
+
+
+@pytest.mark.parametrize("name", ["ccb", "mt940", "camt053"])
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16", "utf-16-le", "utf-8-sig"])
+def test_another_encoding_is_the_same_money_or_a_refusal(name, encoding):
+    text = WHOLE[name].decode("gb18030" if name == "ccb" else "utf-8")
+    assert same_or_refused(name, text.encode(encoding))
+
+
+@pytest.mark.parametrize("name", ["ccb", "mt940"])
+def test_other_line_ends_are_the_same_money(name):
+    whole = outcome(WHOLE[name])
+    assert outcome(WHOLE[name].replace(b"\r\n", b"\n")) == whole
+    assert outcome(WHOLE[name].replace(b"\r\n", b"\r")) == whole
+
+
+def test_without_declared_balances_only_an_end_of_a_ccb_file_can_go_missing():
+    """Control: what the chain alone protects, and why the caller compares statements' balances."""
+    lines = rendered("ccb_csv").splitlines(keepends=True)
+    for first in range(1, len(lines)):
+        for gone in range(first + 1, len(lines) + 1):
+            found = outcome(b"".join(lines[:first] + lines[gone:]))
+            if not isinstance(found, parsers.Unreadable):
+                kept = AMOUNTS[: first - 1] + AMOUNTS[gone - 1 :]
+                assert first == 1 or gone == len(lines)
+                assert found[1] - found[0] == sum(kept)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(
+    start=st.sampled_from(
+        [
+            b"",
+            b"PK\x03\x04",
+            b"<?xml version='1.0'?>",
+            b":20:\n:25:1\n:60F:",
+            b"\xff\xfe",
+            b"\xef\xbb\xbf",
+        ]
+    ),
+    noise=st.binary(max_size=3000),
+)
+@example(start=b":20:A\n:25:1\n:28:", noise=b"")
+@example(start=b"\xff\xfe", noise=b"\x00\xdc")
+def test_noise_is_always_a_refusal(start, noise):
+    assert isinstance(outcome(start + noise), parsers.Unreadable)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(draw=st.data())
+def test_a_sheet_with_noise_inside_an_intact_archive_is_only_ever_refused(draw):
+    """Past the archive's checksum, to the reader of the sheet itself."""
+    parts = unzipped(WHOLE["cmb_xlsx"])
+    name = draw.draw(st.sampled_from(sorted(parts)))
+    part = bytearray(parts[name])
+    for _ in range(draw.draw(st.integers(1, 4))):
+        part[draw.draw(st.integers(0, len(part) - 1))] = draw.draw(st.integers(0, 255))
+    assert same_or_refused("cmb_xlsx", zipped({**parts, name: bytes(part)}))
+
+
+def unzipped(content):
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(parts):
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    return target.getvalue()
+
+
+def with_sheet(sheet, **more):
+    parts = unzipped(WHOLE["cmb_xlsx"])
+    return zipped({**parts, "xl/worksheets/sheet1.xml": sheet, **more})
+
+
+def sheet_of(rows):
+    space = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    return b'<worksheet xmlns="' + space + b'"><sheetData>' + rows + b"</sheetData></worksheet>"
+
+
+def zeros_that_lie_about_their_size():
+    """The directory says 1,000 bytes; the stream holds 200 MB."""
+    content = bytearray(with_sheet(bytes(1000)))
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    stream = b"".join([packer.compress(bytes(1 << 20)) for _ in range(200)]) + packer.flush()
+    parts = unzipped(bytes(content))
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part if "sheet1" not in name else stream)
+    with zipfile.ZipFile(io.BytesIO(target.getvalue())) as archive:
+        offset = archive.getinfo("xl/worksheets/sheet1.xml").header_offset
+    lying = bytearray(target.getvalue())
+    central = lying.rindex(b"xl/worksheets/sheet1.xml") - 46
+    for method, size in ((offset + 8, offset + 22), (central + 10, central + 24)):
+        lying[method : method + 2] = (8).to_bytes(2, "little")
+        lying[size : size + 4] = (1000).to_bytes(4, "little")
+    return bytes(lying)
+
+
+@cache
+def bombs():
+    text = b"<si><t>" + b"x" * 30_000 + b"</t></si>"
+    shared = b'<sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">' + text
+    cells = b"".join(b'<c r="A%d" t="s"><v>0</v></c>' % i for i in range(1, 50_000))
+    laugh = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10 if i else "lol"}">' for i in range(10))
+    xml = '<?xml version="1.0"?>'
+    camt = b'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><a><Stmt>'
+    return {
+        "zeros": (with_sheet(bytes(100 << 20)), "EXPANDS_TOO_FAR"),
+        "ratio": (with_sheet(bytes(20 << 20)), "EXPANDS_TOO_FAR"),
+        "lying size": (zeros_that_lie_about_their_size(), "DAMAGED_FILE"),
+        "many parts": (zipped({f"p{i}": b"" for i in range(600)}), "EXPANDS_TOO_FAR"),
+        "corner to corner": (
+            with_sheet(
+                sheet_of(
+                    b'<row r="1"><c r="A1"><v>1</v></c></row>'
+                    b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+                )
+            ),
+            "EXPANDS_TOO_FAR",
+        ),
+        "one string everywhere": (
+            with_sheet(sheet_of(cells), **{"xl/sharedStrings.xml": shared + b"</sst>"}),
+            "EXPANDS_TOO_FAR",
+        ),
+        "entities in a sheet": (
+            with_sheet(f"{xml}<!DOCTYPE z [{laugh}]><z>&l9;</z>".encode()),
+            "ENTITIES_FORBIDDEN",
+        ),
+        "entities": (f"{xml}<!DOCTYPE z [{laugh}]><z>&l9;</z>".encode(), "ENTITIES_FORBIDDEN"),
+        "deep": (camt + b"<a>" * 3_000_000, "EXPANDS_TOO_FAR"),
+        "wide": (camt + b"<Ntry>" + b"<a/>" * 4_000_000, "EXPANDS_TOO_FAR"),
+        "commas": (b"," * (19 << 20), "UNKNOWN_FORMAT"),
+        "pages": (b":20:\n:25:\n" * 1_900_000, "DAMAGED_FILE"),
+        "letters": (b"\xe9A" * (9 << 20), "UNKNOWN_FORMAT"),
+    }
+
+
+MEASURED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+from payments.transfers import parsers
+try:
+    parsers.read(sys.stdin.buffer.read())
+except parsers.Unreadable as refused:
+    print(refused.code)
+"""
+
+
+@pytest.mark.parametrize("name", bombs())
+def test_a_bomb_is_refused_within_bounded_memory_and_time(name):
+    content, code = bombs()[name]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED], input=content, capture_output=True, cwd=CLONE, check=False
+    )
+    assert done.stdout.decode().strip() == code, done.stderr.decode()[-2000:]

@@ -1,0 +1,95 @@
+"""Files that real banks and tools exported: read to exactly their figures, or refused by name.
+
+They are other people's, so none is in this repository: they are read from `shared/statements/`
+beside the clone, or from SIYU_STATEMENTS.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from payments.transfers import parsers
+from payments.transfers.parsers.statement import Declared
+
+CLONE = Path(__file__).resolve().parents[3]
+FOLDER = Path(os.environ.get("SIYU_STATEMENTS") or CLONE.parent / "shared" / "statements")
+
+# file: (entries, credits, sum of credits, debits, sum of debits), in fen, as its README counts
+READ = {
+    "mt940_sepa_full.sta": (97, 41, 518_847_494, 56, 1_445_761_084),
+    "mt940_raphaelm.sta": (9, 8, 14_500_000, 1, 5_000_000),
+    "mt940_mbank.sta": (3, 3, 3, 0, 0),
+    "camt053_v4_batch_reversal.xml": (13, 5, 181_056, 8, 127_295),
+}
+# file: (code, what the message must say)
+REFUSED = {
+    "icbc_debit_v1.csv": ("UNSUPPORTED_STATEMENT", "工商银行个人流水"),
+    "icbc_credit.csv": ("UNSUPPORTED_STATEMENT", "工商银行个人流水"),
+    "cmb_debit.csv": ("UNSUPPORTED_STATEMENT", "招商银行个人流水"),
+    "cmb_credit.csv": ("UNSUPPORTED_STATEMENT", "招商银行信用卡账单"),
+    "ccb_debit.xls": ("UNSUPPORTED_STATEMENT", "建设银行个人流水"),
+    "boc_debit.csv": ("UNSUPPORTED_STATEMENT", "中国银行个人流水"),
+    "abc_debit.csv": ("UNSUPPORTED_STATEMENT", "农业银行个人流水"),
+    "bocom_debit.csv": ("UNSUPPORTED_STATEMENT", "交通银行个人流水"),
+    "cgb_credit.csv": ("UNSUPPORTED_STATEMENT", "广发银行信用卡账单"),
+    "alipay_personal.gbk.csv": ("UNSUPPORTED_STATEMENT", "支付宝个人账单"),
+    "wechat_personal.csv": ("UNSUPPORTED_STATEMENT", "微信个人账单"),
+    "jd_personal.csv": ("UNSUPPORTED_STATEMENT", "京东个人账单"),
+    "hxsec_fake.xls": ("UNSUPPORTED_STATEMENT", "证券公司"),
+    "wechatpay_tradebill_ALL.csv": ("UNSUPPORTED_STATEMENT", "微信支付交易账单"),
+    # Two bookings of one account with one serial and different amounts.
+    "mt940_cmxl.sta": ("SERIAL_TWICE", "55555"),
+    # Their authors changed amounts when they made them anonymous: balances do not add up.
+    "mt940_sepa_snippet.sta": ("UNBALANCED", "-4472049.09"),
+    "mt940_ing.sta": ("UNBALANCED", "3.47"),
+    "mt940_postfinance.sta": ("UNBALANCED", "159.60"),
+    "mt940_raiffeisen_latin1.sta": ("UNBALANCED", "25281687.60"),
+    "mt942_mbank.sta": ("NOT_BOOKED", "MT942"),
+    "camt053_v2_batch.xml": ("COUNTS_DIFFER", "35"),
+    "camt052_v4_pending.xml": ("NOT_BOOKED", "camt.052"),
+}
+
+
+def content(name):
+    if not FOLDER.is_dir():
+        pytest.skip(f"no {FOLDER.name} folder beside this clone: real statements not tested")
+    return (FOLDER / name).read_bytes()
+
+
+def test_every_real_file_is_in_one_of_the_tables():
+    content("README.md")
+
+    files = {path.name for path in FOLDER.iterdir()} - {"README.md"}
+    assert files == READ.keys() | REFUSED.keys()
+    assert len(files) == 26
+
+
+@pytest.mark.parametrize("name", READ)
+def test_a_real_statement_is_read_to_exactly_its_figures(name):
+    statement = parsers.read(content(name))
+
+    entries = {}
+    for row in statement.rows:  # the details of a batch are one entry
+        entries[row.position] = entries.get(row.position, 0) + row.amount_fen
+        assert not row.caution
+    assert Declared.of(list(entries.values())) == Declared(*READ[name])
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_real_file_that_is_not_read_is_refused_with_its_reason(name):
+    code, words = REFUSED[name]
+
+    with pytest.raises(parsers.Unreadable) as refused:
+        parsers.read(content(name))
+
+    assert refused.value.code == code
+    assert words in str(refused.value)
+
+
+def test_reversals_of_real_files_take_money_out():
+    rows = parsers.read(content("mt940_sepa_full.sta")).rows
+    assert [row.amount_fen for row in rows if row.is_reversal] == [-20_488, -20_488]
+
+    rows = parsers.read(content("camt053_v4_batch_reversal.xml")).rows
+    assert [row.amount_fen for row in rows if row.is_reversal] == [-600, -1_553]
