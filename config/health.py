@@ -1,0 +1,110 @@
+"""Is the process up, can it work, and how does it do: for load balancers and Prometheus."""
+
+from datetime import timedelta
+from hmac import compare_digest
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.timezone import now
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from config.kit.middleware import refusal
+from config.kit.models import Heartbeat
+from config.kit.redis import connection as redis_connection
+
+ALIVE = timedelta(seconds=60)  # a worker that beats every ten seconds
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers; nothing else is asked."""
+    return JsonResponse({"status": "ok"})
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 when all parts work, 503 with the part that does not."""
+    checks = {
+        "database": _database(),
+        "migrations": _migrations(),
+        "redis": _redis(),
+        "worker": _worker(),
+    }
+    is_ready = all(state == "ok" for state in checks.values())
+    return JsonResponse(checks, status=200 if is_ready else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "down"
+    return "ok"
+
+
+def _migrations() -> str:
+    try:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return "unknown"
+    return "missing" if missing else "ok"
+
+
+def _redis() -> str:
+    try:
+        redis_connection().ping()
+    except redis.RedisError:
+        return "down"
+    return "ok"
+
+
+def _worker() -> str:
+    try:
+        is_alive = Heartbeat.objects.filter(name="worker", beat_at__gt=now() - ALIVE).exists()
+    except DatabaseError:
+        return "unknown"
+    return "ok" if is_alive else "silent"
+
+
+_MEASURES = {
+    "siyu_orders": ("Orders by status", "SELECT status, count(*) FROM shop_order GROUP BY status"),
+    "siyu_refunds": (
+        "Refunds by status",
+        "SELECT status, count(*) FROM payments_refund GROUP BY status",
+    ),
+    "siyu_statement_lines": (
+        "Statement lines by verdict",
+        "SELECT verdict, count(*) FROM payments_statementline GROUP BY verdict",
+    ),
+}
+_WORKER_AGE = "SELECT extract(epoch FROM now() - max(beat_at)) FROM kit_heartbeat"
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus; with METRICS_TOKEN as a bearer token, or from this machine without one."""
+    if not _may_read(request):
+        return refusal(request, 404)
+    registry = CollectorRegistry()
+    with connection.cursor() as cursor:
+        for name, (about, sql) in _MEASURES.items():
+            gauge = Gauge(name, about, ["state"], registry=registry)
+            cursor.execute(sql)
+            for state, count in cursor.fetchall():
+                gauge.labels(state).set(count)
+        cursor.execute(_WORKER_AGE)
+        (age,) = cursor.fetchone()
+    silence = Gauge("siyu_worker_silence_seconds", "Since the last heartbeat", registry=registry)
+    silence.set(age if age is not None else -1)
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _may_read(request: HttpRequest) -> bool:
+    if settings.METRICS_TOKEN:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return compare_digest(given.encode(), settings.METRICS_TOKEN.encode())
+    return request.META.get("REMOTE_ADDR") in {"127.0.0.1", "::1"} and not request.headers.get(
+        "X-Forwarded-For"
+    )

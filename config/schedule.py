@@ -1,0 +1,33 @@
+"""Every periodic job on one page.  Each is bounded, safe to run twice and on two machines.
+
+`expires` keeps a slow worker from piling up ticks: a missed tick is caught by the next one.
+"""
+
+from typing import Any
+
+from celery.schedules import crontab, schedule
+
+
+def every(seconds: float, task: str) -> dict[str, Any]:
+    return {"task": task, "schedule": schedule(seconds), "options": {"expires": seconds}}
+
+
+def nightly(hour: int, minute: int, task: str) -> dict[str, Any]:
+    """Asia/Shanghai."""
+    return {"task": task, "schedule": crontab(hour=hour, minute=minute)}
+
+
+SCHEDULE: dict[str, dict[str, Any]] = {
+    "heartbeat of the worker": every(10, "config.kit.tasks.beat"),
+    "forget old idempotency keys": nightly(4, 10, "config.kit.tasks.forget_old_keys"),
+    "audit of the books": nightly(4, 30, "payments.ledger.tasks.audit"),
+    "send money back": every(30, "payments.cashier.tasks.send_refunds"),
+    "match statement lines left behind": every(30, "payments.transfers.tasks.match_waiting"),
+    "import statements left behind": every(30, "payments.transfers.tasks.import_waiting"),
+    "keep virtual accounts in store": every(60, "payments.transfers.tasks.fill_pool"),
+    "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),
+    "receive by itself": every(60, "shop.fulfilment.tasks.receive_overdue"),
+    "finish orders": every(20, "shop.orders.tasks.finish_received"),
+    "orders from admitted claims": every(5, "livestream.tasks.write_claims"),
+    "close lots that are over": every(20, "livestream.tasks.close_overdue"),
+}

@@ -1,0 +1,346 @@
+"""The installation, from the environment.  A wrong or missing variable stops the start.
+
+SIYU_ENV is `production` unless it says `demo` or `test`; those two may talk to the sandbox.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import dj_database_url
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+from config.embedded import celery_broker_url
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+# --- typed reading of the environment -----------------------------------------------------------
+
+
+def text(name: str, default: str | None = None) -> str:
+    value = os.environ.get(name, default)
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set (docs/deploy.md lists every variable)")
+    return value
+
+
+def optional(name: str) -> str:
+    return os.environ.get(name, "")
+
+
+def number(name: str, default: int) -> int:
+    value = os.environ.get(name, str(default))
+    if not value.isdecimal():
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}")
+    return int(value)
+
+
+def names(name: str, default: str = "") -> list[str]:
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def file_text(name: str) -> str:
+    path = Path(text(name))
+    if not path.is_file():
+        raise ImproperlyConfigured(f"{name}: no file at {path}")
+    return path.read_text()
+
+
+# --- which installation -------------------------------------------------------------------------
+
+SIYU_ENV = text("SIYU_ENV", "production")
+if SIYU_ENV not in {"production", "demo", "test"}:
+    raise ImproperlyConfigured(f"SIYU_ENV must be production, demo or test, not {SIYU_ENV!r}")
+PRODUCTION = SIYU_ENV == "production"
+
+SECRET_KEY = text("SECRET_KEY")
+if PRODUCTION and len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("SECRET_KEY is shorter than 50 signs")
+DEBUG = False
+ALLOWED_HOSTS = names("ALLOWED_HOSTS", "" if PRODUCTION else "127.0.0.1,localhost,testserver")
+if PRODUCTION and not ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS is not set (comma separated host names)")
+CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS] if PRODUCTION else []
+PUBLIC_URL = text("PUBLIC_URL", f"https://{ALLOWED_HOSTS[0]}" if PRODUCTION else "http://localhost")
+LIVE_URL = text("LIVE_URL", PUBLIC_URL.replace("http", "ws", 1))
+
+DATABASE_URL = text("DATABASE_URL")
+REDIS_URL = text("REDIS_URL")
+
+# --- the wiring: who answers whom, by dotted name -----------------------------------------------
+
+# Who answers the cashier about each kind of thing that is paid for.  The only upward call.
+PAYABLES = {"ORDER": "shop.payable"}
+# Which adapter stands behind each way to pay.
+PAYMENT_METHODS = {"BANK_TRANSFER": "payments.transfers.method"}
+# What a guide's share code may open.
+SHARE_TARGETS = {
+    "MERCHANT": "members.merchants.share",
+    "PRODUCT": "shop.catalog.share",
+    "LIVE": "livestream.share",
+}
+
+# Who answers for which invariants; `manage.py audit`, the nightly job and the tests call all.
+AUDITS = [
+    "payments.ledger.queries.findings",
+    "payments.cashier.queries.findings",
+    "payments.transfers.queries.findings",
+    "shop.inventory.queries.findings",
+    "shop.orders.queries.findings",
+    "livestream.queries.findings",
+]
+
+# --- Django -------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
+    "axes",
+    "config.kit",
+    "payments",
+    "members",
+    "shop",
+    "livestream",
+]
+MIDDLEWARE = [
+    "config.kit.middleware.request_id",
+    "config.kit.middleware.api_errors",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.kit.middleware.bounds",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+APPEND_SLASH = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "members.User"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+DATABASES = {"default": dict(dj_database_url.parse(DATABASE_URL))}
+DATABASES["default"]["CONN_MAX_AGE"] = number("DATABASE_CONN_MAX_AGE", 600)
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES["default"].setdefault("OPTIONS", {})  # type: ignore[arg-type]
+DATABASES["default"]["OPTIONS"] |= {  # type: ignore[operator]
+    "connect_timeout": 3,
+    # A statement that hangs or waits for a lock must not hold a request for ever.
+    "options": "-c statement_timeout=30s -c lock_timeout=5s"
+    " -c idle_in_transaction_session_timeout=60s",
+}
+# Seconds a request waits for Redis before it goes on without it.
+REDIS_TIMEOUT = 0.5
+
+LANGUAGE_CODE = "zh-hans"  # without LocaleMiddleware: an English browser still sees Chinese
+LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
+TIME_ZONE = "Asia/Shanghai"
+USE_TZ = True
+
+STATIC_URL = "/static/"
+# Tests serve from the apps themselves; nothing is collected for them.
+STATIC_ROOT = None if SIYU_ENV == "test" else BASE_DIR / ".data" / "static"
+_STATIC = "whitenoise.storage.CompressedManifestStaticFilesStorage"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if SIYU_ENV == "test"
+        else _STATIC
+    },
+}
+WHITENOISE_USE_FINDERS = SIYU_ENV == "test"
+
+# --- limits -------------------------------------------------------------------------------------
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+MAX_UPLOAD_BYTES = 32 * 1_048_576
+FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES  # statements are read once, from memory
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000  # the admin's largest form
+
+# --- safety -------------------------------------------------------------------------------------
+
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_IPWARE_PROXY_COUNT = number("PROXY_COUNT", 0)
+AXES_VERBOSE = False
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # asked from inside
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        # Unfold's Alpine evaluates its attributes; the Swagger page has one inline script.
+        "script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+# --- the API ------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    # Renderer, parser and permission are attributes of config.kit.api.View: DRF reads its own
+    # defaults while `rest_framework.views` loads, which that module needs.
+    "DEFAULT_AUTHENTICATION_CLASSES": ["members.accounts.auth.BearerToken"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "config.kit.api.render_problem",
+    "DEFAULT_THROTTLE_CLASSES": [],
+    "NUM_PROXIES": number("PROXY_COUNT", 0) or None,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(days=30),
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_LIMIT_PER_USER": None,
+    "AUTO_REFRESH": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Siyu API",
+    "DESCRIPTION": "The backend of a WeChat mini-program shop. Money is integer fen, times carry "
+    "an offset, ids are strings; errors are problem+json with a stable `code`.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": ["config.kit.schema.document_problems"],
+    "PREPROCESSING_HOOKS": ["config.kit.schema.api_only"],
+}
+
+# --- jobs ---------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = celery_broker_url(REDIS_URL)
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_TIME_LIMIT = 300
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 1800,  # longer than the longest task, always
+    "global_keyprefix": "siyu:celery:",
+    "socket_keepalive": True,
+    "health_check_interval": 30,
+}
+CELERY_TIMEZONE = TIME_ZONE
+
+# --- the outside world --------------------------------------------------------------------------
+
+WECHAT_APPID = text("WECHAT_APPID")
+WECHAT_SECRET = text("WECHAT_SECRET")
+WECHAT_API_BASE_URL = text("WECHAT_API_BASE_URL", "https://api.weixin.qq.com")
+if PRODUCTION and WECHAT_API_BASE_URL != "https://api.weixin.qq.com":
+    raise ImproperlyConfigured("WECHAT_API_BASE_URL must not be set in production")
+
+# Banks that push and pay out: BANK_<NAME>_URL and two PEM files each.
+BANK_PROVIDERS = {
+    name: {
+        "base_url": text(f"BANK_{name.upper()}_URL"),
+        "public_key": file_text(f"BANK_{name.upper()}_PUBLIC_KEY"),
+        "private_key": file_text(f"BANK_{name.upper()}_PRIVATE_KEY"),
+    }
+    for name in names("BANKS")
+}
+if PRODUCTION and "sandbox" in BANK_PROVIDERS:
+    raise ImproperlyConfigured("BANKS must not name the sandbox in production")
+METRICS_TOKEN = optional("METRICS_TOKEN")  # without it /metrics answers on loopback only
+
+# --- the admin ----------------------------------------------------------------------------------
+
+UNFOLD = {
+    "SITE_TITLE": "Siyu 私域",
+    "SITE_HEADER": "Siyu 私域",
+    "SITE_SUBHEADER": "小程序商城后台",
+    "SITE_SYMBOL": "storefront",
+    "SITE_URL": None,
+    "SHOW_HISTORY": True,
+    "BORDER_RADIUS": "6px",
+    "DASHBOARD_CALLBACK": "config.kit.admin.dashboard",
+    "LOGIN": {"redirect_after": lambda request: reverse_lazy("admin:index")},
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "config.sidebar.navigation",
+    },
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": text("LOG_LEVEL", "WARNING")},
+}
