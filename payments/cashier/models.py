@@ -1,0 +1,180 @@
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from config.kit.viewer import Viewer
+from payments.cashier.rules import Reason, RefundStatus, Status
+
+
+class PaymentQuerySet(models.QuerySet["Payment"]):
+    def of(self, payer: Viewer) -> Self:
+        return self.filter(payer_id=payer.pk)
+
+    def seen_by(self, viewer: Viewer, role: str) -> Self:
+        """What staff of a role may look at: their merchants' rows, or all for the platform."""
+        tenants = viewer.tenants(role)
+        return self if tenants is None else self.filter(merchant__in=tenants)
+
+
+class Payment(models.Model):
+    """The collecting of one amount for something a folder above sells, perhaps in parts."""
+
+    number = models.CharField("支付单号", max_length=24, unique=True)
+    payer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="payments", verbose_name="付款人"
+    )
+    merchant = models.CharField("商家", max_length=24, help_text="商家编号")
+    purpose = models.CharField("用途", max_length=16, help_text="settings.PAYABLES 的键")
+    reference = models.CharField("业务单号", max_length=24)
+    method = models.CharField("支付方式", max_length=16)
+    amount_fen = models.PositiveBigIntegerField("应付(分)")
+    received_fen = models.PositiveBigIntegerField("实收(分)", default=0)
+    refunded_fen = models.PositiveBigIntegerField("已退(分)", default=0, help_text="含待退")
+    status = models.CharField("状态", max_length=16, choices=Status, default=Status.WAITING)
+    opened_at = models.DateTimeField("发起时间")
+    pay_before = models.DateTimeField("付款期限")
+    confirmed_at = models.DateTimeField("到账时间", null=True, blank=True)
+
+    objects = PaymentQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "支付单"
+        constraints = [
+            models.CheckConstraint(
+                name="payment_status_known", condition=Q(status__in=Status.values)
+            ),
+            models.CheckConstraint(name="payment_asks_for_money", condition=Q(amount_fen__gt=0)),
+            models.CheckConstraint(
+                name="payment_received_within_amount",
+                condition=Q(received_fen__lte=F("amount_fen")),
+            ),
+            models.CheckConstraint(
+                name="payment_confirmed_when_full",
+                condition=~Q(status="CONFIRMED")
+                | Q(received_fen=F("amount_fen"), confirmed_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="payment_refunded_within_received",
+                condition=Q(refunded_fen__lte=F("received_fen")),
+            ),
+            models.UniqueConstraint(
+                "purpose",
+                "reference",
+                "method",
+                name="payment_one_open_per_method",
+                condition=Q(status="WAITING"),
+            ),
+        ]
+        indexes = [
+            # A payable's own payments: closing, cancelling, the order page.
+            models.Index("purpose", "reference", name="payment_by_reference"),
+            # The list of a payer, newest first.
+            models.Index(F("payer"), F("opened_at").desc(), name="payment_by_payer"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+    @property
+    def outstanding_fen(self) -> int:
+        return self.amount_fen - self.received_fen
+
+
+class Receipt(models.Model):
+    """One arrival of money for a payment: what was kept for it and what is owed back."""
+
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="receipts")
+    method = models.CharField(max_length=16)
+    channel_txn = models.CharField("渠道流水号", max_length=64)
+    source = models.CharField("来源科目", max_length=64, help_text="到账时借记的账户")
+    amount_fen = models.PositiveBigIntegerField("到账(分)")
+    kept_fen = models.PositiveBigIntegerField("入账(分)")
+    owed_fen = models.PositiveBigIntegerField("应退(分)")
+    received_at = models.DateTimeField("到账时间")
+    undone_at = models.DateTimeField("撤销时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "到账记录"
+        constraints = [
+            models.UniqueConstraint(
+                "method",
+                "channel_txn",
+                name="receipt_once_per_channel_txn",
+                condition=Q(undone_at=None),
+            ),
+            models.CheckConstraint(
+                name="receipt_adds_up", condition=Q(amount_fen=F("kept_fen") + F("owed_fen"))
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.channel_txn
+
+
+class Refund(models.Model):
+    """Money to be given back to where it came from, whatever the reason."""
+
+    number = models.CharField("退款单号", max_length=24, unique=True)
+    payment = models.ForeignKey(
+        Payment, models.PROTECT, related_name="refunds", verbose_name="支付单"
+    )
+    receipt = models.ForeignKey(
+        Receipt,
+        models.PROTECT,
+        related_name="refunds",
+        null=True,
+        blank=True,
+        verbose_name="到账记录",
+        help_text="多付或逾期的那一笔；整单退款为空",
+    )
+    amount_fen = models.PositiveBigIntegerField("金额(分)")
+    reason = models.CharField("原因", max_length=16, choices=Reason)
+    status = models.CharField("状态", max_length=16, choices=RefundStatus)
+    channel_txn = models.CharField("渠道流水号", max_length=64, null=True, blank=True)
+    failure = models.CharField("失败原因", max_length=200, blank=True)
+    owed_at = models.DateTimeField("产生时间")
+    sent_at = models.DateTimeField("退回发起时间", null=True, blank=True)
+    done_at = models.DateTimeField("退回完成时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "退款单"
+        constraints = [
+            models.CheckConstraint(
+                name="refund_status_known", condition=Q(status__in=RefundStatus.values)
+            ),
+            models.CheckConstraint(
+                name="refund_reason_known", condition=Q(reason__in=Reason.values)
+            ),
+            models.CheckConstraint(name="refund_moves_money", condition=Q(amount_fen__gt=0)),
+            models.CheckConstraint(
+                name="refund_done_has_proof",
+                condition=~Q(status="DONE") | Q(channel_txn__isnull=False, done_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            # The sending sweep reads what is approved or under way.
+            models.Index(
+                "owed_at", name="refund_to_send", condition=Q(status__in=["APPROVED", "SENDING"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class PaymentEvent(models.Model):
+    """What happened to a payment or its refunds, by whom; only ever added to."""
+
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="events")
+    kind = models.CharField("事件", max_length=24)
+    actor = models.CharField("操作者", max_length=24, help_text="用户编号；系统为空", blank=True)
+    at = models.DateTimeField("时间")
+    facts = models.JSONField("内容", default=dict)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "支付事件"
+
+    def __str__(self) -> str:
+        return self.kind

@@ -1,0 +1,83 @@
+"""The two doors of the cashier, both by dotted name in settings.
+
+Upward: PAYABLES, what is being paid for.  Sideward: PAYMENT_METHODS, how the money comes and goes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from payments.cashier.models import Payment, Refund
+from payments.cashier.rules import Due
+
+
+class Payable(Protocol):
+    @staticmethod
+    def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
+        """What is to be paid; raises a Refusal when nothing is (any more)."""
+
+    @staticmethod
+    def paid(*, references: Sequence[str], at: datetime) -> set[str]:
+        """These are paid in full.  Answers those that took no money: closed, or paid before."""
+
+    @staticmethod
+    def unpaid(*, references: Sequence[str], at: datetime) -> None:
+        """A match was undone.  Raises a Refusal when it is too late (already shipped)."""
+
+    @staticmethod
+    def refunded(*, references: Sequence[str], at: datetime) -> None:
+        """The money is back where it came from."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A refund that has left: the channel's number, and the ledger account it left from."""
+
+    channel_txn: str
+    account: str
+
+
+class Method(Protocol):
+    @staticmethod
+    def opened(payment: Payment, *, at: datetime) -> None:
+        """Inside the transaction that opens the payment: assign what the payer needs."""
+
+    @staticmethod
+    def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
+        """What the payer has to do, by payment id; a constant number of queries."""
+
+    @staticmethod
+    def send_back(refund: Refund) -> Sent | None:
+        """Over the network, outside any transaction, safe to repeat; None: not known yet.
+
+        Raises a Refusal when the channel says no for good.
+        """
+
+
+def payable(purpose: str) -> Payable:
+    return cast(Payable, import_module(settings.PAYABLES[purpose]))
+
+
+def method(name: str) -> Method:
+    return cast(Method, import_module(settings.PAYMENT_METHODS[name]))
+
+
+@register()
+def doors_answer(**_: Any) -> list[CheckMessage]:
+    """`manage.py check` fails at once when the wiring in settings is wrong."""
+    wanted = {
+        "PAYABLES": ("due", "paid", "unpaid", "refunded"),
+        "PAYMENT_METHODS": ("opened", "instructions", "send_back"),
+    }
+    return [
+        Error(f"{table}[{key!r}]: {path}.{name} is missing", id="payments.E001")
+        for table, functions in wanted.items()
+        for key, path in getattr(settings, table).items()
+        for name in functions
+        if not hasattr(import_module(path), name)
+    ]

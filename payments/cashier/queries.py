@@ -1,0 +1,72 @@
+from collections.abc import Iterator
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from config.kit.money import yuan
+from config.kit.viewer import Viewer
+from payments.cashier.models import Payment
+from payments.cashier.payables import method
+
+
+def for_payer(payer: Viewer) -> QuerySet[Payment]:
+    return Payment.objects.of(payer)
+
+
+def shown(payments: list[Payment]) -> list[dict[str, Any]]:
+    """As the API answers them, with what the payer has to do; two queries per method."""
+    by_method: dict[str, list[Payment]] = {}
+    for row in payments:
+        by_method.setdefault(row.method, []).append(row)
+    told = {
+        pk: what
+        for name, rows in by_method.items()
+        for pk, what in method(name).instructions(rows).items()
+    }
+    return [
+        {
+            "number": row.number,
+            "order": row.reference,
+            "status": row.status,
+            "method": row.method,
+            "amount_fen": row.amount_fen,
+            "received_fen": row.received_fen,
+            "outstanding_fen": row.outstanding_fen,
+            "opened_at": row.opened_at,
+            "pay_before": row.pay_before,
+            "confirmed_at": row.confirmed_at,
+            "instructions": told.get(row.pk, {}),
+        }
+        for row in payments
+    ]
+
+
+def findings() -> Iterator[str]:
+    """Payments against their receipts, and what is held or owed against the ledger."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p.number, p.received_fen, coalesce(sum(r.kept_fen), 0) FROM payments_payment p"
+            " LEFT JOIN payments_receipt r ON r.payment_id = p.id AND r.undone_at IS NULL"
+            " GROUP BY p.id HAVING p.received_fen <> coalesce(sum(r.kept_fen), 0) LIMIT 20"
+        )
+        for number, received, kept in cursor.fetchall():
+            yield f"支付单 {number} 实收 {yuan(received)} 元，到账记录合计 {yuan(int(kept))} 元"
+        cursor.execute(
+            "SELECT p.method, sum(r.amount_fen) FROM payments_refund r"
+            " JOIN payments_payment p ON p.id = r.payment_id WHERE r.status <> 'DONE'"
+            " GROUP BY p.method"
+        )
+        owed = {f"refund_payable:{name}": int(fen) for name, fen in cursor.fetchall()}
+        cursor.execute(
+            "SELECT a.code, -sum(e.amount_fen) FROM payments_entry e"
+            " JOIN payments_account a ON a.id = e.account_id"
+            " WHERE a.code LIKE 'refund_payable:%' GROUP BY a.code"
+        )
+        booked = {code: int(fen) for code, fen in cursor.fetchall()}
+    for code in sorted(owed.keys() | booked.keys()):
+        if owed.get(code, 0) != booked.get(code, 0):
+            yield (
+                f"{code} 账面 {yuan(booked.get(code, 0))} 元，"
+                f"未退退款单合计 {yuan(owed.get(code, 0))} 元"
+            )

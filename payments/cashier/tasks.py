@@ -1,0 +1,35 @@
+from datetime import timedelta
+
+from celery import shared_task
+from django.db.models import Q
+from django.utils.timezone import now
+
+from config.kit.errors import StaleState
+from payments.cashier import refunds
+from payments.cashier.models import Refund
+from payments.cashier.rules import RefundStatus
+
+ASK_AGAIN = timedelta(seconds=30)
+
+
+@shared_task
+def send_refund(*, refund_id: int) -> None:
+    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    if refund.status not in {RefundStatus.APPROVED, RefundStatus.SENDING}:
+        return
+    try:
+        refunds.send(refund=refund, at=now())
+    except StaleState:
+        return  # another worker was first
+
+
+@shared_task
+def send_refunds() -> None:
+    """Every half minute: what is approved, and what was sent without an answer."""
+    due = Q(status=RefundStatus.APPROVED) | Q(
+        status=RefundStatus.SENDING, sent_at__lt=now() - ASK_AGAIN
+    )
+    for refund_id in (
+        Refund.objects.filter(due).order_by("owed_at").values_list("pk", flat=True)[:50]
+    ):
+        send_refund(refund_id=refund_id)

@@ -1,0 +1,61 @@
+"""The chart of accounts, and what makes a posting sound.
+
+Double entry: a debit is +, a credit is −, the legs of a posting add up to zero.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.db import models
+
+
+class Side(models.TextChoices):
+    """The side on which an account normally stands: assets on debit, what we owe on credit."""
+
+    DEBIT = "DEBIT", "借方"
+    CREDIT = "CREDIT", "贷方"
+
+
+@dataclass(frozen=True)
+class Kind:
+    side: Side
+    title: str
+    is_guarded: bool = False  # belongs to somebody: keeps a balance that is never below zero
+
+
+# An account code is `<kind>:<whose>[:<which>]`, for example bank:755900000110.
+CHART: Mapping[str, Kind] = {
+    "bank": Kind(Side.DEBIT, "银行存款"),
+    "suspense": Kind(Side.CREDIT, "待核销来账"),
+    "held": Kind(Side.CREDIT, "担保待放款"),
+    "refund_payable": Kind(Side.CREDIT, "应退款"),
+    "merchant": Kind(Side.CREDIT, "商家可用余额", is_guarded=True),
+    "guide": Kind(Side.CREDIT, "导购佣金", is_guarded=True),
+}
+
+
+def kind_of(code: str) -> Kind:
+    """KeyError for a code outside the chart: a bug, not a refusal."""
+    return CHART[code.split(":", 1)[0]]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One business fact to be posted once: `kind` and `reference` name it.  Amounts are fen > 0."""
+
+    kind: str
+    reference: str
+    debits: Mapping[str, int] = field(default_factory=dict)
+    credits: Mapping[str, int] = field(default_factory=dict)
+
+    def legs(self) -> list[tuple[str, int]]:
+        """Account codes with signed fen; ValueError unless they balance."""
+        given = [*self.debits.values(), *self.credits.values()]
+        if not given or min(given) <= 0:
+            raise ValueError(f"{self.kind} {self.reference}: an amount is not above zero")
+        if sum(self.debits.values()) != sum(self.credits.values()):
+            raise ValueError(f"{self.kind} {self.reference}: debits and credits differ")
+        return [
+            *self.debits.items(),
+            *((code, -fen) for code, fen in self.credits.items()),
+        ]
