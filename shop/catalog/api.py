@@ -1,0 +1,72 @@
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.kit.api import Query, View, page
+from config.kit.viewer import PUBLIC
+from shop.catalog import queries
+
+TAGS = ["商品"]
+
+
+class ShelfQuery(Query):
+    merchant = serializers.CharField(required=False, max_length=24)
+    category = serializers.CharField(required=False, max_length=32)
+    q = serializers.CharField(required=False, max_length=40)
+    private = serializers.BooleanField(required=False, allow_null=True, default=None)
+
+
+class SkuOut(serializers.Serializer[object]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    list_price_fen = serializers.IntegerField()
+    price_fen = serializers.IntegerField(help_text="当前用户的单价")
+    price_reason = serializers.ChoiceField(choices=["LIST", "BREAK", "MEMBER", "LEVEL", "OFFER"])
+    min_quantity = serializers.IntegerField(help_text="当前用户的起批量")
+    in_stock = serializers.BooleanField()
+
+
+class ProductOut(serializers.Serializer[object]):
+    id = serializers.CharField()
+    merchant = serializers.CharField()
+    title = serializers.CharField()
+    is_private = serializers.BooleanField()
+    skus = SkuOut(many=True)
+
+
+class ProductDetailOut(ProductOut):
+    description = serializers.CharField()
+    category = serializers.CharField(allow_null=True)
+
+
+class ProductPage(serializers.Serializer[object]):
+    results = ProductOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class Products(View):
+    access = PUBLIC
+
+    @extend_schema(tags=TAGS, parameters=[ShelfQuery], responses=ProductPage)
+    def get(self, request: Request) -> Response:
+        asked = self.asked(ShelfQuery)
+        asked.pop("cursor", None)
+        asked.pop("limit", None)
+        standings = queries.standings_of(request.user)
+        rows = queries.shelf(standings, **asked).select_related("merchant")
+        return page(
+            self, rows, ("-created_at", "-pk"), lambda found: queries.shown(found, standings)
+        )
+
+
+class ProductDetail(View):
+    access = PUBLIC
+
+    @extend_schema(tags=TAGS, responses=ProductDetailOut)
+    def get(self, request: Request, number: str) -> Response:
+        standings = queries.standings_of(request.user)
+        rows = queries.shelf(standings).select_related("merchant", "category")
+        product = get_object_or_404(rows, number=number)
+        return Response(queries.detail(product, standings))

@@ -1,0 +1,120 @@
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import F, OuterRef, QuerySet
+from django.db.models.functions import JSONObject
+
+from members.memberships import queries as memberships
+from members.memberships.rules import Standings
+from shop.catalog.models import PriceRule, Product, Sku
+from shop.catalog.rules import Status
+from shop.pricing.rules import Kind, Listing, Rule, price_tag
+
+
+def shelf(
+    standings: Standings,
+    *,
+    merchant: str = "",
+    category: str = "",
+    q: str = "",
+    private: bool | None = None,
+) -> QuerySet[Product]:
+    """Products the viewer may see; filters are public numbers and codes."""
+    rows = Product.objects.visible_to(standings)
+    if merchant:
+        rows = rows.filter(merchant__number=merchant)
+    if category:
+        rows = rows.filter(category__code=category)
+    if q:
+        rows = rows.about(q)
+    if private is not None:
+        rows = rows.filter(is_private=private)
+    return rows
+
+
+def standings_of(user: Any) -> Standings:
+    return memberships.standing(user) if user.is_authenticated else {}
+
+
+_RULES = ArraySubquery(
+    PriceRule.objects.filter(sku=OuterRef("pk"))
+    .order_by("pk")
+    .values(
+        rule=JSONObject(
+            id="pk", kind="kind", price_fen="price_fen", min_quantity="min_quantity", level="level"
+        )
+    )
+)
+
+
+def priced(skus: QuerySet[Sku]) -> QuerySet[Sku, dict[str, Any]]:
+    """SKUs as rows with their price rules and stock, in one query; `listing` reads them."""
+    return skus.annotate(rules=_RULES, free=F("stock__on_hand") - F("stock__promised")).values(
+        "pk", "number", "name", "product_id", "list_price_fen", "min_quantity", "rules", "free"
+    )
+
+
+def listing(row: dict[str, Any]) -> Listing:
+    return Listing(
+        row["list_price_fen"],
+        row["min_quantity"],
+        [
+            Rule(
+                str(rule["id"]),
+                Kind(rule["kind"]),
+                rule["price_fen"],
+                rule["min_quantity"],
+                rule["level"],
+            )
+            for rule in row["rules"]
+        ],
+    )
+
+
+def shown(products: Sequence[Product], standings: Standings) -> list[dict[str, Any]]:
+    """Products as the API answers them, with the viewer's prices; one query however many."""
+    skus: dict[int, list[dict[str, Any]]] = {product.pk: [] for product in products}
+    rows = priced(Sku.objects.filter(product__in=list(skus), is_active=True).order_by("pk"))
+    for row in rows:
+        skus[row["product_id"]].append(row)
+    return [
+        {
+            "id": product.number,
+            "merchant": product.merchant.number,
+            "title": product.title,
+            "is_private": product.is_private,
+            "skus": [_sku(row, standings.get(product.merchant_id)) for row in skus[product.pk]],
+        }
+        for product in products
+    ]
+
+
+def _sku(row: dict[str, Any], standing: Any) -> dict[str, Any]:
+    price, reason, least = price_tag(listing(row), standing)
+    return {
+        "id": row["number"],
+        "name": row["name"],
+        "list_price_fen": row["list_price_fen"],
+        "price_fen": price,
+        "price_reason": reason.value,
+        "min_quantity": least,
+        "in_stock": (row["free"] or 0) >= least,
+    }
+
+
+def detail(product: Product, standings: Standings) -> dict[str, Any]:
+    return shown([product], standings)[0] | {
+        "description": product.description,
+        "category": product.category.code if product.category else None,
+    }
+
+
+def may_buy(row: dict[str, Any], standings: Standings) -> bool:
+    """`ProductQuerySet.visible_to`, asked of one row of a batch with many viewers."""
+    is_public = not row["product__is_private"]
+    return (
+        row["product__status"] == Status.ON_SALE
+        and row["product__merchant__status"] == "ACTIVE"
+        and (is_public or row["product__merchant_id"] in standings)
+    )

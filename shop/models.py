@@ -1,0 +1,21 @@
+"""The tables of this app, for Django; nobody else imports this list."""
+
+from shop.catalog.models import Category, PriceRule, Product, Sku
+from shop.fulfilment.models import Shipment
+from shop.inventory.models import Stock, StockEvent
+from shop.offers.models import Offer
+from shop.orders.models import Order, OrderEvent, OrderLine
+
+__all__ = [
+    "Category",
+    "Offer",
+    "Order",
+    "OrderEvent",
+    "OrderLine",
+    "PriceRule",
+    "Product",
+    "Shipment",
+    "Sku",
+    "Stock",
+    "StockEvent",
+]

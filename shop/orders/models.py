@@ -1,0 +1,162 @@
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from config.kit.viewer import Viewer
+from members.guides.models import Guide
+from members.merchants.models import Merchant
+from shop.catalog.models import Sku
+from shop.offers.models import Offer
+from shop.orders.rules import CloseReason, Status
+from shop.pricing.rules import Kind
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def of(self, buyer: Viewer) -> Self:
+        return self.filter(buyer_id=buyer.pk)
+
+    def seen_by(self, viewer: Viewer, role: str) -> Self:
+        """What staff of a role may look at: their merchants' orders, or all for the platform."""
+        tenants = viewer.tenants(role)
+        return self if tenants is None else self.filter(merchant__number__in=tenants)
+
+    def overdue(self, at: datetime) -> Self:
+        return self.filter(status=Status.UNPAID, pay_before__lte=at)
+
+    def to_receive(self, at: datetime) -> Self:
+        return self.filter(status=Status.SHIPPED, receive_before__lte=at)
+
+    def to_finish(self, at: datetime) -> Self:
+        return self.filter(status=Status.RECEIVED, finish_at__lte=at)
+
+
+class Order(models.Model):
+    """What a buyer agreed to buy from one merchant, at prices frozen when it was placed."""
+
+    number = models.CharField("订单号", max_length=24, unique=True)
+    buyer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", verbose_name="买家"
+    )
+    merchant = models.ForeignKey(
+        Merchant, models.PROTECT, related_name="orders", verbose_name="商家"
+    )
+    guide = models.ForeignKey(
+        Guide,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        verbose_name="导购",
+    )
+    commission_rate = models.DecimalField(
+        "佣金比例(%)", max_digits=5, decimal_places=2, help_text="下单时冻结"
+    )
+    status = models.CharField("状态", max_length=16, choices=Status, default=Status.UNPAID)
+    total_fen = models.PositiveBigIntegerField("合计(分)")
+    consignee = models.JSONField("收货信息")
+    remark = models.CharField("备注", max_length=200, blank=True)
+    origin = models.CharField(
+        "来源凭据", max_length=48, null=True, blank=True, help_text="同一凭据只下一单"
+    )
+    placed_at = models.DateTimeField("下单时间")
+    pay_before = models.DateTimeField("付款期限")
+    paid_at = models.DateTimeField("付款时间", null=True, blank=True)
+    shipped_at = models.DateTimeField("发货时间", null=True, blank=True)
+    receive_before = models.DateTimeField("自动收货时间", null=True, blank=True)
+    received_at = models.DateTimeField("收货时间", null=True, blank=True)
+    finish_at = models.DateTimeField("售后截止", null=True, blank=True)
+    closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
+    close_reason = models.CharField("关闭原因", max_length=16, choices=CloseReason, blank=True)
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "订单"
+        constraints = [
+            models.UniqueConstraint("origin", name="order_once_per_origin"),
+            models.CheckConstraint(
+                name="order_status_known", condition=Q(status__in=Status.values)
+            ),
+            models.CheckConstraint(
+                name="order_paid_has_time",
+                condition=Q(status__in=["UNPAID", "CLOSED"]) | Q(paid_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="order_shipped_has_times",
+                condition=~Q(status__in=["SHIPPED", "RECEIVED", "DONE"])
+                | Q(shipped_at__isnull=False, receive_before__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="order_received_has_times",
+                condition=~Q(status__in=["RECEIVED", "DONE"])
+                | Q(received_at__isnull=False, finish_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="order_closed_has_reason",
+                condition=~Q(status="CLOSED") | Q(closed_at__isnull=False) & ~Q(close_reason=""),
+            ),
+        ]
+        indexes = [
+            # The buyer's list, newest first.
+            models.Index(F("buyer"), F("placed_at").desc(), name="order_by_buyer"),
+            # The merchant's list, newest first.
+            models.Index(F("merchant"), F("placed_at").desc(), name="order_by_merchant"),
+            # Three sweeps, each reading only its own state.
+            models.Index("pay_before", name="order_unpaid_due", condition=Q(status="UNPAID")),
+            models.Index("receive_before", name="order_receipt_due", condition=Q(status="SHIPPED")),
+            models.Index("finish_at", name="order_finish_due", condition=Q(status="RECEIVED")),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class OrderLine(models.Model):
+    """One SKU of an order, with the price, the reason and the receipt that gave it."""
+
+    order = models.ForeignKey(Order, models.CASCADE, related_name="lines")
+    line = models.PositiveSmallIntegerField("行")
+    sku = models.ForeignKey(Sku, models.PROTECT, verbose_name="规格")
+    offer = models.ForeignKey(
+        Offer, models.PROTECT, null=True, blank=True, related_name="lines", verbose_name="活动"
+    )
+    title = models.CharField("商品", max_length=80)
+    sku_name = models.CharField("规格名", max_length=40)
+    quantity = models.PositiveIntegerField("数量")
+    unit_price_fen = models.PositiveBigIntegerField("单价(分)")
+    total_fen = models.PositiveBigIntegerField("小计(分)")
+    price_reason = models.CharField("价格类型", max_length=16, choices=Kind)
+    receipt = models.JSONField("价格依据", default=list)
+    is_shipped = models.BooleanField("已发货", default=False)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "订单行"
+        constraints = [
+            models.UniqueConstraint("order", "line", name="orderline_numbered_once"),
+            models.CheckConstraint(
+                name="orderline_adds_up",
+                condition=Q(total_fen=F("unit_price_fen") * F("quantity"), quantity__gt=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} {self.sku_name}"
+
+
+class OrderEvent(models.Model):
+    """What happened to an order, by whom; only ever added to."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="events")
+    kind = models.CharField("事件", max_length=24)
+    actor = models.CharField("操作者", max_length=24, blank=True, help_text="用户编号；系统为空")
+    at = models.DateTimeField("时间")
+    facts = models.JSONField("内容", default=dict)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "订单事件"
+
+    def __str__(self) -> str:
+        return self.kind

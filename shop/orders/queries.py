@@ -1,0 +1,151 @@
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet, Sum
+
+from config.kit.money import yuan
+from config.kit.viewer import Viewer
+from shop.orders.models import Order, OrderLine
+from shop.orders.rules import Status, actions
+
+PAID = [Status.PAID, Status.SHIPPED, Status.RECEIVED, Status.DONE]
+
+
+def for_buyer(buyer: Viewer, status: str = "") -> QuerySet[Order]:
+    """What the order list shows, in a fixed number of queries however long the list."""
+    return _whole(Order.objects.of(buyer), status)
+
+
+def for_staff(viewer: Viewer, role: str, status: str = "") -> QuerySet[Order]:
+    return _whole(Order.objects.seen_by(viewer, role), status)
+
+
+def whole(orders: Sequence[Order]) -> QuerySet[Order]:
+    """The same rows with all that `shown` reads."""
+    return _whole(Order.objects.filter(pk__in=[order.pk for order in orders]), "").order_by("pk")
+
+
+def _whole(rows: QuerySet[Order], status: str) -> QuerySet[Order]:
+    if status:
+        rows = rows.filter(status=status)
+    return rows.select_related("merchant", "guide__user").prefetch_related(
+        "lines__sku", "shipments"
+    )
+
+
+def shown(orders: Sequence[Order]) -> list[dict[str, Any]]:
+    """Orders as the API answers them."""
+    return [_shown(order) for order in orders]
+
+
+def _shown(order: Order) -> dict[str, Any]:
+    lines = sorted(order.lines.all(), key=lambda line: line.line)
+    return {
+        "number": order.number,
+        "merchant": {"id": order.merchant.number, "name": order.merchant.name},
+        "status": order.status,
+        "close_reason": order.close_reason or None,
+        "total_fen": order.total_fen,
+        "placed_at": order.placed_at,
+        "pay_before": order.pay_before,
+        "paid_at": order.paid_at,
+        "shipped_at": order.shipped_at,
+        "received_at": order.received_at,
+        "closed_at": order.closed_at,
+        "consignee": order.consignee,
+        "remark": order.remark,
+        "guide": {"nickname": order.guide.user.nickname} if order.guide else None,
+        "lines": [
+            {
+                "line": line.line,
+                "sku": line.sku.number,
+                "title": line.title,
+                "sku_name": line.sku_name,
+                "quantity": line.quantity,
+                "unit_price_fen": line.unit_price_fen,
+                "total_fen": line.total_fen,
+                "price_reason": line.price_reason,
+                "is_shipped": line.is_shipped,
+            }
+            for line in lines
+        ],
+        "shipments": [
+            {
+                "number": shipment.number,
+                "carrier": shipment.carrier or None,
+                "tracking_no": shipment.tracking_no or None,
+                "no_logistics": shipment.no_logistics,
+                "shipped_at": shipment.shipped_at,
+            }
+            for shipment in order.shipments.all()
+        ],
+        "actions": actions(order.status, has_shipped_lines=any(line.is_shipped for line in lines)),
+    }
+
+
+def takings(source: str, references: Sequence[str], since: datetime, until: datetime) -> int:
+    """Fen paid in [since, until) through one kind of occasion, such as the lots of a session."""
+    lines = OrderLine.objects.filter(
+        offer__source=source,
+        offer__reference__in=references,
+        order__status__in=PAID,
+        order__paid_at__gte=since,
+        order__paid_at__lt=until,
+    )
+    return int(lines.aggregate(fen=Sum("total_fen", default=0))["fen"])
+
+
+def by_origin(origins: Sequence[str]) -> dict[str, Order]:
+    """Orders that came from tickets and the like, by the origin that they were placed with."""
+    return {
+        order.origin: order for order in Order.objects.filter(origin__in=origins) if order.origin
+    }
+
+
+_UNEVEN = """
+SELECT o.number, o.status, o.total_fen, coalesce(p.fen, 0)
+FROM shop_order o LEFT JOIN (
+    SELECT reference, sum(received_fen - refunded_fen) AS fen FROM payments_payment
+    WHERE purpose = 'ORDER' AND (status = 'CONFIRMED' OR refunded_fen > 0) GROUP BY reference
+) p ON p.reference = o.number
+WHERE (o.status IN ('PAID', 'SHIPPED', 'RECEIVED', 'DONE') AND coalesce(p.fen, 0) <> o.total_fen)
+   OR (o.status IN ('UNPAID', 'CLOSED') AND coalesce(p.fen, 0) <> 0)
+LIMIT 20
+"""
+# Money in guarantee per merchant: paid, not refunded, and the order not finished.
+_HELD = """
+SELECT m.number, coalesce(sum(p.received_fen - p.refunded_fen) FILTER (WHERE o.status <> 'DONE'), 0)
+FROM shop_order o JOIN members_merchant m ON m.id = o.merchant_id
+JOIN payments_payment p ON p.purpose = 'ORDER' AND p.reference = o.number GROUP BY m.number
+"""
+_HELD_BOOKED = """
+SELECT split_part(a.code, ':', 2), -sum(e.amount_fen) FROM payments_entry e
+JOIN payments_account a ON a.id = e.account_id WHERE a.code LIKE 'held:%' GROUP BY a.code
+"""
+_TOTALS = """
+SELECT o.number FROM shop_order o JOIN shop_orderline l ON l.order_id = o.id
+GROUP BY o.id HAVING sum(l.total_fen) <> o.total_fen LIMIT 20
+"""
+
+
+def findings() -> Iterator[str]:
+    """Orders against their payments, and the guarantee accounts against the orders."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNEVEN)
+        for number, status, total, paid in cursor.fetchall():
+            yield f"订单 {number} 状态 {status}，应付 {yuan(total)} 元，净收 {yuan(int(paid))} 元"
+        cursor.execute(_TOTALS)
+        for (number,) in cursor.fetchall():
+            yield f"订单 {number} 各行合计与订单金额不符"
+        cursor.execute(_HELD)
+        expected = {number: int(fen) for number, fen in cursor.fetchall()}
+        cursor.execute(_HELD_BOOKED)
+        booked = {number: int(fen) for number, fen in cursor.fetchall()}
+    for number in sorted(expected.keys() | booked.keys()):
+        if expected.get(number, 0) != booked.get(number, 0):
+            yield (
+                f"商家 {number} 担保金账面 {yuan(booked.get(number, 0))} 元，"
+                f"未完结订单净收 {yuan(expected.get(number, 0))} 元"
+            )

@@ -1,0 +1,365 @@
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from config.kit import numbers
+from config.kit.db import joined
+from config.kit.errors import Refusal, StaleState
+from config.kit.jobs import later
+from config.kit.states import move, sources
+from members.guides import queries as guides
+from members.guides import services as commissions
+from members.guides.rules import Due
+from members.memberships import queries as memberships
+from members.merchants import queries as merchants
+from members.merchants.models import Merchant
+from payments.cashier import refunds
+from payments.cashier import services as cashier
+from payments.cashier.rules import Reason
+from payments.settlement import services as settlement
+from shop.checkout import services as checkout
+from shop.checkout.rules import Line
+from shop.inventory import services as inventory
+from shop.inventory.services import SoldOut
+from shop.offers import services as offers
+from shop.offers.services import OfferGone
+from shop.orders.models import Order, OrderEvent, OrderLine
+from shop.orders.rules import TRANSITIONS, CloseReason, Status, Wish
+
+PURPOSE = "ORDER"
+
+
+class AlreadyShipped(Refusal):
+    message = "已有商品发货，不能取消"
+
+
+Outcome = list[Order] | Refusal
+
+
+@joined
+def place(*, wishes: Sequence[Wish], at: datetime) -> list[Outcome]:
+    """Freeze prices and credit, write the orders, take the pieces; one order a merchant.
+
+    A batch: what is refused (or sold out) stands in its wish's place and stops no other.  All
+    wishes of a batch name the same `via`.
+    """
+    outcomes = _priced(wishes)
+    wanted = {i: lines for i, lines in enumerate(outcomes) if not isinstance(lines, Refusal)}
+    try:
+        with transaction.atomic(savepoint=len(wishes) > 1):
+            placed = _write(wishes, wanted, at)
+    except (SoldOut, OfferGone) as refusal:
+        if len(wishes) == 1:
+            raise
+        placed = _write(wishes, _affordable(wanted, at), at)
+        lost = dict.fromkeys(wanted.keys() - placed.keys(), refusal)
+        return [placed.get(i) or lost.get(i) or _refusal(outcomes[i]) for i in range(len(wishes))]
+    return [placed[i] if i in placed else _refusal(outcomes[i]) for i in range(len(wishes))]
+
+
+def place_one(*, wish: Wish, at: datetime) -> list[Order]:
+    """A batch of one, whose refusal is raised."""
+    outcome = place(wishes=[wish], at=at)[0]
+    if isinstance(outcome, Refusal):
+        raise outcome
+    return outcome
+
+
+def _refusal(outcome: list[Line] | Refusal) -> Refusal:
+    assert isinstance(outcome, Refusal)
+    return outcome
+
+
+def _priced(wishes: Sequence[Wish]) -> list[list[Line] | Refusal]:
+    standings = memberships.standings_of_many([wish.buyer_id for wish in wishes])
+    outcomes = checkout.price(
+        wishes=[(standings.get(wish.buyer_id, {}), wish.items) for wish in wishes],
+        via=wishes[0].via,
+    )
+    for i, wish in enumerate(wishes):
+        lines = outcomes[i]
+        if wish.quote_token and not isinstance(lines, Refusal):
+            try:
+                checkout.hold_to(wish.quote_token, buyer_id=wish.buyer_id, lines=lines)
+            except Refusal as refusal:
+                outcomes[i] = refusal
+    return outcomes
+
+
+def _write(
+    wishes: Sequence[Wish], wanted: dict[int, list[Line]], at: datetime
+) -> dict[int, list[Order]]:
+    """Orders, lines and events, then the pieces: what is scarce is taken last."""
+    trading = merchants.by_id({line.merchant_id for lines in wanted.values() for line in lines})
+    credited = guides.guides_for_many(
+        {(wishes[i].buyer_id, line.merchant_id) for i, lines in wanted.items() for line in lines}
+    )
+    placed: dict[int, list[Order]] = {}
+    lines_of: list[tuple[Order, list[Line]]] = []
+    for i, lines in wanted.items():
+        placed[i] = []
+        for merchant_id in sorted({line.merchant_id for line in lines}):
+            mine = [line for line in lines if line.merchant_id == merchant_id]
+            guide_id = credited.get((wishes[i].buyer_id, merchant_id))
+            order = _order(wishes[i], mine, trading[merchant_id], guide_id, at)
+            placed[i].append(order)
+            lines_of.append((order, mine))
+    Order.objects.bulk_create(order for order, _ in lines_of)
+    OrderLine.objects.bulk_create(
+        _order_line(order, n, line) for order, lines in lines_of for n, line in enumerate(lines, 1)
+    )
+    _record((order for order, _ in lines_of), "PLACED", at)
+    _take([line for lines in wanted.values() for line in lines], at)
+    return placed
+
+
+def _order(
+    wish: Wish, lines: list[Line], merchant: Merchant, guide_id: int | None, at: datetime
+) -> Order:
+    minutes = wish.pay_within_minutes or merchant.pay_within_minutes
+    return Order(
+        number=numbers.fresh("D"),
+        buyer_id=wish.buyer_id,
+        merchant=merchant,
+        guide_id=guide_id,
+        commission_rate=merchant.commission_rate,
+        total_fen=sum(line.total_fen for line in lines),
+        consignee=wish.consignee,
+        remark=wish.remark,
+        origin=wish.origin,
+        placed_at=at,
+        pay_before=at + timedelta(minutes=minutes),
+    )
+
+
+def _order_line(order: Order, n: int, line: Line) -> OrderLine:
+    return OrderLine(
+        order=order,
+        line=n,
+        sku_id=line.sku_id,
+        offer_id=line.offer_id,
+        title=line.title,
+        sku_name=line.sku_name,
+        quantity=line.item.quantity,
+        unit_price_fen=line.quote.unit_fen,
+        total_fen=line.total_fen,
+        price_reason=line.quote.reason,
+        receipt=line.quote.receipt,
+    )
+
+
+def _take(lines: Iterable[Line], at: datetime) -> None:
+    """An offer's pieces are promised already, as a whole; the others come from common stock."""
+    common: Counter[int] = Counter()
+    special: Counter[int] = Counter()
+    for line in lines:
+        if line.offer_id:
+            special[line.offer_id] += line.item.quantity
+        else:
+            common[line.sku_id] += line.item.quantity
+    inventory.promise(pieces=common)
+    offers.take(pieces=special, at=at)
+
+
+def _affordable(wanted: dict[int, list[Line]], at: datetime) -> dict[int, list[Line]]:
+    """First come, first served, among what is left; rows stay locked until the batch commits."""
+    every = [line for lines in wanted.values() for line in lines]
+    stock = inventory.free(sku_ids=sorted({line.sku_id for line in every if not line.offer_id}))
+    offer = offers.free(offer_ids=sorted({line.offer_id for line in every if line.offer_id}), at=at)
+    served: dict[int, list[Line]] = {}
+    for i, lines in wanted.items():
+        pots = [
+            (offer, line.offer_id, line) if line.offer_id else (stock, line.sku_id, line)
+            for line in lines
+        ]
+        if all(pot.get(key, 0) >= line.item.quantity for pot, key, line in pots):
+            for pot, key, line in pots:
+                pot[key] -= line.item.quantity
+            served[i] = lines
+    return served
+
+
+def _record(orders: Iterable[Order], kind: str, at: datetime, actor: str = "") -> None:
+    OrderEvent.objects.bulk_create(
+        OrderEvent(order_id=order.pk, kind=kind, at=at, actor=actor) for order in orders
+    )
+
+
+# --- paying -------------------------------------------------------------------------------------
+
+
+@joined
+def extend(*, order: Order, until: datetime) -> None:
+    """A slower way to pay was chosen: the order waits for it, its pieces stay promised."""
+    unpaid = Order.objects.filter(pk=order.pk, status=Status.UNPAID, pay_before__lt=until)
+    unpaid.update(pay_before=until)
+
+
+@joined
+def receive_payments(*, order_numbers: Sequence[str], at: datetime) -> set[str]:
+    """Paid in full.  Answers the numbers of orders that were not waiting for money."""
+    paid = _advance(order_numbers, Status.PAID, paid_at=at)
+    _record(paid, "PAID", at)
+    _expect_commissions([order for order in paid if order.guide_id], at)
+    return set(order_numbers) - {order.number for order in paid}
+
+
+def _advance(order_numbers: Sequence[str], to: Status, **changes: object) -> list[Order]:
+    """Compare-and-set many at once; answers the rows that moved."""
+    rows = Order.objects.filter(number__in=order_numbers, status__in=sources(to, TRANSITIONS))
+    rows = rows.select_related("merchant").select_for_update(of=("self",))
+    moving = list(rows.order_by("pk"))
+    Order.objects.filter(pk__in=[order.pk for order in moving]).update(status=to, **changes)
+    return moving
+
+
+def _expect_commissions(orders: list[Order], at: datetime) -> None:
+    lines = OrderLine.objects.filter(order__in=orders).order_by("order_id", "line")
+    by_id = {order.pk: order for order in orders}
+    dues = []
+    for line in lines:
+        order = by_id[line.order_id]
+        assert order.guide_id
+        dues.append(
+            Due(order.guide_id, order.number, line.line, line.total_fen, order.commission_rate)
+        )
+    if dues:
+        commissions.expect(dues=dues, at=at)
+
+
+@joined
+def unpay(*, order_numbers: Sequence[str], at: datetime) -> None:
+    """A wrong match was undone: wait for the money again.  StaleState once anything was shipped."""
+    shipped = OrderLine.objects.filter(order__number__in=order_numbers, is_shipped=True)
+    rows = Order.objects.filter(number__in=order_numbers, status=Status.PAID)
+    moving = list(rows.select_for_update().order_by("pk"))
+    if shipped.exists() or len(moving) != len(order_numbers):
+        raise StaleState
+    for order in moving:
+        wait = order.pay_before - order.placed_at
+        Order.objects.filter(pk=order.pk).update(
+            status=Status.UNPAID, paid_at=None, pay_before=max(order.pay_before, at + wait)
+        )
+    _record(moving, "UNPAID", at)
+    commissions.void(order_numbers=order_numbers, at=at)
+
+
+# --- closing ------------------------------------------------------------------------------------
+
+
+@joined
+def expire(*, order_numbers: Sequence[str], at: datetime) -> int:
+    """Close unpaid orders whose time is over and give their pieces back; answers how many.
+
+    Their payments are closed (and so locked) first: a transfer that is being confirmed wins.
+    """
+    cashier.close(purpose=PURPOSE, references=order_numbers, at=at)
+    overdue = Order.objects.overdue(at).filter(number__in=order_numbers)
+    closing = list(overdue.select_for_update().order_by("pk"))
+    Order.objects.filter(pk__in=[order.pk for order in closing]).update(
+        status=Status.CLOSED, closed_at=at, close_reason=CloseReason.EXPIRED
+    )
+    _record(closing, "EXPIRED", at)
+    _give_back(closing)
+    return len(closing)
+
+
+@joined
+def cancel(*, order: Order, actor: str, at: datetime) -> None:
+    """Before anything is shipped.  What was paid goes back to where it came from, at once."""
+    cashier.hold(purpose=PURPOSE, references=[order.number])
+    was_paid = order.status == Status.PAID
+    if order.lines.filter(is_shipped=True).exists():
+        raise AlreadyShipped
+    move(
+        Order.objects.filter(pk=order.pk, status=order.status),
+        Status.CLOSED,
+        TRANSITIONS,
+        closed_at=at,
+        close_reason=CloseReason.REFUNDED if was_paid else CloseReason.BUYER,
+    )
+    _record([order], "CANCELLED", at, actor)
+    cashier.close(purpose=PURPOSE, references=[order.number], at=at)
+    if was_paid:
+        refunds.refund_all(
+            purpose=PURPOSE, reference=order.number, reason=Reason.CANCELLED, at=at, actor=actor
+        )
+        commissions.void(order_numbers=[order.number], at=at)
+    _give_back([order])
+
+
+def _give_back(orders: Sequence[Order]) -> None:
+    common: Counter[int] = Counter()
+    special: Counter[int] = Counter()
+    for line in OrderLine.objects.filter(order__in=orders):
+        if line.offer_id:
+            special[line.offer_id] += line.quantity
+        else:
+            common[line.sku_id] += line.quantity
+    inventory.release(pieces=common)
+    offers.give_back(pieces=special)
+
+
+# --- after payment ------------------------------------------------------------------------------
+
+
+@joined
+def mark_shipped(*, order: Order, lines: Sequence[OrderLine], actor: str, at: datetime) -> None:
+    """These lines have left; the order is SHIPPED with its last one."""
+    leaving = OrderLine.objects.filter(pk__in=[line.pk for line in lines], is_shipped=False)
+    if leaving.update(is_shipped=True) != len(lines):
+        raise StaleState
+    paid = Order.objects.filter(pk=order.pk, status=Status.PAID)
+    if order.lines.filter(is_shipped=False).exists():
+        if not paid.select_for_update().exists():
+            raise StaleState
+    else:
+        wait = timedelta(days=order.merchant.auto_receive_days)
+        move(paid, Status.SHIPPED, TRANSITIONS, shipped_at=at, receive_before=at + wait)
+    _record([order], "SHIPPED", at, actor)
+    pieces: Counter[int] = Counter()
+    for line in lines:
+        pieces[line.sku_id] += line.quantity
+    inventory.hand_out(pieces=pieces)
+
+
+@joined
+def receive(*, order_numbers: Sequence[str], actor: str, at: datetime) -> int:
+    """The buyer has the goods, or time says so: the after-sale window begins."""
+    received = _advance(order_numbers, Status.RECEIVED, received_at=at, finish_at=at)
+    windows: dict[int, list[int]] = {}
+    for order in received:
+        windows.setdefault(order.merchant.after_sale_days, []).append(order.pk)
+    for days, ids in windows.items():
+        Order.objects.filter(pk__in=ids).update(finish_at=at + timedelta(days=days))
+    _record(received, "RECEIVED", at, actor)
+    if 0 in windows:
+        later("shop.orders.tasks.finish_received")
+    return len(received)
+
+
+@joined
+def finish(*, order_numbers: Sequence[str], at: datetime) -> int:
+    """Too late to return anything: held money is the merchant's, commissions are earned."""
+    rows = Order.objects.to_finish(at).filter(number__in=order_numbers)
+    rows = rows.select_related("merchant").select_for_update(of=("self",), skip_locked=True)
+    ending = list(rows.order_by("pk"))
+    Order.objects.filter(pk__in=[order.pk for order in ending]).update(status=Status.DONE)
+    _record(ending, "DONE", at)
+    settlement.release(
+        [
+            settlement.Release(order.number, order.merchant.number, order.total_fen)
+            for order in ending
+        ],
+        at=at,
+    )
+    commissions.earn(order_numbers=[order.number for order in ending], at=at)
+    return len(ending)
+
+
+def receive_one(*, order: Order, actor: str, at: datetime) -> None:
+    """The buyer says so; StaleState unless the order is on its way."""
+    if receive(order_numbers=[order.number], actor=actor, at=at) != 1:
+        raise StaleState

@@ -1,0 +1,41 @@
+"""What the cashier asks about orders (settings.PAYABLES["ORDER"]).
+
+The top of the shop, and the only place where packages that must not know each other meet.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from config.kit.errors import NotFound, StaleState
+from payments.cashier.rules import Due
+from shop.orders import services as orders
+from shop.orders.models import Order, OrderEvent
+from shop.orders.rules import Status
+
+
+def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
+    """The order's total; a transfer gets days instead of minutes, except for pieces of an offer."""
+    rows = Order.objects.select_related("merchant").filter(buyer_id=payer_id, number=reference)
+    order = rows.first()
+    if order is None:
+        raise NotFound
+    if order.status != Status.UNPAID or order.pay_before <= at:
+        raise StaleState("订单不是待付款状态")
+    until = order.pay_before
+    if method == "BANK_TRANSFER" and not order.lines.filter(offer__isnull=False).exists():
+        until = max(until, at + timedelta(hours=order.merchant.transfer_within_hours))
+        orders.extend(order=order, until=until)
+    return Due(order.total_fen, order.merchant.number, until)
+
+
+def paid(*, references: Sequence[str], at: datetime) -> set[str]:
+    return orders.receive_payments(order_numbers=references, at=at)
+
+
+def unpaid(*, references: Sequence[str], at: datetime) -> None:
+    orders.unpay(order_numbers=references, at=at)
+
+
+def refunded(*, references: Sequence[str], at: datetime) -> None:
+    rows = Order.objects.filter(number__in=references).values_list("pk", flat=True)
+    OrderEvent.objects.bulk_create(OrderEvent(order_id=pk, kind="REFUNDED", at=at) for pk in rows)
