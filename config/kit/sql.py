@@ -1,0 +1,21 @@
+"""Long lists as parameters: psycopg dumps a list item by item, which costs more than the INSERT."""
+
+from collections.abc import Iterable
+
+_SPECIAL = str.maketrans({"\\": "\\\\", '"': '\\"'})
+
+
+def ints(values: Iterable[int]) -> str:
+    """An array literal for `%s::bigint[]`."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def texts(values: Iterable[str]) -> str:
+    """An array literal for `%s::text[]`; PostgreSQL itself refuses NUL."""
+    listed = list(values)
+    if not listed:
+        return "{}"
+    joined = "\x1f".join(listed)
+    if joined.count("\x1f") != len(listed) - 1:  # the sign itself is in a text
+        return "{" + ",".join(f'"{text.translate(_SPECIAL)}"' for text in listed) + "}"
+    return '{"' + joined.translate(_SPECIAL).replace("\x1f", '","') + '"}'

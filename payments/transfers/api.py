@@ -1,0 +1,360 @@
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.urls import path
+from django.utils.timezone import now
+from drf_spectacular.utils import extend_schema
+from rest_framework import exceptions, serializers
+from rest_framework.generics import get_object_or_404
+from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.kit.api import Query, Shape, Text, View, Whole, page
+from config.kit.errors import NotFound, Refusal
+from config.kit.idempotency import idempotent
+from config.kit.viewer import PUBLIC, viewer
+from payments.channels import transfer
+from payments.transfers import desk, parsers, queries, services
+from payments.transfers.models import StatementLine
+from payments.transfers.parsers import Row
+from payments.transfers.rules import StatementStatus, Verdict
+
+TAGS = ["银行来账"]
+FINANCE = "FINANCE"
+LARGEST_FEN = 10**13  # a hundred thousand million yuan: no transfer is larger
+
+
+# --- shapes -------------------------------------------------------------------------------------
+
+
+class StatementIn(Shape):
+    file = serializers.FileField(help_text="银行导出的流水文件，最大 20 MB")
+    account_no = Text(required=False, allow_blank=True, max_length=34, default="")
+
+
+class StatementTaken(serializers.Serializer[object]):
+    id = serializers.CharField()
+    status = serializers.ChoiceField(choices=StatementStatus.choices)
+
+
+class StatementOut(StatementTaken):
+    reason = serializers.CharField(allow_null=True)
+    account_no = serializers.CharField()
+    filename = serializers.CharField()
+    uploaded_at = serializers.DateTimeField()
+    imported_at = serializers.DateTimeField(allow_null=True)
+    lines = serializers.IntegerField()
+    credits = serializers.IntegerField()
+    credits_fen = serializers.IntegerField()
+    matched = serializers.IntegerField()
+    suggested = serializers.IntegerField()
+    unmatched = serializers.IntegerField(help_text="挂账、有冲突、退回中与已退回")
+    duplicates = serializers.IntegerField()
+    ignored = serializers.IntegerField()
+
+
+class StatementPage(serializers.Serializer[object]):
+    results = StatementOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class LineQuery(Query):
+    verdict = serializers.ChoiceField(choices=Verdict.choices, required=False)
+    statement = serializers.CharField(max_length=24, required=False)
+
+
+class CandidateOut(serializers.Serializer[object]):
+    payment = serializers.CharField()
+    order = serializers.CharField()
+    score = serializers.IntegerField()
+    why = serializers.CharField()
+
+
+class PaidOut(serializers.Serializer[object]):
+    payment = serializers.CharField()
+    order = serializers.CharField()
+    amount_fen = serializers.IntegerField()
+
+
+class LineActions(serializers.Serializer[object]):
+    match = serializers.BooleanField()
+    undo = serializers.BooleanField()
+    ignore = serializers.BooleanField()
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**super().get_fields(), "return": serializers.BooleanField()}
+
+
+class LineOut(serializers.Serializer[object]):
+    id = serializers.CharField()
+    statement = serializers.CharField(allow_null=True)
+    account_no = serializers.CharField()
+    virtual_account = serializers.CharField(allow_null=True)
+    serial = serializers.CharField(allow_null=True)
+    received_at = serializers.DateTimeField()
+    amount_fen = serializers.IntegerField()
+    currency = serializers.CharField()
+    payer_name = serializers.CharField()
+    payer_account = serializers.CharField()
+    payer_bank = serializers.CharField()
+    remark = serializers.CharField()
+    verdict = serializers.ChoiceField(choices=Verdict.choices)
+    rule = serializers.CharField(allow_null=True)
+    reasons = serializers.ListField(child=serializers.CharField())
+    candidates = CandidateOut(many=True)
+    payments = PaidOut(many=True)
+    actions = LineActions()
+
+
+class LinePage(serializers.Serializer[object]):
+    results = LineOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class ShareIn(Shape):
+    number = Text(max_length=24)
+    amount_fen = Whole(min_value=1, max_value=LARGEST_FEN)
+
+
+class MatchIn(Shape):
+    payments = ShareIn(many=True, allow_empty=False, max_length=50)
+
+
+class IgnoreIn(Shape):
+    reason = Text(max_length=200)
+
+
+class Nothing(Shape):
+    pass
+
+
+# --- statements ---------------------------------------------------------------------------------
+
+
+class Statements(View):
+    access = FINANCE
+
+    def get_parsers(self) -> list[BaseParser]:
+        return [MultiPartParser()]
+
+    @extend_schema(
+        tags=TAGS,
+        request={"multipart/form-data": StatementIn},
+        responses={202: StatementTaken},
+    )
+    def post(self, request: Request) -> Response:
+        """上传银行流水：读不懂、不是本店账户或已导入的文件当场拒绝，其余在后台导入并核销。"""
+        body = self.body(StatementIn)
+        if len(request.FILES) != 1 or len(request.FILES.getlist("file")) != 1:
+            raise exceptions.ValidationError({"file": ["一次只能上传一个文件"]}, code="repeated")
+        if body["file"].size > parsers.MAX_BYTES:
+            raise parsers.FileTooLarge
+        person = viewer(request)
+        statement = services.upload(
+            content=body["file"].read(),
+            filename=body["file"].name or "",
+            account_no=body["account_no"],
+            tenants=person.tenants(FINANCE),
+            uploaded_by_id=person.pk,
+            at=now(),
+        )
+        return Response({"id": statement.number, "status": statement.status}, status=202)
+
+    @extend_schema(tags=TAGS, parameters=[Query], responses=StatementPage)
+    def get(self, request: Request) -> Response:
+        self.asked(Query)
+        rows = queries.statements(viewer(request))
+        return page(self, rows, ("-uploaded_at", "-pk"), queries.shown_statements)
+
+
+class StatementDetail(View):
+    access = FINANCE
+
+    @extend_schema(tags=TAGS, responses=StatementOut)
+    def get(self, request: Request, number: str) -> Response:
+        row = get_object_or_404(queries.statements(viewer(request)), number=number)
+        return Response(queries.shown_statements([row])[0])
+
+
+# --- lines --------------------------------------------------------------------------------------
+
+
+class Lines(View):
+    access = FINANCE
+
+    @extend_schema(tags=TAGS, parameters=[LineQuery], responses=LinePage)
+    def get(self, request: Request) -> Response:
+        asked = self.asked(LineQuery)
+        rows = queries.lines(viewer(request))
+        if "verdict" in asked:
+            rows = rows.filter(verdict=asked["verdict"])
+        if "statement" in asked:
+            rows = rows.filter(statement__number=asked["statement"])
+        return page(self, rows, ("-booked_at", "-pk"), queries.shown_lines)
+
+
+class LineView(View):
+    """One line, as the looker may see it."""
+
+    access = FINANCE
+
+    def line(self, request: Request, number: str) -> StatementLine:
+        return get_object_or_404(queries.lines(viewer(request)), number=number)
+
+    def shown(self, line: StatementLine) -> Response:
+        return Response(queries.shown_lines([line])[0])
+
+
+class LineDetail(LineView):
+    @extend_schema(tags=TAGS, responses=LineOut)
+    def get(self, request: Request, number: str) -> Response:
+        """一笔来账；等待人工时 candidates 按当前未付的支付单重新计算。"""
+        line = self.line(request, number)
+        (shown,) = queries.shown_lines([line])
+        if shown["actions"]["match"]:
+            shown["candidates"] = [asdict(one) for one in queries.candidates(line)]
+        return Response(shown)
+
+
+class LineMatch(LineView):
+    @extend_schema(tags=TAGS, request=MatchIn, responses=LineOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        line = self.line(request, number)
+        given = self.body(MatchIn)["payments"]
+        shares = {share["number"]: share["amount_fen"] for share in given}
+        if len(shares) != len(given):
+            raise desk.PaymentTwice
+        person = viewer(request)
+        return self.shown(
+            desk.assign(
+                line=line,
+                shares=shares,
+                payments=queries.assignable(person),
+                actor=person.number,
+                at=now(),
+            )
+        )
+
+
+class LineReturn(LineView):
+    @extend_schema(tags=TAGS, request=Nothing, responses={202: LineOut})
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        line = self.line(request, number)
+        self.body(Nothing)
+        person = viewer(request)
+        response = self.shown(desk.give_back(line=line, actor=person.number, at=now()))
+        response.status_code = 202
+        return response
+
+
+class LineUndo(LineView):
+    @extend_schema(tags=TAGS, request=Nothing, responses=LineOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        line = self.line(request, number)
+        self.body(Nothing)
+        return self.shown(desk.undo(line=line, actor=viewer(request).number, at=now()))
+
+
+class LineIgnore(LineView):
+    @extend_schema(tags=TAGS, request=IgnoreIn, responses=LineOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        line = self.line(request, number)
+        reason = self.body(IgnoreIn)["reason"]
+        actor = viewer(request).number
+        return self.shown(desk.ignore(line=line, reason=reason, actor=actor, at=now()))
+
+
+# --- the bank's push ----------------------------------------------------------------------------
+
+
+class PushIn(Shape):
+    """One booking, as the bank pushes it."""
+
+    event_id = Text(max_length=64)
+    account_no = Text(max_length=34)
+    virtual_account = Text(max_length=44, allow_null=True)
+    serial = Text(max_length=64)
+    booked_at = serializers.DateTimeField()
+    amount_fen = Whole(min_value=1, max_value=LARGEST_FEN)
+    direction = serializers.ChoiceField(choices=["C", "D"])
+    currency = Text(max_length=3)
+    payer_name = Text(max_length=200, allow_blank=True)
+    payer_account = Text(max_length=64, allow_blank=True)
+    payer_bank = Text(max_length=200, allow_blank=True)
+    remark = serializers.CharField(
+        max_length=2_000, allow_blank=True, trim_whitespace=False, help_text="银行原文"
+    )
+    reverses = Text(max_length=64, allow_null=True)
+
+
+class PushTaken(serializers.Serializer[object]):
+    code = serializers.CharField()
+
+
+class PushTooLarge(Refusal):
+    status = 413
+    message = "推送内容过大"
+
+
+class BankPush(View):
+    """The signature is over the raw bytes, so they are read before anything parses them."""
+
+    access = PUBLIC
+    authentication_classes = []
+    longest = 64 * 1024  # bytes
+
+    @extend_schema(tags=["外部回调"], request=PushIn, responses=PushTaken, auth=[])
+    def post(self, request: Request, provider: str) -> Response:
+        """银行入账通知：验签后一次性收录，重复推送不产生变化。"""
+        if provider not in settings.BANK_PROVIDERS:
+            raise NotFound
+        if int(request.META.get("CONTENT_LENGTH") or 0) > self.longest:
+            raise PushTooLarge
+        body = request.body
+        said = transfer.bank(provider).verify_push(request.headers, body, now())
+        shape = PushIn(data=said)
+        shape.is_valid(raise_exception=True)
+        told = shape.validated_data
+        services.take_push(
+            provider=provider, account_no=told["account_no"], row=_booking(told), at=now()
+        )
+        return Response({"code": "OK"})
+
+
+def _booking(told: dict[str, Any]) -> Row:
+    is_in = told["direction"] == "C"
+    return Row(
+        serial=told["serial"],
+        booked_at=told["booked_at"],
+        amount_fen=told["amount_fen"] if is_in else -told["amount_fen"],
+        currency=told["currency"],
+        balance_fen=None,
+        payer_name=told["payer_name"],
+        payer_account=told["payer_account"],
+        payer_bank=told["payer_bank"],
+        remark=told["remark"],
+        texts=(told["remark"],) if told["remark"] else (),
+        virtual_account=told["virtual_account"] or None,
+        is_reversal=told["reverses"] is not None,
+        reverses=told["reverses"],
+        position=1,
+    )
+
+
+urlpatterns = [
+    path("bank/statements", Statements.as_view()),
+    path("bank/statements/<str:number>", StatementDetail.as_view()),
+    path("bank/lines", Lines.as_view()),
+    path("bank/lines/<str:number>", LineDetail.as_view()),
+    path("bank/lines/<str:number>/match", LineMatch.as_view()),
+    path("bank/lines/<str:number>/return", LineReturn.as_view()),
+    path("bank/lines/<str:number>/undo", LineUndo.as_view()),
+    path("bank/lines/<str:number>/ignore", LineIgnore.as_view()),
+    path("hooks/bank/<str:provider>", BankPush.as_view()),
+]

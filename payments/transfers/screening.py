@@ -1,0 +1,151 @@
+"""T0: what a row of a statement is, before anybody asks what it pays; and when it is known."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from config.kit.money import yuan
+from payments.transfers.remarks import normal
+from payments.transfers.rules import Verdict
+
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+class Booking(Protocol):
+    """One row of a statement or a push, as `parsers.Row` has it."""
+
+    @property
+    def serial(self) -> str | None: ...
+    @property
+    def booked_at(self) -> datetime: ...
+    @property
+    def amount_fen(self) -> int: ...
+    @property
+    def currency(self) -> str: ...
+    @property
+    def balance_fen(self) -> int | None: ...
+    @property
+    def payer_name(self) -> str: ...
+    @property
+    def payer_account(self) -> str: ...
+    @property
+    def remark(self) -> str: ...
+    @property
+    def texts(self) -> tuple[str, ...]: ...
+    @property
+    def virtual_account(self) -> str | None: ...
+    @property
+    def is_reversal(self) -> bool: ...
+    @property
+    def reverses(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Screening:
+    """The first verdict of a row; `is_posted`: it is money that came, so it enters the books."""
+
+    verdict: Verdict
+    is_posted: bool
+    rule: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+FRESH = Screening(Verdict.NEW, is_posted=True)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(days=2)  # a value date may lie a day ahead; more is a wrong file
+_BANKS_OWN = ("结息", "利息", "存款利息", "利息收入", "手续费", "账户管理费", "工本费")
+
+
+def screen(
+    row: Booking, *, at: datetime, own_accounts: frozenset[str], payouts: frozenset[str]
+) -> Screening:
+    """T0: only money from somebody else, booked, in yuan, may pay anything.
+
+    `payouts` are bank serials of what we sent ourselves.
+    """
+    if row.currency != "CNY":
+        return _ignored(f"币种 {row.currency[:8]}，只核销人民币")
+    if row.is_reversal:
+        original = f"，原流水号 {row.reverses}" if row.reverses else "，银行未注明原流水号"
+        return Screening(
+            Verdict.CONFLICT, row.amount_fen > 0, "R", (f"冲正或退汇{original}，需人工处理",)
+        )
+    if why := _why_not_a_buyers(row, own_accounts, payouts):
+        return _ignored(why)
+    if not EARLIEST <= row.booked_at <= at + AHEAD:
+        day = row.booked_at.astimezone(SHANGHAI).date()
+        return Screening(Verdict.CONFLICT, False, "T0", (f"入账日期 {day} 不可信，未记账",))
+    return FRESH
+
+
+def _ignored(why: str) -> Screening:
+    return Screening(Verdict.IGNORED, False, "T0", (why,))
+
+
+def _why_not_a_buyers(row: Booking, own_accounts: frozenset[str], payouts: frozenset[str]) -> str:
+    if row.amount_fen == 0:
+        return "金额为零"
+    if row.amount_fen < 0:
+        return "本店退款付出" if row.serial and row.serial in payouts else "支出"
+    if row.payer_account and row.payer_account in own_accounts:
+        return "本店账户之间的调拨"
+    return "银行结息或费用" if _is_banks_own(row) else ""
+
+
+def _is_banks_own(row: Booking) -> bool:
+    """Only where the bank names no payer: a buyer may write 手续费 too."""
+    if row.payer_account or row.virtual_account:
+        return False
+    return any(text.strip() in _BANKS_OWN for text in (row.remark, *row.texts))
+
+
+def keys(account_no: str, rows: Sequence[Booking]) -> list[str]:
+    """What makes a booking itself: the bank's serial, else its content and its occurrence.
+
+    Two rows of equal content in one file are two bookings; in another file they are the same
+    two.  Chinese is kept in the hash: 张三 and 李四 are not one payer.
+    """
+    seen: Counter[str] = Counter()
+    found = []
+    for row in rows:
+        if row.serial and len(row.serial) <= 64:
+            found.append(row.serial)
+            continue
+        content = _hashed(account_no, row)
+        seen[content] += 1
+        found.append(f"#{content}:{seen[content]}")
+    return found
+
+
+def _hashed(account_no: str, row: Booking) -> str:
+    facts = (
+        account_no,
+        row.serial or "",
+        row.booked_at.astimezone(UTC).isoformat(),
+        str(row.amount_fen),
+        row.currency,
+        str(row.balance_fen),
+        row.payer_account,
+        normal(row.payer_name),
+        normal(row.remark),
+    )
+    return hashlib.sha256("\x1f".join(facts).encode()).hexdigest()[:40]
+
+
+SAME_DAYS = timedelta(days=3)  # a push at night and its booking in a statement
+
+
+def contradicts(row: Booking, *, amount_fen: int, booked_at: datetime, payer_account: str) -> str:
+    """Why a row with the key of a known line is not that line; empty when it is the same."""
+    if row.amount_fen != amount_fen:
+        return f"金额 {yuan(row.amount_fen)} 元，已有记录为 {yuan(amount_fen)} 元"
+    if abs(row.booked_at - booked_at) > SAME_DAYS:
+        return "入账日期与已有记录相差三天以上"
+    ours, theirs = row.payer_account, payer_account
+    if ours and theirs and "*" not in ours + theirs and ours != theirs:
+        return "付款账号与已有记录不同"
+    return ""

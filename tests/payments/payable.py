@@ -1,0 +1,45 @@
+"""Something to be paid for, without a shop: it keeps what the cashier tells it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from config.kit.errors import Refusal
+from payments.cashier.rules import Due
+
+
+class Shipped(Refusal):
+    message = "已发货"
+
+
+@dataclass
+class Told:
+    amounts: dict[str, int] = field(default_factory=dict)
+    paid: list[str] = field(default_factory=list)
+    unpaid: list[str] = field(default_factory=list)
+    refunded: list[str] = field(default_factory=list)
+    poisonous: set[str] = field(default_factory=set)  # paying these crashes
+
+
+told = Told()
+MERCHANT = "M0000000000000"
+
+
+def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
+    return Due(told.amounts[reference], MERCHANT, at + timedelta(days=3))
+
+
+def paid(*, references: Sequence[str], at: datetime) -> set[str]:
+    if told.poisonous & set(references):
+        raise RuntimeError("poison")
+    twice = set(references) & set(told.paid)
+    told.paid.extend(sorted(set(references) - twice))
+    return twice
+
+
+def unpaid(*, references: Sequence[str], at: datetime) -> None:
+    told.unpaid.extend(references)
+
+
+def refunded(*, references: Sequence[str], at: datetime) -> None:
+    told.refunded.extend(references)
