@@ -359,7 +359,7 @@ def small_disk(home: Path) -> Iterator[Callable[[int], Path]]:
         return home
 
     yield mount
-    subprocess.run(["/bin/umount", str(home)], check=False, capture_output=True)
+    subprocess.run(["/bin/umount", "-l", str(home)], check=False, capture_output=True)
 
 
 @only_root
