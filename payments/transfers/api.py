@@ -119,7 +119,7 @@ class ShareIn(Shape):
 
 
 class MatchIn(Shape):
-    payments = ShareIn(many=True, allow_empty=False, max_length=50)
+    payments = serializers.ListField(child=ShareIn(), min_length=1, max_length=50)
 
 
 class IgnoreIn(Shape):

@@ -12,7 +12,7 @@ from django.db.models import Count, Q, QuerySet
 
 from config.kit import sql
 from payments.cashier import services as cashier
-from payments.cashier.rules import Arrival, Status
+from payments.cashier.rules import Arrival
 from payments.transfers.models import LineEvent, Statement, StatementLine
 from payments.transfers.remarks import Codes, codes_in
 from payments.transfers.rules import (
@@ -55,7 +55,7 @@ WITH hit AS (
     SELECT id FROM payments_transferintent WHERE code = ANY(%s::text[])
 )
 SELECT p.id, p.number, p.reference, i.receiving_account_id, coalesce(v.number, ''), i.code,
-       p.amount_fen - p.received_fen, p.status, p.payer_id
+       p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id
 FROM hit JOIN payments_transferintent i ON i.id = hit.id
 JOIN payments_payment p ON p.id = i.payment_id
 LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
@@ -136,11 +136,7 @@ def _match(line_ids: Sequence[int], at: datetime) -> None:
         claimed = sorted(cursor.fetchall(), key=lambda row: (row[10], row[0]))
     if not claimed:
         return
-    # `texts` comes as JSON text: Django leaves jsonb to its field.
-    facts = [
-        Fact(*row[:4], tuple(orjson.loads(row[4])), *row[5:8], is_reversed=row[11])
-        for row in claimed
-    ]
+    facts = [_fact(row) for row in claimed]
     codes = [codes_in(fact.texts) for fact in facts]
     decisions = decide(facts, _book(facts, codes), codes)
     arrivals = [
@@ -153,6 +149,13 @@ def _match(line_ids: Sequence[int], at: datetime) -> None:
     _store([fact.line_id for fact in facts], decisions, at)
 
 
+def _fact(row: tuple[Any, ...]) -> Fact:
+    pk, account_id, fen, virtual, texts, name, payer, caution, *_, is_reversed = row
+    # Django leaves jsonb to its field: here it is JSON text.
+    words = tuple(orjson.loads(texts))
+    return Fact(pk, account_id, fen, virtual, words, name, payer, caution, is_reversed)
+
+
 def _book(facts: Sequence[Fact], codes: Sequence[Codes]) -> Book:
     virtual = {fact.virtual_account for fact in facts} - {""}
     named = {code for found in codes for code in found.found}
@@ -160,10 +163,7 @@ def _book(facts: Sequence[Fact], codes: Sequence[Codes]) -> Book:
         return Book()
     with connection.cursor() as cursor:
         cursor.execute(_INTENTS, [sql.texts(virtual), sql.texts(named)])
-        book = Book.of(
-            Intent(*row[:7], is_open=row[7] == Status.WAITING, payer_id=row[8])
-            for row in cursor.fetchall()
-        )
+        book = Book.of(Intent(*row) for row in cursor.fetchall())
     book.known_payers = _known_payers(_doubtful_payers(facts, codes, book))
     return book
 

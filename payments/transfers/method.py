@@ -119,7 +119,7 @@ def send_back(refund: Refund) -> Sent | None:
     account = _account_of(refund)
     parts = _parts(refund)
     bank = transfer.bank(account.provider)
-    serials = []
+    serials: list[str] = []
     for i, ((to_account, to_name), fen) in enumerate(sorted(parts.items()), 1):
         try:
             sent = bank.pay_out(

@@ -112,12 +112,10 @@ def keys(account_no: str, rows: Sequence[Booking]) -> list[str]:
     seen: Counter[str] = Counter()
     found = []
     for row in rows:
-        if row.serial and len(row.serial) <= 64:
-            found.append(row.serial)
-            continue
-        content = _hashed(account_no, row)
-        seen[content] += 1
-        found.append(f"#{content}:{seen[content]}")
+        has_serial = row.serial and len(row.serial) <= 64
+        name = str(row.serial) if has_serial else f"#{_hashed(account_no, row)}"
+        seen[name] += 1
+        found.append(name if has_serial and seen[name] == 1 else f"{name}:{seen[name]}")
     return found
 
 

@@ -269,9 +269,8 @@ def intake(
 def _screened(account: ReceivingAccount, rows: Sequence[Row], at: datetime) -> list[Screening]:
     own = frozenset(ReceivingAccount.objects.values_list("account_no", flat=True))
     sent = [row.serial for row in rows if row.amount_fen < 0 and row.serial]
-    return [
-        screen(row, at=at, own_accounts=own, payouts=_our_payouts(account, sent)) for row in rows
-    ]
+    payouts = _our_payouts(account, sent)
+    return [screen(row, at=at, own_accounts=own, payouts=payouts) for row in rows]
 
 
 def _our_payouts(account: ReceivingAccount, serials: Sequence[str]) -> frozenset[str]:
@@ -282,9 +281,11 @@ def _our_payouts(account: ReceivingAccount, serials: Sequence[str]) -> frozenset
     returns = StatementLine.objects.filter(
         receiving_account=account, returned_serial__in=serials, verdict=Verdict.RETURNED
     )
-    return frozenset(refunds.values_list("channel_txn", flat=True)) | frozenset(  # type: ignore[arg-type]
-        returns.values_list("returned_serial", flat=True)
-    )
+    sent = [
+        *refunds.values_list("channel_txn", flat=True),
+        *returns.values_list("returned_serial", flat=True),
+    ]
+    return frozenset(serial for serial in sent if serial)
 
 
 def _columns(key: str, row: Row, first: Screening) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def paid(*, references: Sequence[str], at: datetime) -> set[str]:
 
 def unpaid(*, references: Sequence[str], at: datetime) -> None:
     told.unpaid.extend(references)
+    told.paid = [reference for reference in told.paid if reference not in references]
 
 
 def refunded(*, references: Sequence[str], at: datetime) -> None:

@@ -5,6 +5,7 @@ import pytest
 from payments.ledger import services as ledger
 from tests.payments import payable
 from tests.payments.transfers import bank
+from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
 
 
 @pytest.fixture(autouse=True)

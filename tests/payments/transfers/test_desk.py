@@ -1,0 +1,333 @@
+"""What a person does with a line; refusals leave everything as it was."""
+
+import pytest
+
+from config.kit.errors import NotFound, StaleState
+from payments.cashier import refunds
+from payments.cashier.models import Payment, Refund
+from payments.cashier.services import TooLateToUndo
+from payments.ledger import queries as ledger
+from payments.transfers import desk, pool, queries, tasks
+from payments.transfers.models import Allocation, LineEvent, StatementLine, VirtualAccount
+from payments.transfers.rules import Verdict
+from tests.members.people import make_user
+from tests.payments import payable
+from tests.payments.transfers.bank import (
+    ACCOUNT,
+    NOON,
+    arrive,
+    booking,
+    code_of,
+    expected,
+    virtual_of,
+)
+
+pytestmark = pytest.mark.django_db
+PRICE = 9900
+CLERK = "U000CLERK"
+
+
+def assign(line, shares, payments=None):
+    everyone = Payment.objects.all() if payments is None else payments
+    numbers = {payment.number: fen for payment, fen in shares.items()}
+    return desk.assign(line=line, shares=numbers, payments=everyone, actor=CLERK, at=NOON)
+
+
+def undo(line):
+    return desk.undo(line=line, actor=CLERK, at=NOON)
+
+
+def unmatched(fen=PRICE, **changes):
+    (line,) = arrive(booking(fen, **changes))
+    return StatementLine.objects.select_related("receiving_account").get(pk=line.pk)
+
+
+def test_a_clerk_gives_a_line_to_two_payments(account):
+    one, two = expected(5000), expected(4900)
+    line = unmatched()
+
+    assign(line, {one: 5000, two: 4900})
+
+    assert line.verdict == Verdict.MATCHED
+    assert line.decided_by == CLERK
+    assert sorted(payable.told.paid) == sorted([one.reference, two.reference])
+    assert ledger.balance(f"suspense:{ACCOUNT}") == 0
+    event = LineEvent.objects.get(line=line, kind="MATCHED")
+    assert event.actor == CLERK
+    assert event.facts == {"payments": {one.number: 5000, two.number: 4900}}
+
+
+def test_all_of_a_line_is_given_and_what_is_too_much_is_owed_back(account):
+    one = expected(5000)
+    line = unmatched()
+    with pytest.raises(desk.NotFullyAssigned):
+        assign(line, {one: 5000})
+
+    assign(line, {one: PRICE})
+
+    assert Refund.objects.get().amount_fen == 4900
+
+
+def test_a_payment_that_the_clerk_may_not_see_does_not_exist(account):
+    one = expected()
+    line = unmatched()
+
+    with pytest.raises(NotFound):
+        assign(line, {one: PRICE}, Payment.objects.none())
+
+    line.refresh_from_db()
+    assert line.verdict == Verdict.UNMATCHED
+    assert not Allocation.objects.exists()
+
+
+def test_money_on_a_merchants_account_pays_that_merchants_payments_only(account):
+    one = expected()
+    line = unmatched()
+    type(account).objects.filter(pk=account.pk).update(merchant="M_ANOTHER")
+    line = StatementLine.objects.get(pk=line.pk)
+
+    with pytest.raises(desk.PaymentOfAnotherMerchant):
+        assign(line, {one: PRICE})
+
+
+def test_a_wrong_match_is_undone_and_made_right(account):
+    wrong, right = expected(), expected()
+    line = unmatched(remark=code_of(wrong))
+
+    undo(line)
+
+    wrong.refresh_from_db()
+    assert (wrong.status, wrong.received_fen) == ("WAITING", 0)
+    assert payable.told.unpaid == [wrong.reference]
+    assert ledger.balance(f"suspense:{ACCOUNT}") == PRICE
+    assign(line, {right: PRICE})
+    right.refresh_from_db()
+    assert right.status == "CONFIRMED"
+    assert [event.kind for event in LineEvent.objects.filter(line=line).order_by("pk")] == [
+        "MATCHED",
+        "UNDONE",
+        "MATCHED",
+    ]
+    assert Allocation.objects.filter(line=line).count() == 2
+
+
+def test_the_same_payment_may_be_given_again_after_an_undo(account):
+    payment = expected()
+    line = unmatched(remark=code_of(payment))
+
+    undo(line)
+    assign(line, {payment: PRICE})
+    undo(line)
+    assign(line, {payment: PRICE})
+
+    payment.refresh_from_db()
+    assert payment.received_fen == PRICE
+
+
+def test_what_was_refunded_cannot_be_undone(account):
+    payment = expected()
+    line = unmatched(remark=code_of(payment))
+    refunds.refund_all(purpose="ORDER", reference=payment.reference, reason="CANCELLED", at=NOON)
+
+    with pytest.raises(TooLateToUndo):
+        undo(line)
+
+    line = StatementLine.objects.get(pk=line.pk)
+    assert line.verdict == Verdict.MATCHED
+    assert Allocation.objects.get().undone_at is None
+
+
+def test_what_somebody_else_has_decided_is_not_decided_again(account):
+    one, two = expected(), expected()
+    line = unmatched()
+    stale = StatementLine.objects.select_related("receiving_account").get(pk=line.pk)
+    assign(line, {one: PRICE})
+
+    with pytest.raises(StaleState):
+        assign(stale, {two: PRICE})
+    with pytest.raises(StaleState):
+        desk.ignore(line=stale, reason="不是货款", actor=CLERK, at=NOON)
+
+    two.refresh_from_db()
+    assert two.received_fen == 0
+
+
+def test_what_is_ignored_stays_in_suspense_and_can_wait_again(account):
+    line = unmatched()
+
+    desk.ignore(line=line, reason="股东借款", actor=CLERK, at=NOON)
+
+    assert line.reasons == ["股东借款"]
+    assert ledger.balance(f"suspense:{ACCOUNT}") == PRICE
+    undo(line)
+    assert line.verdict == Verdict.UNMATCHED
+
+
+def test_a_row_that_was_never_posted_pays_nothing_and_is_not_returned(account):
+    payment = expected()
+    line = unmatched(-500, is_reversal=True)
+    out = unmatched(-500)
+
+    for refused in (
+        lambda: assign(line, {payment: -500}),
+        lambda: desk.give_back(line=line, actor=CLERK, at=NOON),
+        lambda: undo(out),
+    ):
+        with pytest.raises(desk.NotPosted):
+            refused()
+
+
+def test_a_line_without_a_full_account_cannot_be_returned(account):
+    line = unmatched(payer_account="6222****2233")
+
+    with pytest.raises(desk.PayerUnknown):
+        desk.give_back(line=line, actor=CLERK, at=NOON)
+
+    line.refresh_from_db()
+    assert line.verdict == Verdict.UNMATCHED
+
+
+# --- candidates
+
+
+def test_candidates_are_ranked_with_what_speaks_for_them(account):
+    buyer = make_user()
+    arrive(booking(100, virtual_account=virtual_of(expected(100, payer=buyer))))
+    same_buyer = expected(PRICE, payer=buyer)
+    near = expected(PRICE)
+    expected(PRICE + 1)
+    code = code_of(near)
+    line = unmatched(remark=f"货款{code[:-1]}")  # the last digit was cut off
+
+    found = queries.candidates(line)
+
+    assert [candidate.payment for candidate in found] == [near.number, same_buyer.number]
+    assert "金额等于应付" in found[0].why
+    assert code in found[0].why
+    assert "付款人曾为该买家付款" in found[1].why
+
+
+# --- through the bank
+
+
+@pytest.fixture
+def bank(sandbox, account):
+    sandbox.open_account(ACCOUNT, 10_000_000)
+    return sandbox
+
+
+def give_back(line):
+    desk.give_back(line=line, actor=CLERK, at=NOON)
+    tasks.send_return(line_id=line.pk)
+    tasks.send_return(line_id=line.pk)
+    line.refresh_from_db()
+
+
+def test_a_line_goes_back_to_the_account_it_came_from_once(bank):
+    line = unmatched(payer_account="6217001122334455", payer_name="张三")
+
+    give_back(line)
+
+    (paid,) = bank.journal("/bank/payouts")
+    assert line.verdict == Verdict.RETURNED
+    assert line.returned_serial
+    assert ledger.balance(f"suspense:{ACCOUNT}") == ledger.balance(f"bank:{ACCOUNT}") == 0
+    assert "6217001122334455" in str(paid)
+
+
+def test_an_answer_that_never_came_is_asked_for_again_and_paid_once(bank):
+    line = unmatched()
+    bank.faults("/bank/payouts", "error_after")
+    desk.give_back(line=line, actor=CLERK, at=NOON)
+    tasks.send_return(line_id=line.pk)
+    line.refresh_from_db()
+    assert line.verdict == Verdict.RETURNING
+
+    tasks.match_waiting()
+
+    line.refresh_from_db()
+    assert line.verdict == Verdict.RETURNED
+    assert ledger.balance(f"bank:{ACCOUNT}") == 0
+
+
+def test_a_return_that_the_bank_refuses_waits_again(bank):
+    line = unmatched(payer_account="9999000011112222")  # closed, says the sandbox
+
+    give_back(line)
+
+    assert line.verdict == Verdict.UNMATCHED
+    assert "银行拒绝退回" in line.reasons[0]
+    assert ledger.balance(f"suspense:{ACCOUNT}") == PRICE
+
+
+def test_refunds_go_back_to_the_accounts_the_money_came_from(bank):
+    payment = expected(PRICE)
+    va = virtual_of(payment)
+    arrive(
+        booking(4000, virtual_account=va, payer_account="6217000000000001"),
+        booking(5900, virtual_account=va, payer_account="6217000000000002"),
+    )
+    (refund,) = refunds.refund_all(
+        purpose="ORDER", reference=payment.reference, reason="CANCELLED", at=NOON
+    )
+
+    refunds.send(refund=refund, at=NOON)
+
+    refund.refresh_from_db()
+    assert refund.status == "DONE"
+    assert ledger.balance(f"bank:{ACCOUNT}") == 0
+    paid = str(bank.journal("/bank/payouts"))
+    assert "6217000000000001" in paid
+    assert "6217000000000002" in paid
+    assert payable.told.refunded == [payment.reference]
+
+
+def test_excess_goes_back_to_the_line_that_was_too_much(bank):
+    payment = expected(PRICE)
+    va = virtual_of(payment)
+    arrive(booking(PRICE, virtual_account=va, payer_account="6217000000000001"))
+    arrive(booking(700, virtual_account=va, payer_account="6217000000000002"))
+    refund = Refund.objects.select_related("payment", "receipt").get()
+    refunds.approve(refund=refund, actor=CLERK, at=NOON)
+    refund.refresh_from_db()
+
+    refunds.send(refund=refund, at=NOON)
+
+    refund.refresh_from_db()
+    (paid,) = bank.journal("/bank/payouts")
+    assert refund.status == "DONE"
+    assert "6217000000000002" in str(paid)
+    assert "6217000000000001" not in str(paid)
+
+
+def test_a_refused_refund_fails_with_the_banks_words(bank):
+    payment = expected(PRICE)
+    arrive(booking(PRICE, virtual_account=virtual_of(payment), payer_account="9999000000000001"))
+    (refund,) = refunds.refund_all(
+        purpose="ORDER", reference=payment.reference, reason="CANCELLED", at=NOON
+    )
+
+    refunds.send(refund=refund, at=NOON)
+
+    refund.refresh_from_db()
+    assert refund.status == "FAILED"
+    assert "银行拒绝退款" in refund.failure
+
+
+def test_the_store_of_virtual_accounts_is_filled_from_the_bank(bank, account):
+    VirtualAccount.objects.all().delete()
+
+    assert pool.fill(account=account, wanted=12) == 12
+    assert pool.fill(account=account, wanted=12) == 0
+
+    assert VirtualAccount.objects.filter(state="FREE").count() == 12
+    assert bank.transfer(VirtualAccount.objects.all()[0].number, 100)["serial"]
+
+
+def test_a_silent_bank_leaves_the_store_as_it_is(bank, account):
+    VirtualAccount.objects.all().delete()
+    bank.faults("/bank/units", "error_before")
+
+    assert pool.fill(account=account, wanted=12) == 0
+
+    assert not VirtualAccount.objects.exists()

@@ -1,0 +1,275 @@
+"""Each booking of the bank is taken in once, whichever way it comes, and nothing is dropped."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from payments.ledger import queries as ledger
+from payments.ledger.models import Posting
+from payments.transfers import services, tasks
+from payments.transfers.models import LineEvent, Statement, StatementLine
+from payments.transfers.rules import Verdict
+from payments.transfers.screening import keys
+from tests.members.people import make_user
+from tests.payments import payable
+from tests.payments.transfers.bank import (
+    ACCOUNT,
+    NOON,
+    arrive,
+    booking,
+    ccb_csv,
+    expected,
+    push,
+    serial,
+    transfer_in,
+    virtual_of,
+)
+
+pytestmark = pytest.mark.django_db
+PRICE = 9900
+SUSPENSE, BANK = f"suspense:{ACCOUNT}", f"bank:{ACCOUNT}"
+
+
+def upload(content: bytes, *, account_no: str = "", tenants=None) -> Statement:
+    return services.upload(
+        content=content,
+        filename="明细.csv",
+        account_no=account_no,
+        tenants=tenants,
+        uploaded_by_id=make_user().pk,
+        at=NOON,
+    )
+
+
+def imported(content: bytes) -> Statement:
+    statement = upload(content)
+    services.import_statement(statement=statement, at=NOON)
+    statement.refresh_from_db()
+    return statement
+
+
+# --- T0: what a row is
+
+
+@pytest.mark.parametrize(
+    ("case", "changes", "verdict", "posted_fen"),
+    [
+        ("a buyer's money", {}, Verdict.UNMATCHED, 100),
+        ("money out", {"amount_fen": -100}, Verdict.IGNORED, 0),
+        ("nothing", {"amount_fen": 0}, Verdict.IGNORED, 0),
+        ("dollars", {"currency": "USD"}, Verdict.IGNORED, 0),
+        ("from an account of ours", {"payer_account": ACCOUNT}, Verdict.IGNORED, 0),
+        ("interest", {"remark": "结息", "payer_account": ""}, Verdict.IGNORED, 0),
+        ("a buyer who writes 手续费", {"remark": "手续费"}, Verdict.UNMATCHED, 100),
+        ("in three days", {"booked_at": NOON + timedelta(days=3)}, Verdict.CONFLICT, 0),
+        ("a payout that came back", {"is_reversal": True}, Verdict.CONFLICT, 100),
+        ("taken back", {"is_reversal": True, "amount_fen": -100}, Verdict.CONFLICT, 0),
+    ],
+)
+def test_only_money_that_came_from_others_enters_the_books(
+    account, case, changes, verdict, posted_fen
+):
+    (line,) = arrive(replace(booking(100), **changes))
+
+    assert line.verdict == verdict
+    assert line.reasons
+    assert ledger.balance(BANK) == ledger.balance(SUSPENSE) == posted_fen
+    assert line.is_posted is (posted_fen > 0)
+
+
+def test_our_own_refund_in_the_statement_is_known_again(account):
+    (line,) = arrive(booking(500))
+    StatementLine.objects.filter(pk=line.pk).update(verdict="RETURNED", returned_serial="OUT1")
+
+    (out,) = arrive(booking(-500, serial="OUT1"))
+
+    assert out.reasons == ["本店退款付出"]
+    StatementLine.objects.filter(pk=line.pk).update(verdict="UNMATCHED", returned_serial="")
+
+
+# --- once
+
+
+def test_a_push_and_the_statement_bring_the_same_money_once(account):
+    payment = expected()
+    line = transfer_in(payment, fen=PRICE)
+    row = booking(
+        PRICE, serial=line.serial, virtual_account=line.virtual_account, booked_at=line.booked_at
+    )
+
+    statement = imported(ccb_csv([row, booking(700)]))
+
+    assert (statement.lines, statement.duplicates, statement.unmatched) == (2, 1, 1)
+    assert ledger.balance(BANK) == PRICE + 700
+    assert payable.told.paid == [payment.reference]
+
+
+def test_the_statement_and_then_a_late_push_bring_it_once(account):
+    payment = expected()
+    row = booking(PRICE, virtual_account=virtual_of(payment))
+    statement = imported(ccb_csv([row]))
+
+    taken = push(row)
+
+    assert (statement.matched, taken.duplicates) == (1, 1)
+    assert ledger.balance(BANK) == PRICE
+    assert StatementLine.objects.count() == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_the_same_day_in_another_encoding_or_with_other_line_ends_is_all_duplicates(
+    account, encoding
+):
+    rows = [booking(PRICE, remark="货款"), booking(PRICE, remark="订金")]
+    imported(ccb_csv(rows))
+
+    again = imported(ccb_csv(rows, encoding=encoding).replace(b"\r\n", b"\n"))
+
+    assert (again.lines, again.duplicates, again.unmatched) == (2, 2, 0)
+    assert ledger.balance(BANK) == 2 * PRICE
+
+
+def test_the_same_file_twice_is_refused_and_names_the_first(account):
+    content = ccb_csv([booking(PRICE)])
+    first = imported(content)
+
+    with pytest.raises(services.AlreadyImported) as refusal:
+        upload(content)
+
+    assert refusal.value.details == {"statement": first.number}
+    assert Statement.objects.count() == 1
+
+
+def test_twins_without_a_serial_are_two_and_stay_two(account):
+    twin = booking(PRICE, serial=None, remark="货款")
+
+    arrive(twin, twin)
+    arrive(twin, twin, booking(1))
+    arrive(twin)
+
+    assert StatementLine.objects.filter(amount_fen=PRICE).count() == 2
+    assert ledger.balance(BANK) == 2 * PRICE + 1
+
+
+def test_rows_that_differ_in_chinese_only_are_not_the_same():
+    one = booking(PRICE, serial=None, payer_name="张三", remark="货款")
+
+    assert len(set(keys(ACCOUNT, [one, replace(one, payer_name="李四", remark="订金")]))) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount_fen": PRICE + 1},
+        {"payer_account": "6217009988776655"},
+        {"booked_at": NOON - timedelta(days=9)},
+    ],
+)
+def test_a_known_serial_with_other_facts_is_kept_apart_for_a_person(account, changes):
+    (first,) = arrive(booking(PRICE))
+    other = replace(booking(PRICE, serial=first.serial), **changes)
+
+    taken = push(other)
+    again = push(other)
+
+    first.refresh_from_db()
+    apart = StatementLine.objects.exclude(pk=first.pk).get()
+    assert (taken.conflicts, again.conflicts, again.duplicates) == (1, 0, 1)
+    assert (first.verdict, apart.verdict) == (Verdict.CONFLICT, Verdict.CONFLICT)
+    assert not apart.is_posted
+    assert first.number in apart.reasons[0]
+    assert ledger.balance(BANK) == PRICE
+    assert LineEvent.objects.filter(line=first, kind="CONTRADICTED").count() == 1
+
+
+def test_a_batch_is_one_posting(account):
+    arrive(*(booking(fen) for fen in range(1, 41)))
+
+    assert Posting.objects.filter(kind="INTAKE").count() == 1
+    assert ledger.balance(SUSPENSE) == sum(range(1, 41))
+
+
+# --- statements
+
+
+def test_counters_tell_what_became_of_every_line(account):
+    paid, short = expected(), expected()
+    statement = imported(
+        ccb_csv(
+            [
+                booking(PRICE, virtual_account=virtual_of(paid)),
+                booking(1, remark=short.transfer_intent.code),
+                booking(500),
+                booking(-200),
+            ]
+        )
+    )
+
+    assert statement.status == "DONE"
+    assert statement.content is None
+    assert (statement.lines, statement.credits) == (4, 3)
+    assert statement.credits_fen == PRICE + 501
+    assert (statement.matched, statement.suggested) == (1, 1)
+    assert (statement.unmatched, statement.ignored, statement.duplicates) == (1, 1, 0)
+
+
+def test_a_statement_of_an_account_that_is_not_ours_leaves_nothing(account):
+    with pytest.raises(services.NotOurAccount):
+        upload(ccb_csv([booking(PRICE)], own="755900999999"))
+
+    assert not Statement.objects.exists()
+
+
+def test_a_merchants_staff_cannot_feed_the_platforms_account(account):
+    with pytest.raises(services.NotOurAccount):
+        upload(ccb_csv([booking(PRICE)]), tenants=frozenset({"M1"}))
+
+    assert not Statement.objects.exists()
+
+
+def test_the_chosen_account_must_be_the_files(account):
+    with pytest.raises(services.NotOurAccount):
+        upload(ccb_csv([booking(PRICE)]), account_no="755900000999")
+
+
+def test_an_import_that_was_cut_off_is_finished_by_the_sweep(account, monkeypatch):
+    payments = [expected() for _ in range(5)]
+    rows = [booking(PRICE, virtual_account=virtual_of(payment)) for payment in payments]
+    statement = upload(ccb_csv(rows))
+    monkeypatch.setattr(services, "CHUNK", 2)
+    real, calls = services.intake, []
+
+    def dies_in_the_second_chunk(**given):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(**given)
+
+    monkeypatch.setattr(services, "intake", dies_in_the_second_chunk)
+    with pytest.raises(KeyboardInterrupt):
+        services.import_statement(statement=statement, at=NOON)
+    assert StatementLine.objects.count() == 2
+    monkeypatch.setattr(services, "intake", real)
+
+    tasks.import_waiting()
+    tasks.import_waiting()
+
+    statement.refresh_from_db()
+    assert (statement.status, statement.matched, statement.duplicates) == ("DONE", 5, 0)
+    assert sorted(payable.told.paid) == sorted(payment.reference for payment in payments)
+    assert ledger.balance(BANK) == 5 * PRICE
+
+
+def test_lines_that_were_stored_and_not_judged_are_judged_by_the_sweep(account, monkeypatch):
+    payment = expected()
+    with monkeypatch.context() as patched:
+        patched.setattr(services.matching, "match", lambda **_: None)  # the worker dies here
+        push(booking(PRICE, virtual_account=virtual_of(payment), serial=serial()))
+    assert StatementLine.objects.get().verdict == Verdict.NEW
+
+    tasks.match_waiting()
+    tasks.match_waiting()
+
+    assert StatementLine.objects.get().verdict == Verdict.MATCHED
+    assert payable.told.paid == [payment.reference]

@@ -1,0 +1,102 @@
+"""What a buyer who pays by transfer is told."""
+
+import pytest
+
+from payments.cashier import services as cashier
+from payments.cashier.models import Payment
+from payments.transfers import method
+from payments.transfers.models import ReceivingAccount, TransferIntent, VirtualAccount
+from tests.payments import payable
+from tests.payments.transfers.bank import (
+    ACCOUNT,
+    NOON,
+    account,
+    booking,
+    expected,
+    push,
+    virtual_of,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def told(payment: Payment) -> dict[str, object]:
+    return dict(method.instructions([payment])[payment.pk])
+
+
+def test_each_payment_gets_a_virtual_account_and_a_code_of_its_own(account):
+    one, two = expected(100), expected(100)
+
+    assert told(one)["account_no"] != told(two)["account_no"]
+    assert told(one)["reference"] != told(two)["reference"]
+    assert str(told(one)["account_no"]).startswith(ACCOUNT)
+    assert told(one)["account_name"] == "杭州私域科技"
+    assert told(one)["amount_fen"] == 100
+    assert told(one)["pay_before"] == one.pay_before
+    assert VirtualAccount.objects.filter(state="ASSIGNED").count() == 2
+
+
+def test_a_second_click_is_told_the_same(account):
+    payment = expected(100)
+    again = cashier.open_payment(
+        payer_id=payment.payer_id,
+        purpose="ORDER",
+        reference=payment.reference,
+        method="BANK_TRANSFER",
+        at=NOON,
+    )
+
+    assert again.pk == payment.pk
+    assert TransferIntent.objects.count() == VirtualAccount.objects.filter(state="ASSIGNED").count()
+
+
+def test_without_a_free_virtual_account_the_code_alone_must_do(db):
+    account(units=1)
+    expected(100)
+    second = expected(100)
+
+    assert told(second)["account_no"] == ACCOUNT
+    push(booking(100, remark=str(told(second)["reference"])))
+    second.refresh_from_db()
+    assert second.status == "CONFIRMED"
+
+
+def test_what_is_missing_is_what_the_buyer_is_asked_for(account):
+    payment = expected(100)
+    push(booking(30, virtual_account=virtual_of(payment)))
+    payment.refresh_from_db()
+
+    assert told(payment)["amount_fen"] == 70
+
+
+def test_a_merchants_own_account_comes_before_the_platforms(account):
+    own = ReceivingAccount.objects.create(
+        account_no="755911111111", account_name="茶庄", bank_name="招行", merchant=payable.MERCHANT
+    )
+    ReceivingAccount.objects.create(
+        account_no="755922222222", account_name="别家", bank_name="招行", merchant="M_ANOTHER"
+    )
+
+    assert expected(100).transfer_intent.receiving_account == own
+
+
+def test_a_shop_without_an_account_offers_no_transfer(db):
+    with pytest.raises(method.NoReceivingAccount):
+        expected(100)
+
+    assert not TransferIntent.objects.exists()
+
+
+def test_opening_a_payment_takes_two_statements_of_transfers(account, django_assert_num_queries):
+    payment = expected(100)
+    TransferIntent.objects.all().delete()
+
+    with django_assert_num_queries(2):
+        method.opened(payment, at=NOON)
+
+
+def test_many_payments_are_told_in_one_query(account, django_assert_num_queries):
+    payments = [expected(100) for _ in range(10)]
+
+    with django_assert_num_queries(1):
+        assert len(method.instructions(payments)) == 10
