@@ -4,12 +4,13 @@ SIYU_ENV is `production` unless it says `demo` or `test`; those two may talk to 
 """
 
 import os
+import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import dj_database_url
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
-from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from config.embedded import celery_broker_url
@@ -20,10 +21,15 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- typed reading of the environment -----------------------------------------------------------
 
 
+def stop(why: str) -> NoReturn:
+    """One line for whoever started it, whichever process it is; a traceback would hide it."""
+    sys.exit(f"siyu: {why}")
+
+
 def text(name: str, default: str | None = None) -> str:
     value = os.environ.get(name, default)
     if not value:
-        raise ImproperlyConfigured(f"{name} is not set (docs/deploy.md lists every variable)")
+        stop(f"{name} is not set (docs/deploy.md lists every variable)")
     return value
 
 
@@ -34,7 +40,7 @@ def optional(name: str) -> str:
 def number(name: str, default: int) -> int:
     value = os.environ.get(name, str(default))
     if not value.isdecimal():
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}")
+        stop(f"{name} must be a whole number, not {value!r}")
     return int(value)
 
 
@@ -45,7 +51,7 @@ def names(name: str, default: str = "") -> list[str]:
 def file_text(name: str) -> str:
     path = Path(text(name))
     if not path.is_file():
-        raise ImproperlyConfigured(f"{name}: no file at {path}")
+        stop(f"{name}: no file at {path}")
     return path.read_text()
 
 
@@ -53,16 +59,16 @@ def file_text(name: str) -> str:
 
 SIYU_ENV = text("SIYU_ENV", "production")
 if SIYU_ENV not in {"production", "demo", "test"}:
-    raise ImproperlyConfigured(f"SIYU_ENV must be production, demo or test, not {SIYU_ENV!r}")
+    stop(f"SIYU_ENV must be production, demo or test, not {SIYU_ENV!r}")
 PRODUCTION = SIYU_ENV == "production"
 
 SECRET_KEY = text("SECRET_KEY")
 if PRODUCTION and len(SECRET_KEY) < 50:
-    raise ImproperlyConfigured("SECRET_KEY is shorter than 50 signs")
+    stop("SECRET_KEY is shorter than 50 signs")
 DEBUG = False
 ALLOWED_HOSTS = names("ALLOWED_HOSTS", "" if PRODUCTION else "127.0.0.1,localhost,testserver")
 if PRODUCTION and not ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS is not set (comma separated host names)")
+    stop("ALLOWED_HOSTS is not set (comma separated host names)")
 CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS] if PRODUCTION else []
 PUBLIC_URL = text("PUBLIC_URL", f"https://{ALLOWED_HOSTS[0]}" if PRODUCTION else "http://localhost")
 LIVE_URL = text("LIVE_URL", PUBLIC_URL.replace("http", "ws", 1))
@@ -217,6 +223,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_IPWARE_PROXY_COUNT = number("PROXY_COUNT", 0)
 AXES_VERBOSE = False
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
 SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
@@ -303,7 +310,7 @@ WECHAT_APPID = text("WECHAT_APPID")
 WECHAT_SECRET = text("WECHAT_SECRET")
 WECHAT_API_BASE_URL = text("WECHAT_API_BASE_URL", "https://api.weixin.qq.com")
 if PRODUCTION and WECHAT_API_BASE_URL != "https://api.weixin.qq.com":
-    raise ImproperlyConfigured("WECHAT_API_BASE_URL must not be set in production")
+    stop("WECHAT_API_BASE_URL must not be set in production")
 
 # Banks that push and pay out: BANK_<NAME>_URL and two PEM files each.
 BANK_PROVIDERS = {
@@ -315,7 +322,7 @@ BANK_PROVIDERS = {
     for name in names("BANKS")
 }
 if PRODUCTION and "sandbox" in BANK_PROVIDERS:
-    raise ImproperlyConfigured("BANKS must not name the sandbox in production")
+    stop("BANKS must not name the sandbox in production")
 METRICS_TOKEN = optional("METRICS_TOKEN")  # without it /metrics answers on loopback only
 
 # --- the admin ----------------------------------------------------------------------------------
@@ -328,7 +335,7 @@ UNFOLD = {
     "SITE_URL": None,
     "SHOW_HISTORY": True,
     "BORDER_RADIUS": "6px",
-    "DASHBOARD_CALLBACK": "config.kit.admin.dashboard",
+    "DASHBOARD_CALLBACK": "config.dashboard.dashboard",
     "LOGIN": {"redirect_after": lambda request: reverse_lazy("admin:index")},
     "SIDEBAR": {
         "show_search": True,

@@ -109,7 +109,7 @@ def place(
     return orders.place_one(wish=wish, at=at)[0]
 
 
-def make_account(*, units: int = 20) -> ReceivingAccount:
+def make_account(*, units: int = 20, merchant: str = "") -> ReceivingAccount:
     """A receiving account with virtual accounts in store; the same one on every call."""
     account, is_new = ReceivingAccount.objects.get_or_create(
         account_no="755900000110",
@@ -117,6 +117,7 @@ def make_account(*, units: int = 20) -> ReceivingAccount:
             "account_name": "杭州私域科技有限公司",
             "bank_name": "招商银行杭州分行",
             "provider": "sandbox",
+            "merchant": merchant,
         },
     )
     if is_new:

@@ -8,7 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.kit.api import Shape, Text, View, Whole
+from config.kit.errors import NotFound
 from config.kit.viewer import viewer
+from members.accounts import queries as accounts
+from members.accounts.auth import me
 from shop.catalog import queries as catalog
 from shop.checkout import services
 from shop.checkout.rules import VALID_FOR, Item, seal
@@ -60,8 +63,11 @@ class QuoteOut(serializers.Serializer[object]):
 class Quotes(View):
     @extend_schema(tags=TAGS, request=QuoteIn, responses=QuoteOut)
     def post(self, request: Request) -> Response:
-        body = self.body(QuoteIn)
-        buyer = viewer(request)
+        body, buyer = self.body(QuoteIn), viewer(request)
+        if address := body.get("address_id"):
+            accounts.address_of(me(request), address)
+        if coupons := body.get("coupons"):
+            raise NotFound("优惠券不存在", coupons=coupons)
         items = [Item(**line) for line in body["lines"]]
         lines = services.priced(standings=catalog.standings_of(request.user), items=items)
         return Response(

@@ -1,0 +1,102 @@
+"""One of everything, all of it somebody's: for tests that ask who may see what."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.utils.timezone import now
+
+from livestream import services as live
+from members.accounts.models import User
+from members.guides import services as guides
+from members.merchants.models import Merchant
+from payments.transfers.models import Statement, StatementLine
+from tests.factories import (
+    make_account,
+    make_address,
+    make_guide,
+    make_member,
+    make_merchant,
+    make_sku,
+    make_staff,
+    make_user,
+    pay,
+    place,
+)
+
+
+@dataclass
+class World:
+    merchant: Merchant
+    buyer: User
+    ids: dict[str, str] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+
+    def staff(self, role: str, merchant: Merchant | None = None) -> User:
+        return make_staff(merchant or self.merchant, role)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Every row of what could be changed by somebody who must not."""
+        watched = ("shop.order", "payments.payment", "payments.statementline", "members.address",
+                   "livestream.lot", "livestream.session", "members.membership")  # fmt: skip
+        return {name: list(apps.get_model(name).objects.order_by("pk").values()) for name in watched}
+
+
+def make_world() -> World:
+    at = now()
+    merchant, buyer = make_merchant(), make_user("失主")
+    make_member(merchant, user=buyer)
+    guide = make_guide(merchant)
+    hidden = make_sku(merchant, title="私密礼盒", is_private=True)
+    account = make_account(merchant=merchant.number)
+    order = place(buyer, hidden, at=at)
+    payment = pay(order, fen=1_00, at=at)
+    line = StatementLine.objects.get()
+    statement = Statement.objects.create(
+        number="BSECRETSECRET1",
+        receiving_account=account,
+        file_sha256="0" * 64,
+        filename="秘密流水.csv",
+        uploaded_by=make_staff(merchant, "FINANCE"),
+        uploaded_at=at,
+        status="REFUSED",
+        reason="文件为空",
+    )
+    session = live.create_session(
+        merchant=merchant,
+        host=make_staff(merchant, "OPERATOR"),
+        title="私密专场",
+        starts_at=at,
+        ends_at=at + timedelta(hours=2),
+        at=at,
+    )
+    lot = live.create_lot(session=session, sku=hidden.number, price_fen=50_00, quota=2)
+    share = {
+        kind: guides.share(
+            user=guide.user, merchant=merchant.number, kind=kind, target=target, at=at
+        ).code
+        for kind, target in (("PRODUCT", hidden.product.number),)
+    }
+    world = World(merchant, buyer)
+    world.ids = {
+        "address": make_address(buyer).number,
+        "merchant": merchant.number,
+        "joined": merchant.number,
+        "share_code": share["PRODUCT"],
+        "private_scene": share["PRODUCT"],
+        "private_product": hidden.product.number,
+        "order": order.number,
+        "payment": payment.number,
+        "statement": statement.number,
+        "line": line.number,
+        "provider": "sandbox",
+        "private_session": session.number,
+        "private_lot": lot.number,
+        "claim": "TNOBODYS",
+    }
+    world.secrets = [
+        "私密", "秘密", order.number, payment.number, line.number, statement.number,
+        session.number, world.ids["address"],
+    ]  # fmt: skip
+    return world
