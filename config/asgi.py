@@ -1,0 +1,25 @@
+"""The live process: WebSocket and nothing else; the API is `config.wsgi`.
+
+    uvicorn config.asgi:application --ws websockets-sansio --ws-max-size 4096
+        --ws-per-message-deflate false --no-server-header --no-access-log
+
+Deflate costs two thirds of the fan-out; a viewer has nothing long to say.
+"""
+
+import logging
+import os
+
+import django
+
+from config import embedded
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+embedded.ensure()
+django.setup()
+
+from livestream.room import Room  # noqa: E402  its tables need Django
+
+# uvicorn would log each socket's URL, and there may be a token in it.
+logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+application = Room()
