@@ -37,6 +37,7 @@ SETTINGS := env SIYU_ENV=test SECRET_KEY=types WECHAT_APPID=types WECHAT_SECRET=
 
 # Every step runs, also after one that failed; the last lines say which.
 define STEPS
+lint_imports='from importlinter.cli import lint_imports_command as run; run()'
 table=
 failed=0
 step() {
@@ -54,7 +55,7 @@ checks() {
 	step "lint" $(PY) -m ruff check .
 	step "format" $(PY) -m ruff format --check .
 	step "types" $(SETTINGS) $(PY) -m mypy .
-	step "import contracts" $(PY) -c 'from importlinter.cli import lint_imports_command as run; run()'
+	step "import contracts" $(PY) -c "$$lint_imports" --no-logo
 }
 endef
 

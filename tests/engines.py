@@ -35,7 +35,11 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
     else:
         redis, _, _ = os.environ["REDIS_URL"].partition("?")
         os.environ["REDIS_URL"] = f"{redis}?db={int(worker.removeprefix('gw')) + 1}"
-    return (yield)
+    try:
+        return (yield)
+    except BaseException:
+        pytest_unconfigure()  # which pytest does not call when it cannot even begin
+        raise
 
 
 def _start() -> None:
