@@ -30,44 +30,53 @@ def swapped(code: str) -> str:
     return code[:i] + code[i + 1] + code[i] + code[i + 2 :]
 
 
+def _meant_for_nobody(crowd, alone):
+    codes = [code_of(payment) for payment in crowd]
+    reversed_ = booking(PRICE, virtual_account=virtual_of(crowd[9]))
+    rows = [
+        booking(PRICE, remark="货款"),  # any of 24
+        booking(PRICE, remark="99元", payer_name="王小美"),
+        booking(PRICE, remark=swapped(codes[0])),  # its check digits tell
+        booking(PRICE, remark="20260618 货款"),
+        booking(PRICE, remark="2026-06-18"),
+        booking(PRICE, remark=f"{codes[1]} {codes[2]}"),
+        booking(2 * PRICE, remark=f"{codes[3]}和{codes[4]}"),
+        booking(PRICE, virtual_account=virtual_of(alone["a"]), remark=code_of(alone["b"])),
+        booking(PRICE, remark=f"6222{codes[5]}1234"),
+        booking(PRICE - 1, remark=code_of(alone["short"])),
+        booking(PRICE, remark=code_of(alone["gone"])),
+        booking(PRICE, remark=f"{codes[6]}{codes[7]}"),
+        booking(PRICE, remark=codes[8], caution="明细金额与入账金额不符"),
+        reversed_,
+        booking(-PRICE, is_reversal=True, reverses=reversed_.serial, remark="冲正"),
+        booking(PRICE, virtual_account="7559000001100000009999", remark="货款"),
+    ]
+    return [(None, row) for row in rows]
+
+
+def _meant(crowd, alone):
+    twelfth = code_of(crowd[12])
+    return [
+        (alone["over"], booking(PRICE + 5, virtual_account=virtual_of(alone["over"]))),
+        (crowd[10], booking(PRICE, virtual_account=virtual_of(crowd[10]))),
+        (crowd[11], booking(PRICE, remark=f"订单{code_of(crowd[11])}")),
+        (crowd[12], booking(PRICE, remark=f"{twelfth[:4]} {twelfth[4:]}")),
+    ]
+
+
 def test_no_line_of_the_adversarial_set_pays_a_payment_that_it_was_not_meant_for(account):
     """Precision is 1.0: every allocation is one that the payer meant."""
     crowd = make_user()
-    same_price = [expected(PRICE, payer=crowd) for _ in range(24)]
-    one, two, gone, short, over = (expected(PRICE, payer=make_user()) for _ in range(5))
-    cashier.close(purpose="ORDER", references=[gone.reference], at=NOON)
-    meant: dict[str, str] = {}
-    rows = []
-
-    def add(fen, *, remark="", pays=None, **changes):
-        row = booking(fen, remark=remark, **changes)
+    crowd_of = [expected(PRICE, payer=crowd) for _ in range(24)]
+    alone = {
+        name: expected(PRICE, payer=make_user()) for name in ("a", "b", "gone", "short", "over")
+    }
+    cashier.close(purpose="ORDER", references=[alone["gone"].reference], at=NOON)
+    rows, meant = [], {}
+    for pays, row in [*_meant_for_nobody(crowd_of, alone), *_meant(crowd_of, alone)]:
         rows.append(row)
         if pays is not None:
             meant[row.serial] = pays.number
-        return row
-
-    add(PRICE, remark="货款")  # any of 24
-    add(PRICE, remark="99元", payer_name="王小美")
-    add(PRICE, remark=swapped(code_of(same_price[0])))  # noticed by its check digits
-    add(PRICE, remark="20260618 货款")
-    add(PRICE, remark="2026-06-18")
-    add(PRICE, remark=f"{code_of(same_price[1])} {code_of(same_price[2])}")
-    add(2 * PRICE, remark=f"{code_of(same_price[3])}和{code_of(same_price[4])}")
-    add(PRICE, virtual_account=virtual_of(one), remark=code_of(two))
-    add(PRICE, remark=f"6222{code_of(same_price[5])}1234")
-    add(PRICE - 1, remark=code_of(short))
-    add(PRICE, remark=code_of(gone))
-    add(PRICE, remark=f"{code_of(same_price[6])}{code_of(same_price[7])}")
-    add(PRICE, remark=code_of(same_price[8]), caution="明细金额与入账金额不符")
-    back = add(PRICE, virtual_account=virtual_of(same_price[9]))
-    add(-PRICE, is_reversal=True, reverses=back.serial, remark="冲正")
-    add(PRICE, virtual_account=account.account_no + "0000009999", remark="货款")
-    # And those that are meant, among all the others.
-    add(PRICE + 5, virtual_account=virtual_of(over), pays=over)
-    add(PRICE, virtual_account=virtual_of(same_price[10]), pays=same_price[10])
-    add(PRICE, remark=f"订单{code_of(same_price[11])}", pays=same_price[11])
-    add(PRICE, remark=f"{code_of(same_price[12])[:4]} {code_of(same_price[12])[4:]}",
-        pays=same_price[12])  # fmt: skip
 
     arrive(*rows)
     arrive(*rows)

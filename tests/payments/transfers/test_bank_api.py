@@ -1,0 +1,354 @@
+"""The bank's endpoints, entered over HTTP as staff and as the bank enter them."""
+
+import json
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from payments.ledger import queries as ledger
+from payments.transfers import tasks
+from payments.transfers.models import Statement, StatementLine
+from tests.members.people import client_of, make_merchant, make_staff, make_user
+from tests.payments import payable
+from tests.payments.transfers.bank import (
+    ACCOUNT,
+    arrive,
+    booking,
+    ccb_csv,
+    expected,
+    virtual_of,
+)
+from tests.sandbox.signing import Signer
+
+pytestmark = pytest.mark.django_db
+PRICE = 9900
+HOOK = "/api/v1/hooks/bank/sandbox"
+
+
+@pytest.fixture
+def platform():
+    return client_of(make_user("平台", is_superuser=True))
+
+
+@pytest.fixture
+def stranger():
+    return client_of(make_staff(make_merchant("别家"), "FINANCE"))
+
+
+def upload(client, content, **more):
+    file = SimpleUploadedFile("../流水.csv", content)
+    return client.post("/api/v1/bank/statements", {"file": file, **more}, format="multipart")
+
+
+def lines(client, query=""):
+    answer = client.get(f"/api/v1/bank/lines{query}")
+    assert answer.status_code == 200, answer.content
+    return answer.json()["results"]
+
+
+def act(client, line, what, **body):
+    return client.post(f"/api/v1/bank/lines/{line.number}/{what}", body, format="json")
+
+
+# --- statements
+
+
+def test_a_statement_is_taken_imported_and_told(account, platform):
+    payment = expected()
+    taken = upload(platform, ccb_csv([booking(PRICE, virtual_account=virtual_of(payment))]))
+
+    assert taken.status_code == 202
+    assert taken.json()["status"] == "RUNNING"
+    tasks.import_statement(statement_id=Statement.objects.get().pk)
+
+    told = platform.get(f"/api/v1/bank/statements/{taken.json()['id']}").json()
+    assert told["status"] == "DONE"
+    assert told["reason"] is None
+    figures = ("lines", "credits", "credits_fen", "matched", "suggested", "unmatched",
+               "duplicates", "ignored")  # fmt: skip
+    assert [told[figure] for figure in figures] == [1, 1, PRICE, 1, 0, 0, 0, 0]
+    assert platform.get("/api/v1/bank/statements").json()["results"] == [told]
+    (line,) = lines(platform, f"?statement={told['id']}&verdict=MATCHED")
+    assert (line["rule"], line["payments"][0]["payment"]) == ("T1a", payment.number)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "INVALID"),
+        (b"hello, world", "UNKNOWN_FORMAT"),
+        (ccb_csv([booking(100)])[:-30], "DAMAGED_FILE"),
+        (ccb_csv([booking(100)], own="755900999999"), "NOT_OUR_ACCOUNT"),
+        (b"%PDF-1.7 ...", "UNSUPPORTED_STATEMENT"),
+        (b"x" * (20 * 1024 * 1024 + 1), "FILE_TOO_LARGE"),
+    ],
+    ids=["empty", "text", "truncated", "not ours", "pdf", "huge"],
+)
+def test_a_file_that_cannot_be_taken_is_refused_at_once(account, platform, content, code):
+    answer = upload(platform, content)
+
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["code"] == code
+    assert answer["Content-Type"] == "application/problem+json"
+    assert not Statement.objects.exists()
+    assert not StatementLine.objects.exists()
+
+
+def test_the_same_file_again_is_refused_with_the_first_ones_id(account, platform):
+    content = ccb_csv([booking(PRICE)])
+    first = upload(platform, content).json()["id"]
+
+    again = upload(platform, content)
+
+    assert (again.status_code, again.json()["code"]) == (409, "ALREADY_IMPORTED")
+    assert again.json()["facts"] == {"statement": first}
+
+
+@pytest.mark.parametrize("more", [{"bank": "ccb"}, {"account_no": ["1", "2"]}])
+def test_unknown_and_repeated_fields_are_refused(account, platform, more):
+    answer = upload(platform, ccb_csv([booking(PRICE)]), **more)
+
+    assert 400 <= answer.status_code < 500
+    assert not Statement.objects.exists()
+
+
+def test_a_merchants_finance_sees_its_own_accounts_only(account, platform, stranger):
+    (line,) = arrive(booking(PRICE))
+    number = upload(platform, ccb_csv([booking(1)])).json()["id"]
+
+    assert lines(stranger) == []
+    assert stranger.get("/api/v1/bank/statements").json()["results"] == []
+    assert stranger.get(f"/api/v1/bank/statements/{number}").status_code == 404
+    assert stranger.get(f"/api/v1/bank/lines/{line.number}").status_code == 404
+    assert act(stranger, line, "ignore", reason="x").status_code == 404
+    assert upload(stranger, ccb_csv([booking(2)])).json()["code"] == "NOT_OUR_ACCOUNT"
+
+
+@pytest.mark.parametrize(
+    "query", ["?verdict=PAID", "?foo=1", "?limit=0", "?verdict=NEW&verdict=NEW"]
+)
+def test_filters_that_nobody_knows_are_refused(account, platform, query):
+    assert platform.get(f"/api/v1/bank/lines{query}").status_code == 400
+
+
+def test_the_list_of_lines_takes_a_fixed_number_of_queries(
+    account, platform, django_assert_max_num_queries
+):
+    payments = [expected() for _ in range(20)]
+    arrive(*(booking(PRICE, virtual_account=virtual_of(payment)) for payment in payments))
+
+    with django_assert_max_num_queries(6):
+        assert len(lines(platform, "?limit=100")) == 20
+
+
+# --- what a clerk does
+
+
+def test_a_clerk_matches_undoes_and_matches_again(account, platform):
+    wrong, right = expected(), expected()
+    (line,) = arrive(booking(PRICE))
+    shown = platform.get(f"/api/v1/bank/lines/{line.number}").json()
+    assert shown["actions"] == {"match": True, "return": True, "undo": False, "ignore": True}
+    assert {candidate["payment"] for candidate in shown["candidates"]} == {
+        wrong.number,
+        right.number,
+    }
+
+    matched = act(platform, line, "match", payments=[{"number": wrong.number, "amount_fen": PRICE}])
+    assert matched.status_code == 200
+    assert matched.json()["verdict"] == "MATCHED"
+    assert act(platform, line, "undo").json()["verdict"] == "UNMATCHED"
+    act(platform, line, "match", payments=[{"number": right.number, "amount_fen": PRICE}])
+
+    assert payable.told.paid == [right.reference]
+
+
+def test_a_click_repeated_with_its_key_is_answered_again_and_done_once(account, platform):
+    payment = expected()
+    (line,) = arrive(booking(PRICE))
+    body = {"payments": [{"number": payment.number, "amount_fen": PRICE}]}
+    url, key = f"/api/v1/bank/lines/{line.number}/match", str(uuid.uuid4())
+
+    first = platform.post(url, body, format="json", HTTP_IDEMPOTENCY_KEY=key)
+    again = platform.post(url, body, format="json", HTTP_IDEMPOTENCY_KEY=key)
+
+    assert first.status_code == again.status_code == 200
+    assert again["Idempotent-Replay"] == "true"
+    payment.refresh_from_db()
+    assert payment.received_fen == PRICE
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        [],
+        [{"number": "P1", "amount_fen": 0}],
+        [{"number": "P1", "amount_fen": -PRICE}],
+        [{"number": "P1", "amount_fen": 99.0}],
+        [{"number": "P1", "amount_fen": "9900"}],
+        [{"number": "P1", "amount_fen": 10**20}],
+        [{"number": "P1", "amount_fen": PRICE, "order": "1"}],
+        [{"number": "P1", "amount_fen": 1}, {"number": "P1", "amount_fen": PRICE - 1}],
+        "P1",
+    ],
+)
+def test_a_malformed_assignment_changes_nothing(account, platform, shares):
+    (line,) = arrive(booking(PRICE))
+
+    answer = act(platform, line, "match", payments=shares)
+
+    assert answer.status_code == 400
+    line.refresh_from_db()
+    assert line.verdict == "UNMATCHED"
+
+
+def test_a_return_is_taken_and_the_bank_is_asked_later(account, platform):
+    (line,) = arrive(booking(PRICE))
+
+    answer = act(platform, line, "return")
+
+    assert (answer.status_code, answer.json()["verdict"]) == (202, "RETURNING")
+    assert act(platform, line, "return").json()["code"] == "STALE_STATE"
+    assert act(platform, line, "match", payments=[]).status_code == 400
+
+
+def test_ignoring_needs_a_reason(account, platform):
+    (line,) = arrive(booking(PRICE))
+
+    assert act(platform, line, "ignore").status_code == 400
+    assert act(platform, line, "ignore", reason="股东借款").json()["reasons"] == ["股东借款"]
+
+
+# --- the bank's push
+
+
+class Bank:
+    """Signs as the bank does and says what the test wants it to say."""
+
+    def __init__(self, client, signer):
+        self.client, self.signer = client, signer
+        self.event = {
+            "event_id": "E1",
+            "account_no": ACCOUNT,
+            "virtual_account": None,
+            "serial": "S-PUSH-1",
+            "booked_at": "2026-06-18T12:00:00+08:00",
+            "amount_fen": PRICE,
+            "direction": "C",
+            "currency": "CNY",
+            "payer_name": "王小美",
+            "payer_account": "6222020200112233",
+            "payer_bank": "工商银行",
+            "remark": "货款",
+            "reverses": None,
+        }
+
+    def push(self, *, hook=HOOK, ago=0, tamper=b"", signed_as=HOOK, body=None, **changes):
+        content = body if body is not None else json.dumps(self.event | changes).encode()
+        headers = self.signer.headers("POST", signed_as, content, ago=ago)
+        return self.client.post(
+            hook,
+            content + tamper,
+            content_type="application/json",
+            **{f"HTTP_{name.upper().replace('-', '_')}": said for name, said in headers.items()},
+        )
+
+
+@pytest.fixture
+def bank(sandbox, account, client) -> Iterator[Bank]:
+    return Bank(client, Signer(sandbox.keys.bank_private))
+
+
+def test_a_push_is_stored_judged_and_answered(bank):
+    payment = expected()
+
+    answer = bank.push(virtual_account=virtual_of(payment))
+
+    assert (answer.status_code, answer.json()) == (200, {"code": "OK"})
+    payment.refresh_from_db()
+    assert payment.status == "CONFIRMED"
+    assert ledger.balance(f"bank:{ACCOUNT}") == PRICE
+
+
+def test_a_push_repeated_is_answered_ok_and_changes_nothing(bank):
+    payment = expected()
+
+    answers = [bank.push(virtual_account=virtual_of(payment)) for _ in range(3)]
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert StatementLine.objects.count() == 1
+    assert payable.told.paid == [payment.reference]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"tamper": b" "},
+        {"ago": 301},
+        {"ago": -302},
+        {"signed_as": "/api/v1/hooks/bank/other"},
+    ],
+)
+def test_a_forged_or_stale_push_is_401_and_stores_nothing(bank, forged):
+    answer = bank.push(**forged)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "BAD_SIGNATURE")
+    assert not StatementLine.objects.exists()
+
+
+def test_a_push_without_a_signature_is_401(bank, client):
+    answer = client.post(HOOK, json.dumps(bank.event), content_type="application/json")
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount_fen": 0},
+        {"amount_fen": -1},
+        {"amount_fen": 99.5},
+        {"amount_fen": "9900"},
+        {"amount_fen": 10**18},
+        {"direction": "X"},
+        {"serial": ""},
+        {"booked_at": "yesterday"},
+        {"surprise": 1},
+        {"body": b"[]"},
+        {"body": b"\xff"},
+    ],
+)
+def test_a_signed_push_that_makes_no_sense_is_refused(bank, changes):
+    answer = bank.push(**changes)
+
+    assert 400 <= answer.status_code < 500
+    assert not StatementLine.objects.exists()
+
+
+def test_a_push_for_an_account_or_a_bank_that_is_not_ours_is_404(bank):
+    assert bank.push(account_no="755900999999").status_code == 404
+    assert bank.push(hook="/api/v1/hooks/bank/nobody").status_code == 404
+    assert not StatementLine.objects.exists()
+
+
+def test_a_push_that_is_too_long_is_413(bank):
+    assert bank.push(remark="x" * 70_000).status_code == 413
+
+
+def test_a_debit_is_stored_and_pays_nothing(bank):
+    bank.push(direction="D")
+
+    line = StatementLine.objects.get()
+    assert (line.amount_fen, line.verdict) == (-PRICE, "IGNORED")
+
+
+def test_a_pushed_reversal_waits_for_a_person(bank):
+    payment = expected()
+    bank.push(virtual_account=virtual_of(payment))
+
+    bank.push(event_id="E2", serial="S-PUSH-2", direction="D", reverses="S-PUSH-1")
+
+    reversal = StatementLine.objects.get(serial="S-PUSH-2")
+    assert (reversal.verdict, reversal.rule, reversal.reverses) == ("CONFLICT", "R", "S-PUSH-1")
