@@ -1,0 +1,215 @@
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from config.kit.db import joined
+from config.kit.errors import Refusal, StaleState
+from config.kit.states import move
+from members.accounts.models import User
+from members.guides import queries
+from members.guides.models import BondEvent, Commission, CustomerBond, Guide, ShareCode
+from members.guides.rules import (
+    GUIDE_TRANSITIONS,
+    Bond,
+    Due,
+    GuideStatus,
+    Status,
+    rebond,
+)
+from members.merchants.models import Merchant
+from payments.ledger import services as ledger
+from payments.ledger.rules import Draft
+
+
+class NotThisMerchantsGuide(Refusal):
+    status = 403
+    message = "您不是该商家的导购"
+
+
+@transaction.atomic
+def enrol(*, merchant: Merchant, users: Sequence[User], at: datetime) -> None:
+    """These people sell for the merchant from now on (S002.1); who left before comes back."""
+    Guide.objects.bulk_create(
+        [Guide(user=user, merchant=merchant, opened_at=at) for user in dict.fromkeys(users)],
+        update_conflicts=True,
+        unique_fields=["user", "merchant"],
+        update_fields=["status", "closed_at"],
+    )
+
+
+def close(*, guide: Guide, at: datetime) -> None:
+    """The guide left: codes stop attributing, customers are free, commissions stay."""
+    move(Guide.objects.filter(pk=guide.pk), GuideStatus.CLOSED, GUIDE_TRANSITIONS, closed_at=at)
+
+
+@transaction.atomic
+def share(*, user: User, merchant: str, kind: str, target: str, at: datetime) -> ShareCode:
+    """The guide's code for something that was resolved before; the same one every time.
+
+    Raises NotThisMerchantsGuide.
+    """
+    guide = queries.active_guide(user, merchant)
+    if guide is None:
+        raise NotThisMerchantsGuide
+    code, _ = ShareCode.objects.get_or_create(
+        guide=guide, target_kind=kind, target=target, defaults={"created_at": at}
+    )
+    return code
+
+
+def keep_picture(*, share_code: ShareCode, image: bytes) -> None:
+    """WeChat's picture, fetched once."""
+    ShareCode.objects.filter(pk=share_code.pk, qr=None).update(qr=image)
+
+
+@joined
+def follow(*, customer: User, code: str, at: datetime) -> None:
+    """A customer came by a guide's code.  Unknown codes and those of guides who left do nothing.
+
+    Reads only, unless the customer changes hands.
+    """
+    share_code = queries.by_code(code)
+    if share_code is None or share_code.guide.status != GuideStatus.ACTIVE:
+        return
+    guide = share_code.guide
+    bonds = CustomerBond.objects.filter(customer=customer, merchant=guide.merchant_id)
+    seen = bonds.select_related("guide").first()
+    chosen = _chosen(seen, guide, customer, at)
+    if chosen is None or (seen and chosen == _bond(seen)):
+        return
+    bond, is_new = CustomerBond.objects.get_or_create(
+        customer=customer,
+        merchant_id=guide.merchant_id,
+        defaults={"guide": guide, "bonded_at": at},
+    )
+    if is_new or _change_hands(bond, guide, customer, at):
+        BondEvent.objects.create(customer=customer, guide=guide, share_code=share_code, at=at)
+
+
+@joined
+def expect(*, dues: Sequence[Due], at: datetime) -> None:
+    """Orders were paid: note what their guides will earn.
+
+    A line that is noted stays as it is, but for one that was voided: its match was undone, and
+    now it is paid again.
+    """
+    Commission.objects.bulk_create(
+        [
+            Commission(
+                guide_id=due.guide_id,
+                order_number=due.order_number,
+                line=due.line,
+                base_fen=due.base_fen,
+                amount_fen=due.amount_fen,
+                rate=due.rate,
+                created_at=at,
+            )
+            for due in dues
+        ],
+        ignore_conflicts=True,
+    )
+    numbers = {due.order_number for due in dues}
+    voided = Commission.objects.filter(order_number__in=numbers, status=Status.VOID)
+    voided.update(status=Status.PENDING, settled_at=None)
+
+
+@joined
+def earn(*, order_numbers: Sequence[str], at: datetime) -> None:
+    """The after-sales window is over: the merchant's money becomes the guide's, line by line.
+
+    Twice changes nothing.  Raises payments.ledger.services.NotCovered.
+    """
+    earned = _settle(order_numbers, Status.PENDING, Status.EARNED, at)
+    ledger.post(
+        [
+            Draft(
+                kind="COMMISSION",
+                reference=str(one),
+                debits={_merchant(one): one.amount_fen},
+                credits={_guide(one): one.amount_fen},
+            )
+            for one in earned
+            if one.amount_fen
+        ],
+        at=at,
+    )
+
+
+@joined
+def void(*, order_numbers: Sequence[str], at: datetime) -> None:
+    """The orders are off before anything was earned; what is earned stays (see `reverse`)."""
+    pending = Commission.objects.filter(order_number__in=order_numbers, status=Status.PENDING)
+    pending.update(status=Status.VOID, settled_at=at)
+
+
+@joined
+def reverse(*, order_numbers: Sequence[str], at: datetime) -> None:
+    """Money went back to the buyer after it was earned: the guide gives the commission back.
+
+    Raises payments.ledger.services.NotCovered when the guide has less.
+    """
+    ledger.post(
+        [
+            Draft(
+                kind="COMMISSION_REVERSAL",
+                reference=str(one),
+                debits={_guide(one): one.amount_fen},
+                credits={_merchant(one): one.amount_fen},
+            )
+            for one in _settle(order_numbers, Status.EARNED, Status.REVERSED, at)
+            if one.amount_fen
+        ],
+        at=at,
+    )
+
+
+def _settle(
+    order_numbers: Sequence[str], before: Status, after: Status, at: datetime
+) -> list[Commission]:
+    """Take the rows in key order, so that two batches cannot deadlock; of two callers one gets."""
+    rows = Commission.objects.select_for_update(of=("self",)).order_by("pk")
+    taken = list(
+        rows.filter(order_number__in=order_numbers, status=before).select_related(
+            "guide__user", "guide__merchant"
+        )
+    )
+    moved = Commission.objects.filter(pk__in=[one.pk for one in taken], status=before)
+    if moved.update(status=after, settled_at=at) != len(taken):
+        raise StaleState
+    return taken
+
+
+def _merchant(commission: Commission) -> str:
+    return f"merchant:{commission.guide.merchant.number}:available"
+
+
+def _guide(commission: Commission) -> str:
+    return f"guide:{commission.guide.user.number}:commission"
+
+
+def _chosen(bond: CustomerBond | None, guide: Guide, customer: User, at: datetime) -> Bond | None:
+    return rebond(
+        _bond(bond) if bond and bond.guide.status == GuideStatus.ACTIVE else None,
+        guide.pk,
+        is_own=guide.user_id == customer.pk,
+        at=at,
+        protection=timedelta(days=guide.merchant.bond_days),
+    )
+
+
+def _bond(row: CustomerBond) -> Bond:
+    return Bond(row.guide_id, row.bonded_at)
+
+
+def _change_hands(bond: CustomerBond, guide: Guide, customer: User, at: datetime) -> bool:
+    """Read again under the row's lock: another code may have come in between.
+
+    Without a join: a row whose guide changed while we waited would fall out of it.
+    """
+    held = CustomerBond.objects.select_for_update().get(pk=bond.pk)
+    chosen = _chosen(held, guide, customer, at)
+    if chosen is None or chosen == _bond(held):
+        return False
+    CustomerBond.objects.filter(pk=held.pk).update(guide_id=chosen.guide_id, bonded_at=chosen.since)
+    return True
