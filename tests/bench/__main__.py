@@ -1,0 +1,57 @@
+"""`python -m tests.bench`: each hot operation beside its limit on this machine, in one run."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+
+import django
+
+from tests.bench.house import engines_of_the_bench, open_house, say
+
+ALL = ("B1", "B3")
+
+
+def main() -> None:
+    asked = _arguments()
+    # A bench that is told to end still stops what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    began = time.monotonic()
+    with engines_of_the_bench() as running:
+        say("engines are up; making a shop of 100,000 products")
+        django.setup()
+        _measure(running, asked.only or ALL, asked.rounds, keep=not asked.only)
+    say(f"done in {time.monotonic() - began:.0f} s")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=ALL, help="these only; nothing is recorded")
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+def _measure(running: object, names: Sequence[str], rounds: int, *, keep: bool) -> None:
+    # Only now: models want the settings, and those want the engines.
+    from django.core.management import call_command
+
+    import config.celery  # noqa: F401
+    from tests.bench import limits, orders, products, report, seed
+
+    parts = {"B1": products.measured, "B3": orders.measured}
+    call_command("migrate", verbosity=0, skip_checks=True)
+    limits.make_tables()
+    buyers = seed.shop()
+    reports = []
+    with open_house(running) as house:
+        for name in names:
+            say(f"{name}: {parts[name].__doc__}")
+            reports.append(parts[name](house, buyers, rounds))
+    print("\n" + report.plain(reports) + "\n")
+    if keep:
+        report.append(reports)
+
+
+if __name__ == "__main__":
+    main()

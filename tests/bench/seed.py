@@ -1,0 +1,156 @@
+"""A shop of a hundred thousand products, by set-based INSERTs."""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, models
+from django.utils.timezone import now
+from knox.crypto import hash_token
+from knox.models import AuthToken
+
+from members.accounts.models import Address, User
+from members.memberships.models import Membership
+from members.merchants import services as merchants
+from members.merchants.models import Merchant
+from members.merchants.rules import Terms
+from payments.transfers.models import ReceivingAccount, VirtualAccount
+from shop.catalog.models import PriceRule, Product, Sku
+from shop.inventory.models import Stock
+from tests.bench.load import Buyer
+
+MERCHANTS = 20
+PRODUCTS = 100_000
+BUYERS = 2_000
+VIRTUAL_ACCOUNTS = 50_000
+ACCOUNT_NO = "755900000110"
+
+
+def fill(model: type[models.Model], source: str, **given: str) -> None:
+    """One row of `model` for each of `source`; columns by SQL, the others by their defaults."""
+    names, wanted, params = [], [], []
+    for field in model._meta.concrete_fields:
+        if field.attname in given:
+            names.append(field.column)
+            wanted.append(given[field.attname])
+        elif not (field.null or field.primary_key or getattr(field, "generated", False)):
+            names.append(field.column)
+            wanted.append("%s")
+            params.append(field.get_db_prep_save(field.get_default(), connection))
+    sql = f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) SELECT {', '.join(wanted)}"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} FROM {source}", params)
+
+
+def numbers(count: int) -> str:
+    return f"generate_series(1, {count}) i"
+
+
+def shop() -> list[Buyer]:
+    """Everything the measurements stand on; answers the buyers with their tokens."""
+    sellers = [
+        merchants.open_merchant(name=f"商家{n}", terms=Terms(), at=now()) for n in range(MERCHANTS)
+    ]
+    _goods(min(seller.pk for seller in sellers))
+    _accounts()
+    buyers = _buyers(sellers)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE")
+    return buyers
+
+
+def _goods(first_merchant: int) -> None:
+    fill(
+        Product,
+        numbers(PRODUCTS),
+        number="'G' || lpad(i::text, 12, '0')",
+        merchant_id=f"{first_merchant} + i %% {MERCHANTS}",
+        title="'狮峰山明前特级龙井 ' || i",
+        is_private="i %% 20 = 0",
+        status="'ON_SALE'",
+        created_at="now() - i * interval '1 second'",
+    )
+    fill(
+        Sku,
+        "shop_product p",
+        number="'S' || substr(p.number, 2)",
+        product_id="p.id",
+        name="'250g 罐装'",
+        list_price_fen="9900 + p.id %% 100 * 100",
+        min_quantity="1",
+    )
+    fill(Stock, "shop_sku k", sku_id="k.id", on_hand="1000000")
+    fill(
+        PriceRule,
+        "shop_sku k WHERE k.id %% 2 = 0",
+        sku_id="k.id",
+        kind="'MEMBER'",
+        price_fen="k.list_price_fen * 8 / 10",
+    )
+    fill(
+        PriceRule,
+        "shop_sku k WHERE k.id %% 5 = 0",
+        sku_id="k.id",
+        kind="'BREAK'",
+        min_quantity="10",
+        price_fen="k.list_price_fen * 9 / 10",
+    )
+
+
+def _accounts() -> None:
+    account = ReceivingAccount.objects.create(
+        account_no=ACCOUNT_NO, account_name="杭州私域科技有限公司", bank_name="招商银行杭州分行"
+    )
+    fill(
+        VirtualAccount,
+        numbers(VIRTUAL_ACCOUNTS),
+        number=f"'{ACCOUNT_NO}' || lpad(i::text, 10, '0')",
+        unit="lpad(i::text, 10, '0')",
+        receiving_account_id=str(account.pk),
+    )
+
+
+def _buyers(sellers: list[Merchant]) -> list[Buyer]:
+    fill(
+        User,
+        numbers(BUYERS),
+        number="'U' || lpad(i::text, 12, '0')",
+        username="'U' || lpad(i::text, 12, '0')",
+        password="'!'",
+        nickname="'王小美'",
+        date_joined="now()",
+    )
+    fill(
+        Address,
+        "members_user u",
+        number="'A' || substr(u.number, 2)",
+        user_id="u.id",
+        name="'王小美'",
+        phone="'13800138000'",
+        province="'浙江省'",
+        city="'杭州市'",
+        detail="'龙井路1号'",
+    )
+    fill(
+        Membership,
+        "members_user u, members_merchant m WHERE (u.id + m.id) %% 4 = 0",
+        card_no="'C' || lpad((u.id * 100 + m.id)::text, 12, '0')",
+        user_id="u.id",
+        merchant_id="m.id",
+        status="'ACTIVE'",
+        joined_at="now()",
+    )
+    users: list[Any] = list(User.objects.order_by("pk"))
+    tokens = [secrets.token_hex(32) for _ in users]
+    AuthToken.objects.bulk_create(
+        AuthToken(
+            digest=hash_token(token),
+            token_key=token[:15],
+            user=user,
+            expiry=now() + timedelta(days=1),
+        )
+        for token, user in zip(tokens, users, strict=True)
+    )
+    return [
+        Buyer(token, f"A{user.number[1:]}") for token, user in zip(tokens, users, strict=True)
+    ]
