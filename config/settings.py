@@ -251,7 +251,7 @@ REST_FRAMEWORK = {
     # defaults while `rest_framework.views` loads, which that module needs.
     "DEFAULT_AUTHENTICATION_CLASSES": ["members.accounts.auth.BearerToken"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "config.kit.schema.Schema",
     "EXCEPTION_HANDLER": "config.kit.api.render_problem",
     "DEFAULT_THROTTLE_CLASSES": [],
     "NUM_PROXIES": number("PROXY_COUNT", 0) or None,

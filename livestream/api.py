@@ -9,6 +9,7 @@ from config.kit.idempotency import IdempotencyKeyRequired, idempotent, read_key
 from config.kit.viewer import PUBLIC, viewer
 from livestream import claims, queries, services
 from livestream.rules import ClaimStatus, EventType, LotStatus, SessionStatus
+from members.accounts.api import MerchantRef
 from members.accounts.auth import me, me_or_none
 from members.accounts.rules import Role
 from members.merchants import queries as merchants
@@ -43,11 +44,6 @@ class LotIn(Shape):
 class ClaimIn(Shape):
     quantity = Whole(min_value=1, max_value=MOST_PIECES)
     address_id = Text(max_length=24)
-
-
-class MerchantRef(serializers.Serializer[object]):
-    id = serializers.CharField()
-    name = serializers.CharField()
 
 
 class ProductRef(serializers.Serializer[object]):

@@ -33,9 +33,10 @@ ROUTES: dict[str, dict[str, str]] = {
     "memberships/{joined}/leave": {"POST": SIGNED_IN},
     "guides/me/share-codes": {"POST": "GUIDE"},
     "guides/me/share-codes/{share_code}/qr.png": {"GET": "GUIDE"},
-    "guides/me/commissions": {"GET": "GUIDE"},
+    # Who left keeps the commissions earned before.
+    "guides/me/commissions": {"GET": SIGNED_IN},
     "guides/me/customers": {"GET": "GUIDE"},
-    "guides/me/summary": {"GET": "GUIDE"},
+    "guides/me/summary": {"GET": SIGNED_IN},
     "scenes/{private_scene}": {"GET": EVERYBODY},
     "products": {"GET": EVERYBODY},
     "products/{private_product}": {"GET": EVERYBODY},

@@ -1,6 +1,11 @@
 """What drf-spectacular cannot see: problem+json answers, the idempotency header."""
 
+import re
 from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 
 ERRORS = {
     "400": "The request is malformed, or the business rule for its shape says no",
@@ -38,13 +43,35 @@ PROBLEM: dict[str, Any] = {
 }
 
 
+class Schema(AutoSchema):
+    """Operations are named by method and path: `get_orders_number`."""
+
+    def get_operation_id(self) -> str:
+        words = re.findall(r"[a-z]+", self.path.removeprefix("/api/v1"))
+        return "_".join([self.method.lower(), *words])
+
+    def get_override_parameters(self) -> list[Any]:
+        handler = getattr(self.view, self.method.lower(), None)
+        takes = getattr(handler, "idempotency", None)
+        if takes is None:
+            return super().get_override_parameters()  # type: ignore[no-any-return]
+        key = OpenApiParameter(
+            "Idempotency-Key",
+            OpenApiTypes.UUID,
+            OpenApiParameter.HEADER,
+            required=takes == "required",
+            description="Same key and body: the same answer again, and no second effect",
+        )
+        return [*super().get_override_parameters(), key]
+
+
 def api_only(endpoints: list[Any]) -> list[Any]:
     """The schema describes /api/v1/, not health checks and pages."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
 
 
 def document_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Every operation names its errors, and its Idempotency-Key if it takes one."""
+    """Every operation names its errors."""
     result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = PROBLEM
     answer = {
         "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},

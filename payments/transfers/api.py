@@ -113,13 +113,13 @@ class LinePage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
-class ShareIn(Shape):
+class PartIn(Shape):
     number = Text(max_length=24)
     amount_fen = Whole(min_value=1, max_value=LARGEST_FEN)
 
 
 class MatchIn(Shape):
-    payments = serializers.ListField(child=ShareIn(), min_length=1, max_length=50)
+    payments = serializers.ListField(child=PartIn(), min_length=1, max_length=50)
 
 
 class IgnoreIn(Shape):

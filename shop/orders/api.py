@@ -9,8 +9,10 @@ from config.kit.api import Query, Text, View, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from members.accounts import queries as accounts
+from members.accounts.api import MerchantRef
 from members.accounts.auth import me
 from members.guides import services as guides
+from members.guides.api import GuideRef
 from shop.checkout.api import Lines
 from shop.checkout.rules import Item
 from shop.orders import queries, services
@@ -43,15 +45,6 @@ class ShipmentOut(serializers.Serializer[object]):
     tracking_no = serializers.CharField(allow_null=True)
     no_logistics = serializers.BooleanField()
     shipped_at = serializers.DateTimeField()
-
-
-class MerchantRef(serializers.Serializer[object]):
-    id = serializers.CharField()
-    name = serializers.CharField()
-
-
-class GuideRef(serializers.Serializer[object]):
-    nickname = serializers.CharField()
 
 
 class OrderActions(serializers.Serializer[object]):
