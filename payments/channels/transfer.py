@@ -1,0 +1,255 @@
+"""Banks that speak our signed protocol: virtual sub-units, payouts, pushes of what was booked.
+
+Every message is signed with RSA-PKCS1v15-SHA256 over
+`timestamp\\nnonce\\nMETHOD path?query\\nsha256hex(body)\\n` (headers X-Bank-…), in both directions;
+an answer repeats the nonce of its request.  A key's serial is the first 16 hex digits of the
+SHA-256 of its SubjectPublicKeyInfo.
+"""
+
+import base64
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+
+import requests
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from django.conf import settings
+
+from config.kit.errors import Refusal
+from config.kit.outside import assert_no_transaction
+
+TIMEOUT = (3, 5)  # seconds: connect, read
+FRESH_SECONDS = 300
+UNITS_PER_CALL = 1000
+# The bank did not read what we said.  An earlier message of the same number may have been heard.
+NOT_HEARD = {"UNKNOWN_SERIAL", "STALE_TIMESTAMP", "BAD_SIGNATURE", "REPLAYED_NONCE"}
+
+logger = logging.getLogger(__name__)
+
+
+class BadSignature(Refusal):
+    """Not from the bank, or not now; which of the two is nobody's business."""
+
+    status = 401
+    message = "签名验证失败"
+
+
+class BankRefused(Exception):
+    """The bank itself said no, in a signed answer: nothing has happened and nothing will."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(f"{code} {message}".strip())
+        self.code = code
+
+
+class BankUnknown(Exception):
+    """No answer that proves anything: it may have happened.  Ask again with the same number."""
+
+
+@dataclass(frozen=True)
+class PayoutResult:
+    """Money left the account; `serial` is the bank's booking."""
+
+    out_no: str
+    serial: str
+    status: str
+
+
+class Bank(Protocol):
+    """What the shop needs of a bank."""
+
+    def register_units(self, parent_account: str, units: Sequence[str]) -> int:
+        """Make parent + unit (1 to 10 digits) receive money; how many are now registered."""
+
+    def pay_out(
+        self,
+        *,
+        out_no: str,
+        account_no: str,
+        to_account: str,
+        to_name: str,
+        amount_fen: int,
+        remark: str,
+    ) -> PayoutResult:
+        """Pay once per `out_no`; raises BankRefused, or BankUnknown and may be asked again."""
+
+    def payout(self, out_no: str) -> PayoutResult | None:
+        """What became of it; None when the bank never booked it."""
+
+    def verify_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, Any]:
+        """The pushed booking; raises BadSignature.  Replays are the caller's: `event_id`."""
+
+
+def bank(provider: str) -> Bank:
+    """The bank of that name in BANK_PROVIDERS; KeyError when the installation has none."""
+    told = settings.BANK_PROVIDERS[provider]
+    return _bank(provider, told["base_url"], told["public_key"], told["private_key"])
+
+
+@cache
+def _bank(provider: str, base_url: str, public_key: str, private_key: str) -> "SignedBank":
+    return SignedBank(provider, base_url, public_key, private_key)
+
+
+class SignedBank:
+    """A bank over HTTP; safe to share between threads."""
+
+    def __init__(self, provider: str, base_url: str, public_pem: str, private_pem: str) -> None:
+        theirs = serialization.load_pem_public_key(public_pem.encode())
+        ours = serialization.load_pem_private_key(private_pem.encode(), password=None)
+        assert isinstance(theirs, rsa.RSAPublicKey)
+        assert isinstance(ours, rsa.RSAPrivateKey)
+        self._theirs, self._their_serial = theirs, _serial(theirs)
+        self._ours, self._our_serial = ours, _serial(ours.public_key())
+        self._base_url = base_url.rstrip("/")
+        self._push_target = f"/api/v1/hooks/bank/{provider}"
+        self._http = requests.Session()
+        # A proxy of the environment must not stand between us and a bank on this machine.
+        self._http.trust_env = urlsplit(base_url).hostname not in {"127.0.0.1", "localhost", "::1"}
+
+    def register_units(self, parent_account: str, units: Sequence[str]) -> int:
+        registered = 0
+        for start in range(0, len(units), UNITS_PER_CALL):
+            some = list(units[start : start + UNITS_PER_CALL])
+            said = self._call(
+                "POST", "/bank/units", {"parent_account": parent_account, "units": some}
+            )
+            registered += int(said["registered"])
+        return registered
+
+    def pay_out(
+        self,
+        *,
+        out_no: str,
+        account_no: str,
+        to_account: str,
+        to_name: str,
+        amount_fen: int,
+        remark: str,
+    ) -> PayoutResult:
+        asked = {
+            "out_no": out_no,
+            "account_no": account_no,
+            "to_account": to_account,
+            "to_name": to_name,
+            "amount_fen": amount_fen,
+            "remark": remark,
+        }
+        return _result(out_no, self._call("POST", "/bank/payouts", asked))
+
+    def payout(self, out_no: str) -> PayoutResult | None:
+        try:
+            said = self._call("GET", f"/bank/payouts/{quote(out_no, safe='')}")
+        except BankRefused as refused:
+            if refused.code == "PAYOUT_UNKNOWN":
+                return None
+            raise
+        return _result(out_no, said)
+
+    def verify_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, Any]:
+        self._verify(headers, "POST", self._push_target, body, now)
+        return _object(body)
+
+    # --- signatures
+
+    def _call(self, method: str, path: str, asked: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One signed exchange; what the answer says counts, not its HTTP status."""
+        assert_no_transaction()
+        body = b"" if asked is None else json.dumps(asked, ensure_ascii=False).encode()
+        target = f"{urlsplit(self._base_url).path}{path}"
+        headers = self._sign(method, target, body)
+        try:
+            answer = self._http.request(
+                method,
+                f"{self._base_url}{path}",
+                data=body,
+                headers={**headers, "Content-Type": "application/json"},
+                timeout=TIMEOUT,
+                allow_redirects=False,
+            )
+            self._verify(answer.headers, method, target, answer.content, datetime.now(UTC))
+            if answer.headers["X-Bank-Nonce"] != headers["X-Bank-Nonce"]:
+                raise BadSignature
+            said = _object(answer.content)
+        except (requests.RequestException, BadSignature) as error:
+            logger.warning("bank: %s %s proved nothing (%s)", method, path, type(error).__name__)
+            raise BankUnknown(f"{method} {path}") from error
+        code = str(said.get("code", ""))
+        if code in NOT_HEARD:
+            logger.error("bank: it does not accept our signatures (%s)", code)
+            raise BankUnknown(f"{method} {path}: {code}")
+        if code:
+            raise BankRefused(code, str(said.get("message", "")))
+        return said
+
+    def _sign(self, method: str, target: str, body: bytes) -> dict[str, str]:
+        stamp, nonce = str(int(datetime.now(UTC).timestamp())), secrets.token_hex(16)
+        signature = self._ours.sign(
+            _said(stamp, nonce, method, target, body), padding.PKCS1v15(), hashes.SHA256()
+        )
+        return {
+            "X-Bank-Timestamp": stamp,
+            "X-Bank-Nonce": nonce,
+            "X-Bank-Serial": self._our_serial,
+            "X-Bank-Signature": base64.b64encode(signature).decode(),
+        }
+
+    def _verify(
+        self, headers: Mapping[str, str], method: str, target: str, body: bytes, now: datetime
+    ) -> None:
+        """Signature, key and time are all looked at, whichever of them is wrong."""
+        stamp = headers.get("X-Bank-Timestamp", "")
+        nonce = headers.get("X-Bank-Nonce", "")
+        is_fresh = _is_number(stamp) and abs(now.timestamp() - int(stamp)) <= FRESH_SECONDS
+        is_known = headers.get("X-Bank-Serial", "") == self._their_serial
+        try:
+            signature = base64.b64decode(headers.get("X-Bank-Signature", ""), validate=True)
+            said = _said(stamp, nonce, method, target, body)
+            self._theirs.verify(signature, said, padding.PKCS1v15(), hashes.SHA256())
+        except (ValueError, InvalidSignature):
+            raise BadSignature from None
+        if not (is_fresh and is_known and nonce):
+            raise BadSignature
+
+
+def _is_number(stamp: str) -> bool:
+    return stamp.isascii() and stamp.isdecimal() and len(stamp) <= 12
+
+
+def _said(stamp: str, nonce: str, method: str, target: str, body: bytes) -> bytes:
+    digest = hashlib.sha256(body).hexdigest()
+    return f"{stamp}\n{nonce}\n{method} {target}\n{digest}\n".encode()
+
+
+def _serial(key: rsa.RSAPublicKey) -> str:
+    der = key.public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(der).hexdigest()[:16]
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """Signed, so the bank's own; still it must be an object before anything reads it."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        raise BadSignature from None
+    if not isinstance(value, dict):
+        raise BadSignature
+    return value
+
+
+def _result(out_no: str, said: dict[str, Any]) -> PayoutResult:
+    """The answer must speak of the payout that was asked about."""
+    if said.get("out_no") != out_no or not said.get("serial"):
+        raise BankUnknown(out_no)
+    return PayoutResult(out_no, str(said["serial"]), str(said.get("status", "")))
