@@ -79,6 +79,18 @@ def test_ten_thousand_units_are_registered_in_batches(sandbox: Sandbox, ours: Ba
     assert len(sandbox.journal("/bank/units")) == 10
 
 
+def test_json_that_curl_calls_a_form_is_json(sandbox: Sandbox) -> None:
+    sandbox.open_account(PARENT)
+    answer = sandbox.http.post(
+        f"{sandbox.base_url}/bank/transfers",
+        data=json.dumps({"account_no": PARENT, "amount_fen": 1, "payer_name": "A"}),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        timeout=5,
+    )
+
+    assert answer.status_code == 201
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -21,7 +21,9 @@ class Request:
 
     @property
     def is_form(self) -> bool:
-        return self.headers.get("Content-Type", "").startswith(FORM)
+        # `curl -d '{…}'` calls its JSON a form.
+        is_json = self.body.lstrip().startswith(b"{")
+        return not is_json and self.headers.get("Content-Type", "").startswith(FORM)
 
     def form(self) -> dict[str, str]:
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
