@@ -4,16 +4,16 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
-from config.kit import numbers
+from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import Refusal
 from config.kit.jobs import later
 from config.kit.outside import assert_no_transaction
 from config.kit.states import move
-from payments.cashier.models import Payment, PaymentEvent, Refund
+from payments.cashier.models import Payment, Refund
 from payments.cashier.payables import Sent, method, payable
 from payments.cashier.rules import REFUND_TRANSITIONS, Reason, RefundStatus
 from payments.ledger import services as ledger
@@ -26,10 +26,15 @@ class MoreThanReceived(Refusal):
     message = "退款金额超过实收金额"
 
 
+_RECORD = """
+INSERT INTO payments_paymentevent (payment_id, kind, actor, at, facts)
+SELECT id, %s, %s, %s, '{}' FROM unnest(%s::bigint[]) AS d (id)
+"""
+
+
 def record(payments: Iterable[Payment], kind: str, at: datetime, actor: str = "") -> None:
-    PaymentEvent.objects.bulk_create(
-        PaymentEvent(payment_id=row.pk, kind=kind, at=at, actor=actor) for row in payments
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD, [kind, actor, at, sql.ints(row.pk for row in payments)])
 
 
 @joined

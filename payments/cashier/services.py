@@ -1,12 +1,11 @@
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 
-from config.kit import numbers
+from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
 from payments.cashier import refunds
@@ -62,7 +61,7 @@ def open_payment(
     return found
 
 
-_LOCK = "SELECT id FROM payments_payment WHERE id = ANY(%s) ORDER BY id FOR UPDATE"
+_LOCK = "SELECT id FROM payments_payment WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE"
 _STORE_RECEIPTS = """
 INSERT INTO payments_receipt
     (payment_id, method, channel_txn, source, amount_fen, kept_fen, owed_fen, received_at)
@@ -111,7 +110,7 @@ def confirm(*, arrivals: Sequence[Arrival], at: datetime) -> dict[str, Share]:
 
 def _locked(ids: set[int]) -> dict[int, Payment]:
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [sorted(ids)])
+        cursor.execute(_LOCK, [sql.ints(ids)])
     return Payment.objects.in_bulk(ids)
 
 
@@ -131,19 +130,20 @@ def _unknown(arrivals: Sequence[Arrival], payments: dict[int, Payment]) -> list[
 def _store(
     payments: dict[int, Payment], tills: dict[int, Till], shares: list[Share], at: datetime
 ) -> None:
-    columns: list[list[Any]] = [
-        [share.arrival.payment_id for share in shares],
-        [payments[share.arrival.payment_id].method for share in shares],
-        [share.arrival.channel_txn for share in shares],
-        [share.arrival.source for share in shares],
-        [share.arrival.fen for share in shares],
-        [share.kept_fen for share in shares],
-        [share.owed_fen for share in shares],
+    columns = [
+        sql.ints(share.arrival.payment_id for share in shares),
+        sql.texts(payments[share.arrival.payment_id].method for share in shares),
+        sql.texts(share.arrival.channel_txn for share in shares),
+        sql.texts(share.arrival.source for share in shares),
+        sql.ints(share.arrival.fen for share in shares),
+        sql.ints(share.kept_fen for share in shares),
+        sql.ints(share.owed_fen for share in shares),
     ]
     with connection.cursor() as cursor:
         cursor.execute(_STORE_RECEIPTS, [at, *columns])
         cursor.execute(
-            _STORE_TILLS, [at, list(tills), [till.received_fen for till in tills.values()]]
+            _STORE_TILLS,
+            [at, sql.ints(tills), sql.ints(till.received_fen for till in tills.values())],
         )
 
 

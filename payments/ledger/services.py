@@ -5,6 +5,7 @@ from django.conf import settings
 from django.db import connection
 from django.utils.module_loading import import_string
 
+from config.kit import sql
 from config.kit.db import joined
 from config.kit.errors import Refusal
 from payments.ledger.rules import Draft, kind_of
@@ -57,12 +58,12 @@ def post(drafts: Sequence[Draft], *, at: datetime) -> None:
             _POST,
             [
                 at,
-                [draft.kind for draft in drafts],
-                [draft.reference for draft in drafts],
-                [draft.kind for draft, _, _ in legs],
-                [draft.reference for draft, _, _ in legs],
-                [code for _, code, _ in legs],
-                [fen for _, _, fen in legs],
+                sql.texts(draft.kind for draft in drafts),
+                sql.texts(draft.reference for draft in drafts),
+                sql.texts(draft.kind for draft, _, _ in legs),
+                sql.texts(draft.reference for draft, _, _ in legs),
+                sql.texts(code for _, code, _ in legs),
+                sql.ints(fen for _, _, fen in legs),
             ],
         )
         if cursor.rowcount != len(legs):
