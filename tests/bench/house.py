@@ -1,4 +1,4 @@
-"""Where everything is measured: engines that sync to disk, the web process, two helpers."""
+"""Where everything is measured: engines that sync to disk, web and worker, two helpers."""
 
 import multiprocessing
 import os
@@ -9,12 +9,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from config.embedded import Engines, engines
 from tests.bench import machine
@@ -44,8 +43,12 @@ class House:
         return {name: machine.cpu_seconds(pid) for name, pid in self.pids.items()}
 
 
+_began = time.monotonic()
+
+
 def say(text: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+    """With the seconds since the start."""
+    print(f"{time.monotonic() - _began:6.1f}  {text}", flush=True)
 
 
 @contextmanager
@@ -66,57 +69,62 @@ def engines_of_the_bench() -> Iterator[Engines]:
 
 @contextmanager
 def open_house(running: Engines) -> Iterator[House]:
-    port = _free_port()
-    with _web(port) as web, helpers() as two:
-        pids = {"web": web, "pg": running.postgres.pid, "redis": running.redis.pid}
-        yield House(("127.0.0.1", port), pids, two)
+    """The web process and the worker, as an installation runs them."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    web = [*_RUN, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    web += ["--workers", str(WORKERS), "--blocking-threads", "1", "--log-level", "error"]
+    worker = [*_RUN, "celery", "-A", "config.celery", "worker", "--loglevel", "ERROR"]
+    worker += ["--concurrency", str(WORKERS), "--without-mingle", "--without-gossip"]
+    with (
+        _running([*web, "--no-access-log", "config.wsgi:application"]) as web_pid,
+        _running(worker) as worker_pid,
+        _helpers() as helpers,
+    ):
+        _await(f"http://127.0.0.1:{port}/healthz", web_pid)
+        pids = {
+            "web": web_pid,
+            "worker": worker_pid,
+            "pg": running.postgres.pid,
+            "redis": running.redis.pid,
+        }
+        yield House(("127.0.0.1", port), pids, helpers)
+
+
+_RUN = [sys.executable, "-W", "ignore", "-m"]
 
 
 @contextmanager
-def helpers(count: int = 2) -> Iterator[ProcessPoolExecutor]:
+def _helpers() -> Iterator[ProcessPoolExecutor]:
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, spawn, initializer=machine.die_with_parent) as pool:
+    with ProcessPoolExecutor(2, spawn, initializer=machine.die_with_parent) as pool:
         yield pool
 
 
-def alone(work: Callable[..., Any], *given: Any) -> Any:
-    """In a process of its own, so that its memory is nobody else's."""
-    with helpers(1) as pool:
-        return pool.submit(work, *given).result()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
-def _web(port: int) -> Iterator[int]:
-    """The web process as an installation runs it."""
-    server = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1"]
-    options = ["--port", str(port), "--workers", str(WORKERS), "--blocking-threads", "1"]
+def _running(argv: list[str]) -> Iterator[int]:
     process = subprocess.Popen(
-        [*server, *options, "--log-level", "error", "--no-access-log", "config.wsgi:application"],
+        argv,
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # banners; what goes wrong is said on stderr
         preexec_fn=machine.die_with_parent,  # noqa: PLW1509  no threads yet
     )
     try:
-        _await(f"http://127.0.0.1:{port}/healthz", process)
         yield process.pid
     finally:
         process.terminate()
         try:
-            process.wait(15)
+            process.wait(20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
-def _await(url: str, process: subprocess.Popen[bytes]) -> None:
+def _await(url: str, pid: int) -> None:
     deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
+    while Path(f"/proc/{pid}/exe").exists() and time.monotonic() < deadline:
         with suppress(OSError), urllib.request.urlopen(url, timeout=5):  # noqa: S310
             return
         time.sleep(0.1)

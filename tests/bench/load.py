@@ -15,7 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 Answer = tuple[int, bytes]
-Journey = Generator[bytes, Answer, None]
+Journey = Generator[bytes, Answer, bool]  # whether the buyer got what he came for
 Journeys = Iterator[Journey]
 Address = tuple[str, int]
 API = "/api/v1"
@@ -27,11 +27,12 @@ class Unexpected(RuntimeError):
 
 @dataclass(frozen=True)
 class Load:
-    """What the buyers saw; times of journeys in seconds, sorted."""
+    """What the buyers saw: seconds of all journeys, sorted; and when those ended that got it."""
 
     seconds: float
     times: list[float]
     requests: int
+    ends: list[float]  # time.monotonic(), which all processes of a machine share
 
     @property
     def rate(self) -> float:
@@ -52,6 +53,7 @@ class Connection:
         self._journeys = journeys
         self._buffer = b""
         self.times: list[float] = []
+        self.ends: list[float] = []
         self.requests = 0
 
     def begin(self) -> bool:
@@ -75,8 +77,10 @@ class Connection:
         self.requests += 1
         try:
             self.socket.sendall(self._journey.send(answer))
-        except StopIteration:
+        except StopIteration as end:
             self.times.append(time.perf_counter() - self._began)
+            if end.value:
+                self.ends.append(time.monotonic())
             return self.begin()
         return True
 
@@ -117,7 +121,24 @@ def run(
     times = sorted(taken for one in crowd for taken in one.times)
     if not times:
         raise Unexpected(f"no journey was finished in {passed:.1f} s")
-    return Load(passed, times, sum(one.requests for one in crowd))
+    ends = sorted(at for one in crowd for at in one.ends)
+    return Load(passed, times, sum(one.requests for one in crowd), ends)
+
+
+def in_process(journey: Journey, client: Any) -> None:
+    """One journey through Django's test client, where what it does can be counted."""
+    asked = next(journey)
+    while True:
+        head, _, body = asked.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        method, path, _ = first.split(" ")
+        headers = dict(line.split(": ", 1) for line in lines)
+        kind = headers.pop("Content-Type", "")
+        answer = client.generic(method, path, body, kind, headers=headers)
+        try:
+            asked = journey.send((answer.status_code, answer.content))
+        except StopIteration:
+            return
 
 
 # --- requests -----------------------------------------------------------------------------------
@@ -158,6 +179,7 @@ class Buyer:
 
 def _once(request: bytes, status: int = 200) -> Journey:
     expect((yield request), status)
+    return True
 
 
 def pages(path: str, tokens: Sequence[str] = ("",)) -> Iterator[Journey]:
@@ -186,3 +208,17 @@ def _order(buyer: Buyer, sku: str) -> Journey:
     placed = json.loads(expect((yield post(f"{API}/orders", buyer.token, wish)), 201))
     pay = {"order": placed["orders"][0]["number"], "method": "BANK_TRANSFER"}
     expect((yield post(f"{API}/payments", buyer.token, pay)), 201)
+    return True
+
+
+def claims(lot: str, buyers: Sequence[Buyer]) -> Iterator[Journey]:
+    """Every buyer claims one piece, once."""
+    yield from (_claim(f"{API}/live/lots/{lot}/claims", buyer) for buyer in buyers)
+
+
+def _claim(path: str, buyer: Buyer) -> Journey:
+    answer = yield post(path, buyer.token, {"quantity": 1, "address_id": buyer.address})
+    if answer[0] == 409 and b"SOLD_OUT" in answer[1]:
+        return False
+    expect(answer, 202)
+    return True

@@ -13,15 +13,35 @@ PROC = Path("/proc")
 
 def cpu_seconds(root: int) -> float:
     """CPU that a process and all below it have used, reaped children included."""
-    parents = {pid: fields for pid, fields in _stats()}
-    family, grown = {root}, True
-    while grown:
-        more = {pid for pid, fields in parents.items() if int(fields[1]) in family} - family
-        grown = bool(more)
-        family |= more
+    stats = dict(_stats())
     # utime, stime, cutime, cstime: fields 14 to 17 of proc(5), of which two were cut off.
-    ticks = sum(sum(map(int, parents[pid][11:15])) for pid in family if pid in parents)
+    ticks = sum(sum(map(int, stats[pid][11:15])) for pid in _family(root, stats))
     return ticks / TICK
+
+
+def peak_megabytes(root: int) -> float:
+    """The most memory that one of these processes ever had resident."""
+    return max(_peak(pid) for pid in _family(root, dict(_stats())))
+
+
+def forget_peak(root: int) -> None:
+    """Count the peak from here on (proc(5), clear_refs)."""
+    for pid in _family(root, dict(_stats())):
+        (PROC / str(pid) / "clear_refs").write_text("5")
+
+
+def _peak(pid: int) -> float:
+    kilobytes = (PROC / str(pid) / "status").read_text().partition("VmHWM:")[2].split()
+    return int(kilobytes[0]) / 1024 if kilobytes else 0  # a zombie has none
+
+
+def _family(root: int, stats: dict[int, list[str]]) -> set[int]:
+    """A process and all below it."""
+    family, more = set[int](), {root} & stats.keys()
+    while more:
+        family |= more
+        more = {pid for pid, fields in stats.items() if int(fields[1]) in more} - family
+    return family
 
 
 def _stats() -> Iterator[tuple[int, list[str]]]:
@@ -33,13 +53,6 @@ def _stats() -> Iterator[tuple[int, list[str]]]:
                 continue  # it has ended
             # The name stands in brackets and may hold anything.
             yield int(entry.name), line.rpartition(")")[2].split()
-
-
-def peak_megabytes() -> float:
-    """The most memory that this process ever had resident."""
-    status = (PROC / "self/status").read_text()
-    kilobytes = status.partition("VmHWM:")[2].split()[0]
-    return int(kilobytes) / 1024
 
 
 def die_with_parent(number: int = signal.SIGTERM) -> None:

@@ -110,9 +110,32 @@ def in_turn(measures: Mapping[str, Measure], rounds: int) -> dict[str, Series]:
         for name, measure in measures.items():
             figure = measure()
             found[name].append(figure)
-            costs = ", ".join(f"{one} {ms:.2f}" for one, ms in figure.cpu.items())
+            costs = ", ".join(f"{one} {ms:.2f}" for one, ms in figure.cpu.items() if ms)
             say(f"  round {number}: {name}: {figure.rate:,.0f}/s, CPU ms: {costs}")
     return {name: Series(name, figures) for name, figures in found.items()}
+
+
+def loaded(
+    house: House,
+    journeys: Callable[..., Iterator[load.Journey]],
+    *given: Any,
+    connections: int,
+    seconds: float,
+) -> tuple[Load, dict[str, float]]:
+    """Journeys of buyers in another process; and CPU seconds of the processes that served them."""
+    asked = (house.address, journeys, given, connections, seconds)
+    with cpu_of(house) as cpu:
+        seen: Load = house.helpers.submit(load.run, *asked).result()
+    return seen, cpu
+
+
+def figure_of(seen: Load, cpu: Mapping[str, float]) -> Figure:
+    return Figure(
+        seen.rate,
+        seen.percentile(0.5),
+        seen.percentile(0.99),
+        {name: 1000 * used / len(seen.times) for name, used in cpu.items()},
+    )
 
 
 def over_http(
@@ -122,18 +145,7 @@ def over_http(
     connections: int,
     seconds: float,
 ) -> Figure:
-    """Journeys of buyers in another process."""
-    asked = (house.address, journeys, given, connections, seconds)
-    with cpu_of(house) as cpu:
-        seen: Load = house.helpers.submit(load.run, *asked).result()
-    # CPU of the whole run, so by all that was begun: journeys that were cut off cost too.
-    share = max(1, seen.requests) * len(seen.times) / seen.requests
-    return Figure(
-        seen.rate,
-        seen.percentile(0.5),
-        seen.percentile(0.99),
-        {name: 1000 * used / share for name, used in cpu.items()},
-    )
+    return figure_of(*loaded(house, journeys, *given, connections=connections, seconds=seconds))
 
 
 def side_by_side(house: House, work: Callable[..., int], *given: Any, seconds: float) -> Figure:

@@ -13,12 +13,17 @@ from tests.bench.measure import Report, Row, Series
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "docs" / "bench.md"
 HEAD = ["operation", "product", "limit", "ratio", "budget", "verdict", "p50 / p99 ms"]
-COSTS = ["CPU ms web + PostgreSQL", "SQL", "MB"]
+COSTS = ["CPU ms Python + PostgreSQL", "SQL", "MB"]
 
 
 def _rate(series: Series) -> str:
     low, high = series.span
     return f"{series.rate:,.0f} ({low:,.0f}–{high:,.0f})"
+
+
+def _cpu(series: Series) -> str:
+    python = series.cpu("web") + series.cpu("worker")
+    return f"{python:.2f} + {series.cpu('pg'):.2f}" if python else ""
 
 
 def _cells(row: Row) -> list[str]:
@@ -32,7 +37,7 @@ def _cells(row: Row) -> list[str]:
         f"{row.budget:.2f}",
         f"below budget: {', '.join(short)}" if short else "met",
         times,
-        f"{product.cpu('web'):.2f} + {product.cpu('pg'):.2f}" if product.figures[0].cpu else "",
+        _cpu(product),
         str(row.sql or ""),
         f"{product.megabytes:.0f}" if product.megabytes else "",
     ]

@@ -1,6 +1,7 @@
 """A shop of a hundred thousand products, by set-based INSERTs."""
 
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,6 @@ from knox.models import AuthToken
 from members.accounts.models import Address, User
 from members.memberships.models import Membership
 from members.merchants import services as merchants
-from members.merchants.models import Merchant
 from members.merchants.rules import Terms
 from payments.transfers.models import ReceivingAccount, VirtualAccount
 from shop.catalog.models import PriceRule, Product, Sku
@@ -37,7 +37,7 @@ def fill(model: type[models.Model], source: str, **given: str) -> None:
             names.append(field.column)
             wanted.append("%s")
             params.append(field.get_db_prep_save(field.get_default(), connection))
-    sql = f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) SELECT {', '.join(wanted)}"  # noqa: S608
+    sql = f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) SELECT {', '.join(wanted)}"
     with connection.cursor() as cursor:
         cursor.execute(f"{sql} FROM {source}", params)
 
@@ -46,17 +46,33 @@ def numbers(count: int) -> str:
     return f"generate_series(1, {count}) i"
 
 
-def shop() -> list[Buyer]:
-    """Everything the measurements stand on; answers the buyers with their tokens."""
+@dataclass(frozen=True)
+class Shop:
+    """People with their tokens; `staff` may upload statements."""
+
+    buyers: list[Buyer]
+    staff: Buyer
+
+
+def shop() -> Shop:
+    """Everything the measurements stand on."""
     sellers = [
         merchants.open_merchant(name=f"商家{n}", terms=Terms(), at=now()) for n in range(MERCHANTS)
     ]
     _goods(min(seller.pk for seller in sellers))
     _accounts()
-    buyers = _buyers(sellers)
+    _people()
+    staff, *buyers = _with_tokens()
+    User.objects.filter(number=f"U{1:012d}").update(is_superuser=True)
+    settle_down()
+    return Shop(buyers, staff)
+
+
+def settle_down() -> None:
+    """What seeding leaves to be written and analysed must not be paid by what is measured."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
-    return buyers
+        cursor.execute("CHECKPOINT")
 
 
 def _goods(first_merchant: int) -> None:
@@ -110,10 +126,10 @@ def _accounts() -> None:
     )
 
 
-def _buyers(sellers: list[Merchant]) -> list[Buyer]:
+def _people() -> None:
     fill(
         User,
-        numbers(BUYERS),
+        numbers(BUYERS + 1),
         number="'U' || lpad(i::text, 12, '0')",
         username="'U' || lpad(i::text, 12, '0')",
         password="'!'",
@@ -140,7 +156,10 @@ def _buyers(sellers: list[Merchant]) -> list[Buyer]:
         status="'ACTIVE'",
         joined_at="now()",
     )
-    users: list[Any] = list(User.objects.order_by("pk"))
+
+
+def _with_tokens() -> list[Buyer]:
+    users: list[Any] = list(User.objects.order_by("number"))
     tokens = [secrets.token_hex(32) for _ in users]
     AuthToken.objects.bulk_create(
         AuthToken(
@@ -151,6 +170,4 @@ def _buyers(sellers: list[Merchant]) -> list[Buyer]:
         )
         for token, user in zip(tokens, users, strict=True)
     )
-    return [
-        Buyer(token, f"A{user.number[1:]}") for token, user in zip(tokens, users, strict=True)
-    ]
+    return [Buyer(token, f"A{user.number[1:]}") for token, user in zip(tokens, users, strict=True)]
