@@ -162,7 +162,7 @@ TEMPLATES = [
 DATABASES = {"default": dict(dj_database_url.parse(DATABASE_URL))}
 DATABASES["default"]["CONN_MAX_AGE"] = number("DATABASE_CONN_MAX_AGE", 600)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-DATABASES["default"].setdefault("OPTIONS", {})  # type: ignore[arg-type]
+DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["OPTIONS"] |= {  # type: ignore[operator]
     "connect_timeout": 3,
     # A statement that hangs or waits for a lock must not hold a request for ever.
@@ -254,7 +254,6 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "config.kit.schema.Schema",
     "EXCEPTION_HANDLER": "config.kit.api.render_problem",
     "DEFAULT_THROTTLE_CLASSES": [],
-    "NUM_PROXIES": number("PROXY_COUNT", 0) or None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 REST_KNOX = {
@@ -350,4 +349,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": text("LOG_LEVEL", "WARNING")},
+    # A refusal is an answer: a rush of buyers must not become a rush of log lines.
+    "loggers": {"django.request": {"level": "ERROR"}},
 }
