@@ -61,7 +61,11 @@ def open_payment(
     return found
 
 
-_LOCK = "SELECT id FROM payments_payment WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE"
+_LOCK = "SELECT * FROM payments_payment WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE"
+_KNOWN = """
+SELECT method, channel_txn FROM payments_receipt
+WHERE method = ANY(%s::text[]) AND channel_txn = ANY(%s::text[]) AND undone_at IS NULL
+"""
 _STORE_RECEIPTS = """
 INSERT INTO payments_receipt
     (payment_id, method, channel_txn, source, amount_fen, kept_fen, owed_fen, received_at)
@@ -109,17 +113,15 @@ def confirm(*, arrivals: Sequence[Arrival], at: datetime) -> dict[str, Share]:
 
 
 def _locked(ids: set[int]) -> dict[int, Payment]:
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [sql.ints(ids)])
-    return Payment.objects.in_bulk(ids)
+    return {row.pk: row for row in Payment.objects.raw(_LOCK, [sql.ints(ids)])}
 
 
 def _unknown(arrivals: Sequence[Arrival], payments: dict[int, Payment]) -> list[Arrival]:
-    known = set(
-        Receipt.objects.filter(
-            channel_txn__in=[arrival.channel_txn for arrival in arrivals], undone_at=None
-        ).values_list("method", "channel_txn")
-    )
+    methods = {row.method for row in payments.values()}
+    with connection.cursor() as cursor:
+        txns = sql.texts(arrival.channel_txn for arrival in arrivals)
+        cursor.execute(_KNOWN, [sql.texts(methods), txns])
+        known = set(cursor.fetchall())
     return [
         arrival
         for arrival in arrivals
