@@ -9,6 +9,9 @@ import redis
 import config.celery  # noqa: F401  services nudge the worker through this app
 
 
+pytest_plugins = ["tests.sandbox_fixtures"]
+
+
 @pytest.fixture(scope="session")
 def redis_client() -> Iterator[redis.Redis]:
     """This xdist worker's own Redis database."""

@@ -40,7 +40,8 @@ class World:
         """Every row of what could be changed by somebody who must not."""
         watched = ("shop.order", "payments.payment", "payments.statementline", "members.address",
                    "livestream.lot", "livestream.session", "members.membership")  # fmt: skip
-        return {name: list(apps.get_model(name).objects.order_by("pk").values()) for name in watched}
+        models = {name: apps.get_model(name) for name in watched}
+        return {name: list(model.objects.order_by("pk").values()) for name, model in models.items()}
 
 
 def make_world() -> World:

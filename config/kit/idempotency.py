@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from config.kit.api import View, render_json
 from config.kit.errors import Malformed, Refusal
 from config.kit.models import IdempotencyKey
+from config.kit.viewer import viewer
 
 Handler = Callable[..., Response]
 UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -81,9 +82,10 @@ def idempotent(*, required: bool = False) -> Callable[[Handler], Handler]:
 
 def _once(key: str, request: Request, handle: Callable[[], Response]) -> Any:
     print_of = _fingerprint(request)
-    row = _claim(request.user.pk, key, print_of)
+    user_id = viewer(request).pk
+    row = _claim(user_id, key, print_of)
     if row is None:
-        return _replay(request.user.pk, key, print_of)
+        return _replay(user_id, key, print_of)
     response = handle()
     IdempotencyKey.objects.filter(pk=row).update(
         status=response.status_code, answer=render_json(response.data)

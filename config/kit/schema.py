@@ -54,7 +54,7 @@ class Schema(AutoSchema):
         handler = getattr(self.view, self.method.lower(), None)
         takes = getattr(handler, "idempotency", None)
         if takes is None:
-            return super().get_override_parameters()  # type: ignore[no-any-return]
+            return super().get_override_parameters()
         key = OpenApiParameter(
             "Idempotency-Key",
             OpenApiTypes.UUID,

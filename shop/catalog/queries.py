@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -48,11 +48,31 @@ _RULES = ArraySubquery(
 )
 
 
-def priced(skus: QuerySet[Sku]) -> QuerySet[Sku, dict[str, Any]]:
-    """SKUs as rows with their price rules and stock, in one query; `listing` reads them."""
-    return skus.annotate(rules=_RULES, free=F("stock__on_hand") - F("stock__promised")).values(
-        "pk", "number", "name", "product_id", "list_price_fen", "min_quantity", "rules", "free"
-    )
+_OF_SKU = ("pk", "number", "name", "product_id", "list_price_fen", "min_quantity")
+_OF_PRODUCT = (
+    "product__title",
+    "product__is_private",
+    "product__status",
+    "product__merchant_id",
+    "product__merchant__number",
+    "product__merchant__status",
+)
+
+
+def priced(skus: QuerySet[Sku]) -> Iterable[dict[str, Any]]:
+    """SKUs as rows with their price rules and free pieces, in one query; `listing` reads them."""
+    free = F("stock__on_hand") - F("stock__promised")
+    return skus.annotate(rules=_RULES, free=free).values(*_OF_SKU, "rules", "free")
+
+
+def asked_for(sku_numbers: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """By number, SKUs with their price rules and product: what a quote reads; one query.
+
+    Whether the viewer may buy them is not asked here but of each row, by `may_buy`.
+    """
+    skus = Sku.objects.filter(number__in=set(sku_numbers), is_active=True)
+    rows = skus.annotate(rules=_RULES).values(*_OF_SKU, *_OF_PRODUCT, "rules")
+    return {row["number"]: row for row in rows}
 
 
 def listing(row: dict[str, Any]) -> Listing:

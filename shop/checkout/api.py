@@ -29,7 +29,7 @@ class LineIn(Shape):
 class Lines(Shape):
     """The lines of a quote or order: each SKU once, so that limits cannot be split away."""
 
-    lines = LineIn(many=True, allow_empty=False, max_length=MAX_LINES)
+    lines = serializers.ListField(child=LineIn(), allow_empty=False, max_length=MAX_LINES)
 
     def validate_lines(self, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
         asked = [(line["sku"], line["offer"]) for line in lines]

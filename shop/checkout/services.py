@@ -6,7 +6,6 @@ from django.core import signing
 from config.kit.errors import Refusal
 from members.memberships.rules import Standing, Standings
 from shop.catalog import queries as catalog
-from shop.catalog.models import Sku
 from shop.checkout.rules import Item, Line, prices, unseal
 from shop.offers.models import Offer
 from shop.pricing.rules import Kind, Rule, quote
@@ -33,7 +32,7 @@ def price(
     `via` names the source of offers that may be used: the API has none, a live session has LIVE.
     """
     items = [item for _, wanted in wishes for item in wanted]
-    skus = _skus({item.sku for item in items})
+    skus = catalog.asked_for(item.sku for item in items)
     offers = _offers({item.offer for item in items if item.offer}, via)
     outcomes: list[list[Line] | Refusal] = []
     for standings, wanted in wishes:
@@ -50,24 +49,6 @@ def priced(*, standings: Standings, items: Sequence[Item]) -> list[Line]:
     if isinstance(outcome, Refusal):
         raise outcome
     return outcome
-
-
-def _skus(asked: set[str]) -> Mapping[str, dict[str, Any]]:
-    rows = catalog.priced(Sku.objects.filter(number__in=asked, is_active=True)).values(
-        "pk",
-        "number",
-        "name",
-        "list_price_fen",
-        "min_quantity",
-        "rules",
-        "product__title",
-        "product__is_private",
-        "product__status",
-        "product__merchant_id",
-        "product__merchant__number",
-        "product__merchant__status",
-    )
-    return {row["number"]: row for row in rows}
 
 
 def _offers(asked: set[str], via: str) -> Mapping[str, Offer]:

@@ -50,8 +50,9 @@ def main() -> int:
     step("engines")
     is_ours = not os.environ.get("DATABASE_URL")
     embedded.ensure()
-    import config.celery  # noqa: F401  nudges of this process go through it
     import django
+
+    import config.celery  # noqa: F401  nudges of this process go through it
 
     django.setup()
     facts = prepare(is_ours=is_ours)

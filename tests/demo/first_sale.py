@@ -67,7 +67,8 @@ def buy(demo: dict[str, Any], run: str) -> dict[str, Any]:
     quote = buyer.post("quotes", {"lines": lines})
     wish = {"lines": lines, "address_id": address, "quote_token": quote["quote_token"]}
     order = buyer.post("orders", wish, **{"X-Share-Code": code["code"]})["orders"][0]
-    say("order", f"{order['number']} for ¥{yuan(order['total_fen'])}, guide {order['guide']['nickname']}")
+    guided = order["guide"]["nickname"]
+    say("order", f"{order['number']} for ¥{yuan(order['total_fen'])}, guide {guided}")
     pay(demo, buyer, order, f"王小美{run}")
     return {"number": order["number"], "buyer": buyer}
 

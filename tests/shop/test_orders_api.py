@@ -101,9 +101,7 @@ def test_an_order_holds_to_its_quote_or_says_what_changed(buyer, client):
     token = client.post(QUOTES, {"lines": lines}, format="json").json()["quote_token"]
     Sku.objects.update(list_price_fen=120_00)
 
-    answer = client.post(
-        ORDERS, body(buyer, (sku, 1), quote_token=token), format="json", **key()
-    )
+    answer = client.post(ORDERS, body(buyer, (sku, 1), quote_token=token), format="json", **key())
 
     assert answer.status_code == 409
     assert answer.json()["code"] == "PRICE_CHANGED"
@@ -137,9 +135,7 @@ def test_a_quote_token_of_another_buyer_is_worth_nothing(buyer, client):
     ],
 )
 def test_a_wrong_body_changes_nothing(buyer, client, change, status, code):
-    answer = client.post(
-        ORDERS, body(buyer, (make_sku(), 1)) | change, format="json", **key()
-    )
+    answer = client.post(ORDERS, body(buyer, (make_sku(), 1)) | change, format="json", **key())
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert nothing_happened()

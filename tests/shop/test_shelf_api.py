@@ -95,7 +95,15 @@ def test_the_shelf_costs_the_same_however_long(django_assert_num_queries):
 
 @pytest.mark.parametrize(
     "query",
-    ["?colour=red", "?limit=0", "?limit=1000", "?limit=x", "?cursor=zzz", "?private=maybe", "?q=a&q=b"],
+    [
+        "?colour=red",
+        "?limit=0",
+        "?limit=1000",
+        "?limit=x",
+        "?cursor=zzz",
+        "?private=maybe",
+        "?q=a&q=b",
+    ],
 )
 def test_an_unknown_or_wrong_parameter_is_a_400(query):
     answer = APIClient().get(BASE + query)
