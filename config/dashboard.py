@@ -1,0 +1,147 @@
+"""The admin's first page: what happened today, and what waits for the one who looks."""
+
+import json
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django.db.models import Count, Q, Sum
+from django.db.models.functions import TruncDate
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.timezone import get_default_timezone, localtime, make_aware, now
+
+from config.kit.admin import tenants_of
+from config.kit.columns import in_yuan
+from members.memberships.models import Membership
+from members.memberships.rules import Status as MemberStatus
+from payments.cashier.models import Refund
+from payments.cashier.rules import RefundStatus
+from payments.transfers.models import StatementLine
+from payments.transfers.rules import OPEN
+from shop.orders.models import Order
+from shop.orders.queries import PAID
+from shop.orders.rules import Status
+
+DAYS = 14
+TO_DECIDE = [RefundStatus.OWED, RefundStatus.FAILED]
+
+
+def waiting(request: HttpRequest) -> dict[str, int]:
+    """How much waits, by name; only what this person may see.  Asked once a request."""
+    if not hasattr(request, "_siyu_waiting"):
+        request._siyu_waiting = _waiting(request)  # type: ignore[attr-defined]
+    found: dict[str, int] = request._siyu_waiting  # type: ignore[attr-defined]
+    return found
+
+
+def _waiting(request: HttpRequest) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    if (staff := _of(request, "STAFF", "merchant__number")) is not None:
+        counts["to_ship"] = Order.objects.filter(staff, status=Status.PAID).count()
+        applicants = Membership.objects.filter(staff, status=MemberStatus.PENDING)
+        counts["applicants"] = applicants.count()
+    if (finance := _of(request, "FINANCE", "payment__merchant")) is not None:
+        counts["refunds"] = Refund.objects.filter(finance, status__in=TO_DECIDE).count()
+    if (finance := _of(request, "FINANCE", "receiving_account__merchant")) is not None:
+        counts["lines"] = StatementLine.objects.filter(finance, verdict__in=OPEN).count()
+    return counts
+
+
+def _of(request: HttpRequest, role: str, path: str) -> Q | None:
+    """Rows of one's own; None where this person has no business."""
+    tenants = tenants_of(request, role)
+    if tenants is None:
+        return Q()
+    return Q(**{f"{path}__in": tenants}) if tenants else None
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """unfold's DASHBOARD_CALLBACK: adds what `admin/index.html` shows."""
+    at = now()
+    counts = waiting(request)
+    today = make_aware(datetime.combine(localtime(at).date(), time.min))
+    mine = _of(request, "STAFF", "merchant__number")
+    context["cards"] = []
+    if mine is not None:
+        sums = _by_day(Order.objects.filter(mine, status__in=PAID), today)
+        fen, count = sums.get(localtime(at).date(), (0, 0))
+        context["chart"] = _chart(sums, localtime(at).date())
+        context["cards"] += [
+            {
+                "title": "今日已付金额",
+                "value": in_yuan(fen),
+                "note": f"{count} 单",
+                "icon": "payments",
+                "href": reverse("admin:shop_order_changelist"),
+            },
+            {
+                "title": "待发货",
+                "value": counts["to_ship"],
+                "note": "已付款的订单",
+                "icon": "local_shipping",
+                "href": reverse("admin:shop_order_changelist") + "?status__exact=PAID",
+            },
+        ]
+    if "lines" in counts:
+        context["ages"] = ages = _ages(request, at)
+        context["cards"] += [
+            {
+                "title": "待处理流水",
+                "value": counts["lines"],
+                "note": f"其中三天以上 {ages[-1][1]} 笔",
+                "icon": "inbox",
+                "href": reverse("admin:payments_statementline_queue"),
+            },
+            {
+                "title": "待审退款",
+                "value": counts["refunds"],
+                "note": "待处理与退回失败",
+                "icon": "currency_exchange",
+                "href": reverse("admin:payments_refund_changelist") + "?status__exact=OWED",
+            },
+        ]
+    return context
+
+
+def _by_day(orders: Any, today: datetime) -> dict[Any, tuple[int, int]]:
+    """Fen and number of orders by the day in Shanghai on which they were paid."""
+    rows = (
+        orders.filter(paid_at__gte=today - timedelta(days=DAYS - 1))
+        .annotate(day=TruncDate("paid_at", tzinfo=get_default_timezone()))
+        .values("day")
+        .annotate(fen=Sum("total_fen"), count=Count("pk"))
+        .order_by("day")
+    )
+    return {row["day"]: (int(row["fen"]), row["count"]) for row in rows}
+
+
+def _ages(request: HttpRequest, at: datetime) -> list[tuple[str, int]]:
+    mine = _of(request, "FINANCE", "receiving_account__merchant") or Q()
+    lines = StatementLine.objects.filter(mine, verdict__in=OPEN)
+    one, three = at - timedelta(days=1), at - timedelta(days=3)
+    found = lines.aggregate(
+        today=Count("pk", filter=Q(booked_at__gt=one)),
+        recent=Count("pk", filter=Q(booked_at__lte=one, booked_at__gt=three)),
+        old=Count("pk", filter=Q(booked_at__lte=three)),
+    )
+    names = {"today": "一天以内", "recent": "一至三天", "old": "三天以上"}
+    return [(title, found[name]) for name, title in names.items()]
+
+
+def _chart(sums: dict[Any, tuple[int, int]], today: Any) -> str:
+    """Chart.js data: yuan a day, as JSON (a chart is the one place where yuan are floats)."""
+    days = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    return json.dumps(
+        {
+            "labels": [f"{day:%m-%d}" for day in days],
+            "datasets": [
+                {
+                    "label": "已付金额（元）",
+                    "type": "line",
+                    "data": [sums.get(day, (0, 0))[0] / 100 for day in days],
+                    "borderColor": "var(--color-primary-500)",
+                }
+            ],
+        },
+        ensure_ascii=False,
+    )

@@ -1,0 +1,107 @@
+"""The admin's menu: what this person may look at, and how much of it waits for them."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+
+from config import dashboard
+
+# Title, icon, admin page; a fourth word names what waits there (`dashboard.waiting`).
+Item = tuple[str, str, str] | tuple[str, str, str, str]
+MENU: list[tuple[str, list[Item]]] = [
+    (
+        "交易",
+        [
+            ("订单", "receipt_long", "shop_order_changelist", "to_ship"),
+            ("发货单", "local_shipping", "shop_shipment_changelist"),
+            ("商品", "inventory_2", "shop_product_changelist"),
+            ("规格与库存", "category", "shop_sku_changelist"),
+            ("活动价", "sell", "shop_offer_changelist"),
+            ("类目", "account_tree", "shop_category_changelist"),
+        ],
+    ),
+    (
+        "直播",
+        [
+            ("直播场次", "live_tv", "livestream_session_changelist"),
+            ("直播商品", "bolt", "livestream_lot_changelist"),
+            ("抢购记录", "confirmation_number", "livestream_claim_changelist"),
+        ],
+    ),
+    (
+        "资金",
+        [
+            ("待处理流水", "inbox", "payments_statementline_queue", "lines"),
+            ("银行流水", "upload_file", "payments_statement_changelist"),
+            ("银行来账", "account_balance", "payments_statementline_changelist"),
+            ("支付单", "payments", "payments_payment_changelist"),
+            ("退款单", "currency_exchange", "payments_refund_changelist", "refunds"),
+            ("转账指引", "signpost", "payments_transferintent_changelist"),
+            ("收款账户", "credit_card", "payments_receivingaccount_changelist"),
+            ("专属账号", "tag", "payments_virtualaccount_changelist"),
+        ],
+    ),
+    (
+        "账簿",
+        [
+            ("账户", "savings", "payments_account_changelist"),
+            ("记账凭证", "menu_book", "payments_posting_changelist"),
+            ("分录", "list_alt", "payments_entry_changelist"),
+        ],
+    ),
+    (
+        "会员与导购",
+        [
+            ("会员", "group", "members_membership_changelist", "applicants"),
+            ("会员等级", "military_tech", "members_level_changelist"),
+            ("动态", "campaign", "members_post_changelist"),
+            ("导购", "support_agent", "members_guide_changelist"),
+            ("佣金", "percent", "members_commission_changelist"),
+            ("客户归属", "handshake", "members_customerbond_changelist"),
+            ("归属记录", "history", "members_bondevent_changelist"),
+            ("分享码", "qr_code_2", "members_sharecode_changelist"),
+        ],
+    ),
+    (
+        "设置",
+        [
+            ("商家", "store", "members_merchant_changelist"),
+            ("用户", "person", "members_user_changelist"),
+            ("登录锁定", "lock", "axes_accessattempt_changelist"),
+        ],
+    ),
+]
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """For unfold, once a page: groups without a page that this person may see are left out."""
+    may_see = _pages(request)
+    waiting = dashboard.waiting(request)
+    groups = [
+        {"title": title, "collapsible": title == "账簿", "items": _items(items, may_see, waiting)}
+        for title, items in MENU
+    ]
+    home = {"title": "首页", "icon": "dashboard", "link": reverse("admin:index")}
+    return [{"items": [home]}, *(group for group in groups if group["items"])]
+
+
+def _pages(request: HttpRequest) -> set[str]:
+    """`app_model` of all that may be looked at."""
+    return {
+        f"{model._meta.app_label}_{model._meta.model_name}"
+        for model, page in admin.site._registry.items()
+        if page.has_view_permission(request)
+    }
+
+
+def _items(items: list[Item], may_see: set[str], waiting: dict[str, int]) -> list[dict[str, Any]]:
+    shown = []
+    for title, icon, page, *what in items:
+        if page.rpartition("_")[0] in may_see:
+            item = {"title": title, "icon": icon, "link": reverse(f"admin:{page}")}
+            if what and (count := waiting.get(what[0], 0)):
+                item["badge"] = str(count) if count < 1000 else "999+"
+            shown.append(item)
+    return shown

@@ -1,0 +1,24 @@
+"""The admin classes of this app, for Django; nobody else imports this list."""
+
+from payments.cashier.admin import PaymentAdmin, RefundAdmin
+from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
+from payments.transfers.admin import (
+    ReceivingAccountAdmin,
+    StatementAdmin,
+    StatementLineAdmin,
+    TransferIntentAdmin,
+    VirtualAccountAdmin,
+)
+
+__all__ = [
+    "AccountAdmin",
+    "EntryAdmin",
+    "PaymentAdmin",
+    "PostingAdmin",
+    "ReceivingAccountAdmin",
+    "RefundAdmin",
+    "StatementAdmin",
+    "StatementLineAdmin",
+    "TransferIntentAdmin",
+    "VirtualAccountAdmin",
+]

@@ -1,0 +1,139 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.timezone import now
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action
+
+from config.kit.admin import Lines, Look, Sure, each, viewer_of
+from config.kit.columns import DayFilter, in_yuan
+from payments.cashier import refunds
+from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
+from payments.cashier.rules import REFUND_TRANSITIONS, RefundStatus, Status
+
+METHODS = {"BANK_TRANSFER": "银行转账", "WECHAT": "微信支付", "WALLET": "余额支付"}
+PURPOSES = {"ORDER": "订单"}
+EVENTS = {
+    "OPENED": "发起支付",
+    "CONFIRMED": "已到账",
+    "OWED_BACK": "多收转应退",
+    "CLOSED": "已关闭",
+    "UNDONE": "撤销核销",
+    "REFUND_OWED": "产生应退款",
+    "REFUND_APPROVED": "同意退款",
+    "REFUND_DONE": "已退款",
+    "REFUND_FAILED": "退款失败",
+}
+PAYMENT_COLOURS = {Status.WAITING: "warning", Status.CONFIRMED: "success", Status.CLOSED: ""}
+REFUND_COLOURS = {
+    RefundStatus.OWED: "warning",
+    RefundStatus.APPROVED: "info",
+    RefundStatus.SENDING: "info",
+    RefundStatus.DONE: "success",
+    RefundStatus.FAILED: "danger",
+}
+
+
+class Receipts(Lines):
+    model = Receipt
+    fields = ["channel_txn", "amount_fen", "kept_fen", "owed_fen", "received_at", "undone_at"]
+
+
+class Refunds(Lines):
+    model = Refund
+    fields = ["number", "amount_fen", "reason", "status", "owed_at", "done_at"]
+    colours = {"status": REFUND_COLOURS}
+    show_change_link = True
+
+
+class Events(Lines):
+    model = PaymentEvent
+    verbose_name_plural = "经过"
+    fields = ["at", "kind", "actor"]
+    words = {"kind": EVENTS}
+
+
+@admin.register(Payment)
+class PaymentAdmin(Look):
+    tenant_path = "merchant"
+    tenant_name_path = "merchant"
+    role = act_role = "FINANCE"
+    colours = {"status": PAYMENT_COLOURS}
+    words = {"method": METHODS, "purpose": PURPOSES}
+    list_display = [
+        "number", "status", "amount_fen", "received_fen", "reference", "payer", "method",
+        "merchant", "opened_at",
+    ]  # fmt: skip
+    list_select_related = ["payer"]
+    list_filter = [("status", ChoicesDropdownFilter), ("opened_at", DayFilter)]
+    search_fields = ["number", "reference", "payer__nickname", "payer__phone"]
+    search_help_text = "支付单号、订单号、买家昵称或手机号"
+    ordering = ["-opened_at", "-pk"]
+    fieldsets = [
+        (None, {"fields": [("number", "status"), ("purpose", "reference"), ("payer", "merchant")]}),
+        (
+            "金额",
+            {"fields": [("amount_fen", "received_fen", "refunded_fen"), ("method",)]},
+        ),
+        ("时间", {"fields": [("opened_at", "pay_before", "confirmed_at")]}),
+    ]
+    inlines = [Receipts, Refunds, Events]
+
+
+@admin.register(Refund)
+class RefundAdmin(Look):
+    tenant_path = "payment__merchant"
+    tenant_name_path = "payment__merchant"
+    role = act_role = "FINANCE"
+    colours = {"status": REFUND_COLOURS}
+    list_display = [
+        "number", "status", "amount_fen", "reason", "payment", "order", "owed_at", "failure",
+    ]  # fmt: skip
+    list_select_related = ["payment"]
+    list_filter = [
+        ("status", ChoicesDropdownFilter),
+        ("reason", ChoicesDropdownFilter),
+        ("owed_at", DayFilter),
+    ]
+    search_fields = ["number", "payment__number", "payment__reference"]
+    search_help_text = "退款单号、支付单号或订单号"
+    ordering = ["-owed_at", "-pk"]
+    fieldsets = [
+        (None, {"fields": [("number", "status"), ("amount_fen", "reason"), ("payment", "order")]}),
+        ("退回", {"fields": [("channel_txn", "failure"), ("owed_at", "sent_at", "done_at")]}),
+    ]
+    actions = ["approve_chosen"]
+    actions_detail = ["approve"]
+    offered = {"approve": lambda refund: "APPROVED" in REFUND_TRANSITIONS[refund.status]}
+
+    @admin.display(description="业务单号")
+    def order(self, refund: Refund) -> str:
+        return refund.payment.reference
+
+    @action(description="同意退款", icon="check", permissions=["act"])
+    def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask_about(
+            request,
+            object_id,
+            Sure,
+            lambda refund, _: self._approve(request, refund),
+            title="同意退款",
+            lead="确认后款项立即按原路退回，不能撤回。",
+        )
+
+    @action(description="同意退款", permissions=["act"])
+    def approve_chosen(self, request: HttpRequest, rows: QuerySet[Refund]) -> None:
+        each(self, request, rows, lambda refund: self._approve(request, refund), "同意退款")
+
+    def _approve(self, request: HttpRequest, refund: Refund) -> None:
+        refunds.approve(refund=refund, actor=viewer_of(request).number, at=now())
+
+    def facts(self, refund: Any) -> list[tuple[str, str]]:
+        return [
+            ("退款单号", refund.number),
+            ("金额", in_yuan(refund.amount_fen)),
+            ("原因", refund.get_reason_display()),
+            ("订单号", refund.payment.reference),
+        ]

@@ -1,0 +1,123 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Sum
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from config.kit.admin import Lines, Look
+from config.kit.columns import DayFilter, in_shanghai, in_yuan
+from payments.ledger.models import Account, Entry, Posting
+from payments.ledger.queries import on_normal_side
+from payments.ledger.rules import Side, kind_of
+
+KINDS = {
+    "INTAKE": "来账入账",
+    "RECEIPT": "收款",
+    "RECEIPT_UNDONE": "撤销收款",
+    "OWE_BACK": "转为应退",
+    "REFUND_PAID": "退款付出",
+    "RETURN": "原路退回",
+    "RELEASE": "放款给商家",
+    "COMMISSION": "导购佣金",
+    "COMMISSION_REVERSAL": "佣金冲回",
+}
+
+
+def codes_of(tenants: frozenset[str]) -> list[str]:
+    """A merchant's own accounts; bank and suspense accounts are many merchants' at once."""
+    return [
+        code for number in tenants for code in (f"held:{number}", f"merchant:{number}:available")
+    ]
+
+
+def debit_or_credit(entry: Entry) -> str:
+    """Debit is +, credit is −."""
+    side = Side.DEBIT if entry.amount_fen > 0 else Side.CREDIT
+    return f"{side.label} {in_yuan(abs(entry.amount_fen))}"
+
+
+@admin.register(Account)
+class AccountAdmin(Look):
+    tenant_path = "code"
+    role = "FINANCE"
+    list_display = ["code", "kind", "balance", "is_guarded"]
+    fields = ["code", "kind", "balance", "is_guarded"]
+    search_fields = ["code"]
+    ordering = ["code"]
+
+    def owned_by(self, tenants: frozenset[str]) -> Q:
+        return Q(code__in=codes_of(tenants))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Account]:
+        entries = Entry.objects.filter(account=OuterRef("pk")).order_by().values("account")
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(signed_fen=Subquery(entries.annotate(fen=Sum("amount_fen")).values("fen")))
+        )
+
+    @display(description="科目")
+    def kind(self, account: Account) -> str:
+        return kind_of(account.code).title
+
+    @display(description="余额")
+    def balance(self, account: Any) -> str:
+        return in_yuan(on_normal_side(account.code, int(account.signed_fen or 0)))
+
+
+class Entries(Lines):
+    model = Entry
+    verbose_name_plural = "分录"
+    fields = ["account", "side"]
+    with_related = ["account"]
+
+    @display(description="借贷")
+    def side(self, entry: Entry) -> str:
+        return debit_or_credit(entry)
+
+
+@admin.register(Posting)
+class PostingAdmin(Look):
+    """A posting between several merchants' accounts does not exist: its legs are one story."""
+
+    tenant_path = "entries"
+    role = "FINANCE"
+    words = {"kind": KINDS}
+    list_display = ["reference", "kind", "at"]
+    fields = ["kind", "reference", "at"]
+    list_filter = [("at", DayFilter)]
+    search_fields = ["reference"]
+    ordering = ["-pk"]
+    inlines = [Entries]
+
+    def owned_by(self, tenants: frozenset[str]) -> Q:
+        mine = Entry.objects.filter(account__code__in=codes_of(tenants))
+        return Q(pk__in=mine.values("posting"))
+
+
+@admin.register(Entry)
+class EntryAdmin(Look):
+    tenant_path = "account"
+    role = "FINANCE"
+    list_display = ["account", "side", "posting_kind", "posting", "at"]
+    list_select_related = ["account", "posting"]
+    fields = ["account", "side", "posting"]
+    list_filter = [("posting__at", DayFilter)]
+    search_fields = ["account__code", "posting__reference"]
+    ordering = ["-pk"]
+
+    def owned_by(self, tenants: frozenset[str]) -> Q:
+        return Q(account__code__in=codes_of(tenants))
+
+    @display(description="借贷", ordering="amount_fen")
+    def side(self, entry: Entry) -> str:
+        return debit_or_credit(entry)
+
+    @display(description="事项")
+    def posting_kind(self, entry: Entry) -> str:
+        return KINDS.get(entry.posting.kind, entry.posting.kind)
+
+    @display(description="时间", ordering="posting__at")
+    def at(self, entry: Entry) -> str:
+        return in_shanghai(entry.posting.at)

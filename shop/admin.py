@@ -1,0 +1,15 @@
+"""The admin classes of this app, for Django; nobody else imports this list."""
+
+from shop.catalog.admin import CategoryAdmin, ProductAdmin
+from shop.fulfilment.admin import OrderDesk, ShipmentAdmin
+from shop.inventory.admin import SkuAdmin
+from shop.offers.admin import OfferAdmin
+
+__all__ = [
+    "CategoryAdmin",
+    "OfferAdmin",
+    "OrderDesk",
+    "ProductAdmin",
+    "ShipmentAdmin",
+    "SkuAdmin",
+]
