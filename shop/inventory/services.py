@@ -57,6 +57,11 @@ def hand_out(*, pieces: Mapping[int, int]) -> None:
         raise RuntimeError(f"shipped more than was promised: {dict(pieces)}")
 
 
+def open_stock(*, sku_id: int) -> None:
+    """A SKU begins with no pieces; a second time changes nothing."""
+    Stock.objects.bulk_create([Stock(sku_id=sku_id)], ignore_conflicts=True)
+
+
 @joined
 def adjust(*, sku_id: int, change: int, actor: str, reason: str, at: datetime) -> None:
     """Pieces arrive or are counted anew; what is promised cannot be taken away."""
