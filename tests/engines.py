@@ -5,7 +5,9 @@ a Redis database of its own, as pytest-django gives each a PostgreSQL database o
 pytest is killed, the engines notice and remove themselves.
 """
 
+import ctypes
 import os
+import signal
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -33,6 +35,7 @@ def pytest_load_initial_conftests() -> Generator[None, None, None]:
     if worker is None:
         _start()
     else:
+        _die_with_parent()
         redis, _, _ = os.environ["REDIS_URL"].partition("?")
         os.environ["REDIS_URL"] = f"{redis}?db={int(worker.removeprefix('gw')) + 1}"
     try:
@@ -53,6 +56,12 @@ def _start() -> None:
     # Never the caller's own: tests empty what they are given.
     os.environ["DATABASE_URL"] = running.database_url
     os.environ["REDIS_URL"] = running.redis_url
+
+
+def _die_with_parent() -> None:
+    """A worker whose pytest was killed would sit in its test until that ends."""
+    if prctl := getattr(ctypes.CDLL(None), "prctl", None):  # Linux
+        prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def pytest_unconfigure() -> None:
