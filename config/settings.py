@@ -179,7 +179,9 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 # Tests serve from the apps themselves; nothing is collected for them.
-STATIC_ROOT = None if SIYU_ENV == "test" else BASE_DIR / ".data" / "static"
+STATIC_ROOT = (
+    None if SIYU_ENV == "test" else text("STATIC_ROOT", str(BASE_DIR / ".data" / "static"))
+)
 _STATIC = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -1,7 +1,9 @@
 """python -m tests.demo: the whole shop on this machine, with its first sale, until Ctrl-C.
 
 PORT (8000) is the web's; the two ports after it are the room's and the sandbox's.  DATABASE_URL and
-REDIS_URL are used where they are set, else engines of this clone are started.
+REDIS_URL are used where they are set, else engines of this clone are started.  SIYU_DATA (.data)
+is the folder of everything the demo keeps: two demos with folders and ports of their own never
+meet.
 """
 
 import hashlib
@@ -19,7 +21,7 @@ from tests.sandbox import keys
 from tests.sandbox.wechat import APPID, SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / ".data"
+DATA = Path(os.environ.get("SIYU_DATA", ROOT / ".data")).resolve()
 HOME = DATA / "demo"
 SANDBOX = DATA / "sandbox"
 FACTS = DATA / "demo.json"
@@ -49,7 +51,7 @@ def main() -> int:
     set_environment(ports)
     step("engines")
     is_ours = not os.environ.get("DATABASE_URL")
-    embedded.ensure()
+    embedded.ensure(DATA)
     import django
 
     import config.celery  # noqa: F401  nudges of this process go through it
@@ -77,6 +79,7 @@ def set_environment(ports: Ports) -> None:
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "SECRET_KEY": secret(),
         "PUBLIC_URL": ports.base_url,
+        "STATIC_ROOT": str(DATA / "static"),
         "LIVE_URL": ports.ws_url,
         "WECHAT_APPID": APPID,
         "WECHAT_SECRET": SECRET,
@@ -231,6 +234,10 @@ def open_shop(ports: Ports, facts: dict[str, Any]) -> None:
     welcome(demo)
 
 
+def shown(path: Path) -> str:
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
+
+
 def welcome(demo: dict[str, Any]) -> None:
     people = demo["staff"]
     print(
@@ -243,8 +250,8 @@ The shop is open; Ctrl-C closes it.
   API docs   {demo["base_url"]}/api/docs/
   room       {demo["ws_url"]}/ws/live/{demo["live"]["session"]}
   bank       {demo["sandbox_url"]}/   a buyer's mobile bank
-  facts      {FACTS.relative_to(ROOT)}   for scripts
-  logs       {(DATA / "log").relative_to(ROOT)}/
+  facts      {shown(FACTS)}   for scripts
+  logs       {shown(DATA / "log")}/
 """,
         flush=True,
     )

@@ -1,0 +1,79 @@
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils.timezone import now
+
+from config.kit import tasks
+from config.kit.models import Heartbeat, IdempotencyKey
+from tests.factories import make_sku, make_user, place
+
+pytestmark = pytest.mark.django_db
+
+
+def ready():
+    answer = Client().get("/readyz")
+    return answer.status_code, answer.json()
+
+
+def test_the_process_answers_without_asking_anybody(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert Client().get("/healthz").status_code == 200
+
+
+def test_ready_when_every_part_works():
+    tasks.beat()
+    tasks.beat()
+
+    assert ready() == (
+        200,
+        {"database": "ok", "migrations": "ok", "redis": "ok", "worker": "ok"},
+    )
+    assert Heartbeat.objects.count() == 1
+
+
+def test_not_ready_when_the_worker_is_silent():
+    assert ready()[0] == 503
+    tasks.beat()
+    Heartbeat.objects.update(beat_at=now() - timedelta(minutes=2))
+
+    assert ready() == (
+        503,
+        {"database": "ok", "migrations": "ok", "redis": "ok", "worker": "silent"},
+    )
+
+
+def test_not_ready_without_redis(settings):
+    from config.kit import redis
+
+    tasks.beat()
+    settings.REDIS_URL = "redis://127.0.0.1:9/0"
+    redis.connection.cache_clear()
+    try:
+        assert ready()[1]["redis"] == "down"
+    finally:
+        redis.connection.cache_clear()
+
+
+def test_figures_are_not_public(settings):
+    place(make_user(), make_sku())
+
+    here = Client().get("/metrics")
+    assert 'siyu_orders{state="UNPAID"} 1.0' in here.content.decode()
+    assert Client().get("/metrics", headers={"X-Forwarded-For": "1.2.3.4"}).status_code == 404
+    settings.METRICS_TOKEN = "for-prometheus"
+    assert Client().get("/metrics").status_code == 404
+    token = {"Authorization": "Bearer for-prometheus"}
+    assert Client().get("/metrics", headers=token).status_code == 200
+
+
+def test_old_idempotency_keys_are_forgotten():
+    user = make_user()
+    for days in (1, 3):
+        IdempotencyKey.objects.create(
+            user=user, key=str(days), fingerprint="", created_at=now() - timedelta(days=days)
+        )
+
+    tasks.forget_old_keys()
+
+    assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["1"]
