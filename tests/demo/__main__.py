@@ -189,7 +189,6 @@ def processes(ports: Ports) -> list[Process]:
             "worker",
             [*celery, "worker", "--loglevel", "WARNING", "--concurrency", "2", "--without-mingle",
              "--without-gossip"],
-            env={"REMAP_SIGTERM": "SIGQUIT"},
             grace=15,
         ),
         Process(

@@ -1,6 +1,5 @@
 """All four formats, as the sandbox's bank writes them."""
 
-import time
 
 import pytest
 
@@ -83,12 +82,8 @@ def test_a_serial_on_two_rows_is_refused(form):
     assert refused.value.details["serial"] == made[0].serial
 
 
-def test_twenty_thousand_lines_of_ccb_take_less_than_a_second():
-    content = rendered("ccb_csv", bookings(20_000))
-    spent = []
-    for _ in range(3):  # the best of three: other work shares this machine
-        began = time.perf_counter()
-        statement = parsers.read(content, ours=[OURS])
-        spent.append(time.perf_counter() - began)
+def test_twenty_thousand_lines_are_read_whole():
+    """How fast is a matter of `make bench`."""
+    statement = parsers.read(rendered("ccb_csv", bookings(20_000)), ours=[OURS])
+
     assert len(statement.rows) == 20_000
-    assert min(spent) < 1
