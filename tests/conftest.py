@@ -8,7 +8,6 @@ import redis
 
 import config.celery  # noqa: F401  services nudge the worker through this app
 
-
 pytest_plugins = ["tests.sandbox_fixtures"]
 
 
