@@ -1,4 +1,3 @@
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -55,7 +54,7 @@ class Products(View):
         asked.pop("cursor", None)
         asked.pop("limit", None)
         standings = queries.standings_of(request.user)
-        rows = queries.shelf(standings, **asked).select_related("merchant")
+        rows = queries.shelf(standings, **asked).values(*queries.ON_SHELF)
         return page(
             self, rows, ("-created_at", "-pk"), lambda found: queries.shown(found, standings)
         )
@@ -67,6 +66,4 @@ class ProductDetail(View):
     @extend_schema(tags=TAGS, responses=ProductDetailOut)
     def get(self, request: Request, number: str) -> Response:
         standings = queries.standings_of(request.user)
-        rows = queries.shelf(standings).select_related("merchant", "category")
-        product = get_object_or_404(rows, number=number)
-        return Response(queries.detail(product, standings))
+        return Response(queries.detail(number, standings))

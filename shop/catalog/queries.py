@@ -1,13 +1,13 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import F, OuterRef, QuerySet
-from django.db.models.functions import JSONObject
+from django.db.models import F, JSONField, QuerySet
+from django.db.models.expressions import RawSQL
 
+from config.kit.errors import NotFound
 from members.memberships import queries as memberships
 from members.memberships.rules import Standings
-from shop.catalog.models import PriceRule, Product, Sku
+from shop.catalog.models import Product, Sku
 from shop.catalog.rules import Status
 from shop.pricing.rules import Kind, Listing, Rule, price_tag
 
@@ -37,14 +37,16 @@ def standings_of(user: Any) -> Standings:
     return memberships.standing(user) if user.is_authenticated else {}
 
 
-_RULES = ArraySubquery(
-    PriceRule.objects.filter(sku=OuterRef("pk"))
-    .order_by("pk")
-    .values(
-        rule=JSONObject(
-            id="pk", kind="kind", price_fen="price_fen", min_quantity="min_quantity", level="level"
-        )
-    )
+# By hand: as a subquery of the ORM it is put together anew for every list, quote and order.
+_RULES = RawSQL(
+    """
+    (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'id', r.id, 'kind', r.kind, 'price_fen', r.price_fen, 'min_quantity', r.min_quantity,
+        'level', r.level_id) ORDER BY r.id), '[]')
+     FROM shop_pricerule r WHERE r.sku_id = shop_sku.id)
+    """,
+    [],
+    output_field=JSONField(),
 )
 
 
@@ -92,19 +94,25 @@ def listing(row: dict[str, Any]) -> Listing:
     )
 
 
-def shown(products: Sequence[Product], standings: Standings) -> list[dict[str, Any]]:
+# What a shelf shows; descriptions and search words stay where they are.
+ON_SHELF = ("pk", "number", "title", "is_private", "created_at", "merchant_id", "merchant__number")
+
+
+def shown(products: Sequence[dict[str, Any]], standings: Standings) -> list[dict[str, Any]]:
     """Products as the API answers them, with the viewer's prices; one query however many."""
-    skus: dict[int, list[dict[str, Any]]] = {product.pk: [] for product in products}
+    skus: dict[int, list[dict[str, Any]]] = {product["pk"]: [] for product in products}
     rows = priced(Sku.objects.filter(product__in=list(skus), is_active=True).order_by("pk"))
     for row in rows:
         skus[row["product_id"]].append(row)
     return [
         {
-            "id": product.number,
-            "merchant": product.merchant.number,
-            "title": product.title,
-            "is_private": product.is_private,
-            "skus": [_sku(row, standings.get(product.merchant_id)) for row in skus[product.pk]],
+            "id": product["number"],
+            "merchant": product["merchant__number"],
+            "title": product["title"],
+            "is_private": product["is_private"],
+            "skus": [
+                _sku(row, standings.get(product["merchant_id"])) for row in skus[product["pk"]]
+            ],
         }
         for product in products
     ]
@@ -123,10 +131,15 @@ def _sku(row: dict[str, Any], standing: Any) -> dict[str, Any]:
     }
 
 
-def detail(product: Product, standings: Standings) -> dict[str, Any]:
+def detail(number: str, standings: Standings) -> dict[str, Any]:
+    """NotFound also where the viewer may not see it."""
+    rows = shelf(standings).filter(number=number)
+    product = rows.values(*ON_SHELF, "description", "category__code").first()
+    if product is None:
+        raise NotFound
     return shown([product], standings)[0] | {
-        "description": product.description,
-        "category": product.category.code if product.category else None,
+        "description": product["description"],
+        "category": product["category__code"],
     }
 
 

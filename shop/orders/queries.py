@@ -3,7 +3,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import Prefetch, QuerySet, Sum
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
@@ -30,9 +30,8 @@ def whole(orders: Sequence[Order]) -> QuerySet[Order]:
 def _whole(rows: QuerySet[Order], status: str) -> QuerySet[Order]:
     if status:
         rows = rows.filter(status=status)
-    return rows.select_related("merchant", "guide__user").prefetch_related(
-        "lines__sku", "shipments"
-    )
+    lines = Prefetch("lines", OrderLine.objects.select_related("sku"))
+    return rows.select_related("merchant", "guide__user").prefetch_related(lines, "shipments")
 
 
 def shown(orders: Sequence[Order]) -> list[dict[str, Any]]:
