@@ -249,7 +249,7 @@ class Claims(View):
         responses={
             202: TicketOut,
             409: OpenApiResponse(description="SOLD_OUT、LOT_NOT_OPEN、LOT_CLOSED、OVER_LIMIT 等"),
-            503: OpenApiResponse(description="TRY_AGAIN：什么都没有发生，请重试"),
+            503: OpenApiResponse(description="TRY_AGAIN：请用同一 Idempotency-Key 重试"),
         },
     )
     def post(self, request: Request, number: str) -> Response:

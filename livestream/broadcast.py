@@ -36,8 +36,8 @@ def publish(session: str, frames: Sequence[Frame]) -> None:
     lines = [f"{session} {frames[0].seq}", *(frame.text for frame in frames)]
     try:
         redis.connection().publish(CHANNEL, "\n".join(lines))
-    except RedisError:
-        logger.warning("the room was not told", exc_info=True)
+    except RedisError as error:
+        logger.warning("the room was not told: %s", error)
 
 
 def heard(message: bytes) -> tuple[str, list[Frame]]:

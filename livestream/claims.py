@@ -94,7 +94,8 @@ def claim(
     """A ticket, and whether it was given before; `lot`, `address` are numbers.
 
     Who gets nothing costs one call to Redis and no SQL; only who would get a place is looked at
-    more closely.  TryAgain while the gate does not answer: nothing has happened then.
+    more closely.  TryAgain while the gate does not answer; a retry with the same request id
+    is safe, also if the gate had let the first one in and only its answer was lost.
     """
     assert_no_transaction()
     if not is_sound(lot):

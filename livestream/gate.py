@@ -278,8 +278,8 @@ def tell(change: Callable[[], object]) -> None:
     """Tell Redis what PostgreSQL has committed; if that is lost, the sweep tells it again."""
     try:
         change()
-    except RedisError:
-        logger.warning("the gate was not told", exc_info=True)
+    except RedisError as error:
+        logger.warning("the gate was not told: %s", error)
 
 
 def _status(allotment: Allotment) -> str:

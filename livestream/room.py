@@ -29,6 +29,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from config.kit.api import render_json
 from config.kit.errors import NotFound
+from config.kit.numbers import is_sound
 from livestream import broadcast, queries
 from livestream.broadcast import Frame
 from livestream.models import Session
@@ -142,7 +143,7 @@ class Channel:
         """The session as it is now (shared for a moment), and the `seq` up to which it says all."""
         async with self.lock:
             made, seq, text = self._hello
-            if not text or time.monotonic() - made > HELLO_KEPT:
+            if seq < self.seq or not text or time.monotonic() - made > HELLO_KEPT:
                 seq, text = await look_up(_hello, self.session.pk)
                 self._hello = (time.monotonic(), seq, text)
         return seq, text
@@ -376,7 +377,7 @@ async def _until_first_ends(*jobs: Coroutine[Any, Any, None]) -> None:
 def _asked_for(scope: Message) -> tuple[str, str]:
     """The session's number and the token, if any; Refused for other paths and other origins."""
     head, _, number = scope["path"].rpartition("/")
-    if head != "/ws/live":
+    if head != "/ws/live" or not is_sound(number):
         raise Refused(404)
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     if not _is_ours(headers.get("origin", "")):
