@@ -1,6 +1,7 @@
 """A sale during which workers and Redis are killed: nobody is cheated, nothing is sold twice."""
 
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -45,6 +46,7 @@ def own_redis(request, settings):
     settings.REDIS_URL = shared
     forget_connections()
     use.stop()
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def forget_connections():
