@@ -10,15 +10,11 @@ commits.  TRUNCATE is not refused: only tests do it.
 
 from django.db import migrations
 
+from config.kit.append_only import append_only
+
 APPEND_ONLY = ["payments_posting", "payments_entry", "payments_paymentevent", "payments_lineevent"]
 
 FUNCTIONS = """
-CREATE FUNCTION payments_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION '% is only ever added to: correct it by a new row', TG_TABLE_NAME
-        USING ERRCODE = 'check_violation', TABLE = TG_TABLE_NAME, CONSTRAINT = 'append_only';
-END $$;
-
 CREATE TABLE payments_unbalanced (posting_id bigint NOT NULL);
 
 CREATE FUNCTION payments_note_open_entries() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -71,20 +67,11 @@ DROP TABLE payments_unbalanced;
 DROP FUNCTION payments_must_balance();
 DROP FUNCTION payments_note_empty_postings();
 DROP FUNCTION payments_note_open_entries();
-DROP FUNCTION payments_append_only();
 """
 
 
-def append_only(table: str) -> migrations.RunSQL:
-    return migrations.RunSQL(
-        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}"
-        " FOR EACH ROW EXECUTE FUNCTION payments_append_only()",
-        f"DROP TRIGGER {table}_append_only ON {table}",
-    )
-
-
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0001_initial")]
+    dependencies = [("payments", "0001_initial"), ("kit", "0002_append_only")]
     operations = [
         migrations.RunSQL(FUNCTIONS, NO_FUNCTIONS),
         *(append_only(table) for table in APPEND_ONLY),

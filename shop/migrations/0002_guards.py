@@ -1,16 +1,10 @@
-"""Events are only ever added to (the function is payments', which stands below)."""
+"""Events are only ever added to."""
 
 from django.db import migrations
 
-
-def append_only(table: str) -> migrations.RunSQL:
-    return migrations.RunSQL(
-        f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table}"
-        " FOR EACH ROW EXECUTE FUNCTION payments_append_only()",
-        f"DROP TRIGGER {table}_append_only ON {table}",
-    )
+from config.kit.append_only import append_only
 
 
 class Migration(migrations.Migration):
-    dependencies = [("shop", "0001_initial"), ("payments", "0002_guards")]
+    dependencies = [("shop", "0001_initial"), ("kit", "0002_append_only")]
     operations = [append_only("shop_orderevent"), append_only("shop_stockevent")]

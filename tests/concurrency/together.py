@@ -10,19 +10,16 @@ from django.db import connection
 from config.kit.errors import Refusal
 
 
-def together(n: int, job: Callable[[int], Any]) -> Counter[str]:
-    """Run `job(i)` in n threads at once; how many ended "ok" or with which refusal or error."""
+def at_once(n: int, job: Callable[[int], Any]) -> list[Any]:
+    """Run `job(i)` in n threads at once; what each answered or raised, in the order they ended."""
     barrier, endings = Barrier(n), []
 
     def run(i: int) -> None:
         barrier.wait()
         try:
-            answer = job(i)
-            endings.append(answer if isinstance(answer, str) else "ok")
-        except Refusal as refusal:
-            endings.append(refusal.code)
+            endings.append(job(i))
         except Exception as error:
-            endings.append(type(error).__name__)
+            endings.append(error)
         finally:
             connection.close()
 
@@ -31,4 +28,17 @@ def together(n: int, job: Callable[[int], Any]) -> Counter[str]:
         thread.start()
     for thread in threads:
         thread.join()
-    return Counter(endings)
+    return endings
+
+
+def together(n: int, job: Callable[[int], Any]) -> Counter[str]:
+    """The same, counted: "ok" (or the text answered), a refusal's code, an error's name."""
+    return Counter(_how(ending) for ending in at_once(n, job))
+
+
+def _how(ending: Any) -> str:
+    if isinstance(ending, Refusal):
+        return ending.code
+    if isinstance(ending, Exception):
+        return type(ending).__name__
+    return ending if isinstance(ending, str) else "ok"

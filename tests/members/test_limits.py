@@ -6,8 +6,8 @@ from django.test import RequestFactory
 from config.kit import limits, redis
 from config.kit.limits import TooManyRequests, address_of, allow
 from members.accounts.rules import STAFF_LOGINS
+from tests.concurrency.together import at_once
 from tests.members.people import client_of
-from tests.members.race import together
 
 
 def passed(key, tries, limit=5):
@@ -50,7 +50,7 @@ def test_a_count_always_ends():
 
 
 def test_the_limit_holds_for_many_at_once():
-    endings = together(20, lambda i: passed("a", 1))
+    endings = at_once(20, lambda i: passed("a", 1))
 
     assert sum(endings) == 5
 
@@ -62,12 +62,12 @@ def test_control_reading_before_counting_lets_more_pass():
         redis.connection().set("c", count + 1)
         return count < 5
 
-    assert sum(together(20, careless)) > 5
+    assert sum(at_once(20, careless)) > 5
 
 
 def test_without_redis_the_limit_holds_in_this_process(no_redis):
     assert passed("a", 20) == 5
-    assert sum(together(20, lambda i: passed("b", 1))) == 5
+    assert sum(at_once(20, lambda i: passed("b", 1))) == 5
 
 
 def test_without_redis_counts_do_not_grow_without_bound(no_redis, monkeypatch):

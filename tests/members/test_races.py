@@ -18,6 +18,7 @@ from members.memberships.models import Membership, MembershipEvent
 from payments.ledger import services as ledger
 from payments.ledger.models import Posting
 from payments.ledger.rules import Draft
+from tests.concurrency.together import at_once
 from tests.members.people import (
     NOON,
     make_address,
@@ -26,7 +27,6 @@ from tests.members.people import (
     make_merchant,
     make_user,
 )
-from tests.members.race import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +41,7 @@ def failures(endings):
 
 
 def test_eight_first_visits_of_one_phone_are_one_person():
-    endings = together(
+    endings = at_once(
         8, lambda i: accounts.log_in(appid="wx", openid="o", unionid="u", at=now()).user.pk
     )
 
@@ -51,7 +51,7 @@ def test_eight_first_visits_of_one_phone_are_one_person():
 
 
 def test_eight_first_visits_from_eight_mini_programs_are_one_person():
-    endings = together(
+    endings = at_once(
         8, lambda i: accounts.log_in(appid=f"wx{i}", openid="o", unionid="u", at=now()).user.pk
     )
 
@@ -67,7 +67,7 @@ def test_control_looking_before_making_makes_several_people():
             time.sleep(PAUSE)
             make_user("o")
 
-    together(8, careless)
+    at_once(8, careless)
 
     assert User.objects.count() > 1
 
@@ -78,7 +78,7 @@ def test_control_looking_before_making_makes_several_people():
 def test_eight_taps_on_join_are_one_member():
     merchant, user = make_merchant(), make_user()
 
-    endings = together(
+    endings = at_once(
         8, lambda i: memberships.join(user=user, member_no=merchant.member_no, at=NOON)[1]
     )
 
@@ -92,7 +92,7 @@ def test_eight_taps_on_joining_anew_are_one_return():
     user = make_member(merchant)
     memberships.leave(user=user, merchant_number=merchant.number, at=NOON)
 
-    endings = together(
+    endings = at_once(
         8, lambda i: memberships.join(user=user, member_no=merchant.member_no, at=NOON)[1]
     )
 
@@ -113,7 +113,7 @@ def test_control_looking_before_joining_anew_notes_it_more_than_once():
                 membership=membership, kind="JOINED", actor=user, at=NOON
             )
 
-    together(8, careless)
+    at_once(8, careless)
 
     assert MembershipEvent.objects.filter(kind="JOINED").count() > 2
 
@@ -139,7 +139,7 @@ def test_eight_guides_at_once_get_a_new_customer_once():
     merchant, customer = make_merchant(), make_user()
     offered = codes(merchant)
 
-    endings = together(8, lambda i: guides.follow(customer=customer, code=offered[i], at=NOON))
+    endings = at_once(8, lambda i: guides.follow(customer=customer, code=offered[i], at=NOON))
 
     assert failures(endings) == []
     assert CustomerBond.objects.get().guide_id == BondEvent.objects.get().guide_id
@@ -151,7 +151,7 @@ def test_eight_guides_at_once_get_a_free_customer_once():
     guides.follow(customer=customer, code=codes(merchant, 1)[0], at=NOON)
     free = NOON + timedelta(days=merchant.bond_days)
 
-    endings = together(8, lambda i: guides.follow(customer=customer, code=offered[i], at=free))
+    endings = at_once(8, lambda i: guides.follow(customer=customer, code=offered[i], at=free))
 
     assert failures(endings) == []
     assert BondEvent.objects.count() == 2
@@ -172,7 +172,7 @@ def test_control_deciding_without_the_rows_lock_hands_the_customer_around():
                 customer=customer, guide=offered[i].guide, share_code=offered[i], at=free
             )
 
-    together(8, careless)
+    at_once(8, careless)
 
     assert BondEvent.objects.count() > 2
 
@@ -183,7 +183,7 @@ def test_control_deciding_without_the_rows_lock_hands_the_customer_around():
 def test_of_eight_new_default_addresses_one_is_the_default():
     user = make_user()
 
-    endings = together(8, lambda i: make_address(user, is_default=True))
+    endings = at_once(8, lambda i: make_address(user, is_default=True))
 
     assert failures(endings) == []
     assert Address.objects.filter(is_default=True).count() == 1
@@ -196,7 +196,7 @@ def test_the_limit_of_addresses_holds_for_eight_at_once():
     fields = {name: getattr(one, name) for name in ("name", "phone", "province", "city", "detail")}
     Address.objects.bulk_create(Address(user=user, **fields) for _ in range(MOST_ADDRESSES - 2))
 
-    endings = together(8, lambda i: make_address(user))
+    endings = at_once(8, lambda i: make_address(user))
 
     assert len(failures(endings)) == 7
     assert Address.objects.count() == MOST_ADDRESSES
@@ -210,7 +210,7 @@ def test_control_counting_without_holding_the_person_goes_over_the_limit():
             time.sleep(PAUSE)
             make_address(user)
 
-    together(8, careless)
+    at_once(8, careless)
 
     assert Address.objects.count() > 1
 
@@ -227,7 +227,7 @@ def test_a_commission_finished_by_four_workers_is_earned_once():
     dues = [Due(guide.pk, number, 1, 100_00, rate) for number in numbers]
     guides.expect(dues=dues, at=NOON)
 
-    endings = together(
+    endings = at_once(
         4, lambda i: guides.earn(order_numbers=numbers if i % 2 else numbers[::-1], at=NOON)
     )
 
@@ -247,6 +247,6 @@ def test_control_reading_what_is_pending_without_taking_it_pays_more_than_once()
             Commission.objects.update(status="EARNED", settled_at=NOON)
             paid.append(connection.alias)
 
-    together(4, careless)
+    at_once(4, careless)
 
     assert len(paid) > 1
