@@ -181,7 +181,8 @@ def processes(ports: Ports) -> list[Process]:
         Process(
             "live",
             [str(programs / "uvicorn"), "config.asgi:application", *host, str(ports.live),
-             "--ws", "websockets-sansio", "--ws-max-size", "4096", "--ws-per-message-deflate", "false",
+             "--ws", "websockets-sansio", "--ws-max-size", "4096",
+             "--ws-per-message-deflate", "false",
              "--log-level", "warning"],
             ready=f"http://127.0.0.1:{ports.live}/healthz",
         ),
