@@ -14,16 +14,20 @@ from shop.orders.rules import Status
 
 
 def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
-    """The order's total; a transfer gets days instead of minutes, except for pieces of an offer."""
-    rows = Order.objects.select_related("merchant").filter(buyer_id=payer_id, number=reference)
-    order = rows.first()
+    """The order's total; a transfer gets days instead of minutes, except for pieces of an offer.
+
+    The order stays locked: it is not closed before its payment is there to be closed with it.
+    The days count from the order, so that asking again does not hold its pieces for ever.
+    """
+    rows = Order.objects.select_related("merchant").select_for_update(of=("self",))
+    order = rows.filter(buyer_id=payer_id, number=reference).first()
     if order is None:
         raise NotFound
     if order.status != Status.UNPAID or order.pay_before <= at:
         raise StaleState("订单不是待付款状态")
     until = order.pay_before
     if method == "BANK_TRANSFER" and not order.lines.filter(offer__isnull=False).exists():
-        until = max(until, at + timedelta(hours=order.merchant.transfer_within_hours))
+        until = max(until, order.placed_at + timedelta(hours=order.merchant.transfer_within_hours))
         orders.extend(order=order, until=until)
     return Due(order.total_fen, order.merchant.number, until)
 

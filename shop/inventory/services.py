@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import connection
@@ -69,6 +69,13 @@ def adjust(*, sku_id: int, change: int, actor: str, reason: str, at: datetime) -
     if left.update(on_hand=F("on_hand") + change) != 1:
         raise SoldOut("不能少于已占用的数量")
     StockEvent.objects.create(sku_id=sku_id, change=change, actor=actor, reason=reason, at=at)
+
+
+@joined
+def hold(*, sku_ids: Collection[int]) -> None:
+    """Lock the stock of these SKUs, in their order, until the transaction ends."""
+    rows = Stock.objects.filter(sku_id__in=sku_ids).select_for_update().order_by("sku_id")
+    list(rows.values_list("sku_id"))
 
 
 def free(*, sku_ids: list[int]) -> dict[int, int]:

@@ -46,6 +46,7 @@ def open_offer(
 @joined
 def close_offer(*, offer: Offer) -> int:
     """End it; pieces that nobody took go back to common stock.  Answers how many."""
+    inventory.hold(sku_ids=[offer.sku_id])
     move(Offer.objects.filter(pk=offer.pk), Status.CLOSED, TRANSITIONS)
     offer.refresh_from_db(fields=["taken", "quota"])
     left = offer.quota - offer.taken
@@ -78,7 +79,10 @@ def take(*, pieces: Mapping[int, int], at: datetime) -> None:
 
 @joined
 def give_back(*, pieces: Mapping[int, int]) -> None:
-    """Return pieces by offer id: to the offer while it is open, else to common stock."""
+    """Return pieces by offer id: to the offer while it is open, else to common stock.
+
+    The caller holds the stock of their SKUs: stock is always locked before offers.
+    """
     to_stock: dict[int, int] = {}
     rows = Offer.objects.filter(pk__in=pieces).select_for_update().order_by("pk")
     for offer in rows:

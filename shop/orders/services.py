@@ -187,6 +187,12 @@ def _record(orders: Iterable[Order], kind: str, at: datetime, actor: str = "") -
     )
 
 
+@joined
+def hold(*, order: Order) -> None:
+    """Lock an order until the transaction ends: what is decided by its lines is so at commit."""
+    list(Order.objects.filter(pk=order.pk).select_for_update().values_list("pk"))
+
+
 # --- paying -------------------------------------------------------------------------------------
 
 
@@ -253,11 +259,13 @@ def unpay(*, order_numbers: Sequence[str], at: datetime) -> None:
 def expire(*, order_numbers: Sequence[str], at: datetime) -> int:
     """Close unpaid orders whose time is over and give their pieces back; answers how many.
 
-    Their payments are closed (and so locked) first: a transfer that is being confirmed wins.
+    Their payments are locked first: a transfer that is being confirmed wins.  An order that got
+    more time since it was asked about keeps its payment.
     """
-    cashier.close(purpose=PURPOSE, references=order_numbers, at=at)
+    cashier.hold(purpose=PURPOSE, references=order_numbers)
     overdue = Order.objects.overdue(at).filter(number__in=order_numbers)
     closing = list(overdue.select_for_update().order_by("pk"))
+    cashier.close(purpose=PURPOSE, references=[order.number for order in closing], at=at)
     Order.objects.filter(pk__in=[order.pk for order in closing]).update(
         status=Status.CLOSED, closed_at=at, close_reason=CloseReason.EXPIRED
     )
@@ -270,6 +278,7 @@ def expire(*, order_numbers: Sequence[str], at: datetime) -> int:
 def cancel(*, order: Order, actor: str, at: datetime) -> None:
     """Before anything is shipped.  What was paid goes back to where it came from, at once."""
     cashier.hold(purpose=PURPOSE, references=[order.number])
+    hold(order=order)
     was_paid = order.status == Status.PAID
     if order.lines.filter(is_shipped=True).exists():
         raise AlreadyShipped
@@ -293,7 +302,9 @@ def cancel(*, order: Order, actor: str, at: datetime) -> None:
 def _give_back(orders: Sequence[Order]) -> None:
     common: Counter[int] = Counter()
     special: Counter[int] = Counter()
-    for line in OrderLine.objects.filter(order__in=orders):
+    lines = list(OrderLine.objects.filter(order__in=orders))
+    inventory.hold(sku_ids={line.sku_id for line in lines})
+    for line in lines:
         if line.offer_id:
             special[line.offer_id] += line.quantity
         else:
@@ -308,12 +319,13 @@ def _give_back(orders: Sequence[Order]) -> None:
 @joined
 def mark_shipped(*, order: Order, lines: Sequence[OrderLine], actor: str, at: datetime) -> None:
     """These lines have left; the order is SHIPPED with its last one."""
+    hold(order=order)
     leaving = OrderLine.objects.filter(pk__in=[line.pk for line in lines], is_shipped=False)
     if leaving.update(is_shipped=True) != len(lines):
         raise StaleState
     paid = Order.objects.filter(pk=order.pk, status=Status.PAID)
     if order.lines.filter(is_shipped=False).exists():
-        if not paid.select_for_update().exists():
+        if not paid.exists():
             raise StaleState
     else:
         wait = timedelta(days=order.merchant.auto_receive_days)

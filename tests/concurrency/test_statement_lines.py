@@ -277,3 +277,24 @@ def test_a_line_that_another_worker_holds_is_left_to_it(own):
     matching.match(line_ids=ids, at=NOON)
     assert StatementLine.objects.get().verdict == "MATCHED"
     assert connection.in_atomic_block is False
+
+
+def test_two_clerks_give_two_lines_to_one_payment(own):
+    payments = [expected(), expected()]
+    ids = stored(own, booking(PRICE), booking(PRICE), booking(PRICE), booking(PRICE))
+    matching.match(line_ids=ids, at=NOON)
+
+    def give(i):
+        line = StatementLine.objects.select_related("receiving_account").get(pk=ids[i])
+        ours = payments if i % 2 else payments[::-1]
+        desk.assign(
+            line=line,
+            shares={ours[0].number: PRICE - 100, ours[1].number: 100},
+            payments=Payment.objects.all(),
+            actor=f"U{i}",
+            at=NOON,
+        )
+
+    assert together(4, give) == {"ok": 4}
+    assert sum(Payment.objects.values_list("received_fen", flat=True)) == 2 * PRICE
+    assert sum(Refund.objects.values_list("amount_fen", flat=True)) == 2 * PRICE

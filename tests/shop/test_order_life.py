@@ -119,6 +119,28 @@ def test_a_transfer_gives_the_order_days_instead_of_minutes(merchant):
     assert order.pay_before == payment.pay_before == NOON + 72 * HOUR
 
 
+def test_asking_for_the_payment_again_does_not_hold_the_pieces_longer(merchant):
+    order = place(make_user(), make_sku(merchant))
+    open_payment(order)
+
+    again = open_payment(order, at=NOON + 70 * HOUR)
+
+    order.refresh_from_db()
+    assert order.pay_before == again.pay_before == NOON + 72 * HOUR
+
+
+def test_an_order_that_got_more_time_keeps_its_payment(merchant):
+    """The sweep had seen it overdue; the buyer chose a transfer before the sweep came to it."""
+    order = place(make_user(), make_sku(merchant))
+    seen_overdue = order.pay_before
+    payment = open_payment(order, at=seen_overdue - HOUR / 60)
+
+    assert services.expire(order_numbers=[order.number], at=seen_overdue) == 0
+
+    payment.refresh_from_db()
+    assert (payment.status, status(order)) == ("WAITING", "UNPAID")
+
+
 def test_money_after_the_close_is_kept_and_owed_back(merchant):
     order = place(make_user(), make_sku(merchant))
     payment = open_payment(order)
