@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 import django
@@ -14,6 +15,7 @@ ALL = ("B1", "B3", "B5", "B6")
 
 def main() -> None:
     asked = _arguments()
+    warnings.simplefilter("ignore")  # of packages; the tests have them as errors
     # A bench that is told to end still stops what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with engines_of_the_bench() as running:
@@ -34,7 +36,8 @@ def _measure(running: object, names: Sequence[str], rounds: int, *, keep: bool) 
     # Only now: models want the settings, and those want the engines.
     from django.core.management import call_command
 
-    import config.celery  # noqa: F401
+    import config.celery  # noqa: F401  services nudge the worker through this app
+    from payments.ledger import services as ledger
     from tests.bench import claims, limits, orders, products, report, seed, statements
 
     parts = {
@@ -51,6 +54,9 @@ def _measure(running: object, names: Sequence[str], rounds: int, *, keep: bool) 
         for name in names:
             say(f"{name}: {parts[name].__doc__}")
             reports.append(parts[name](house, shop, rounds))
+        say("auditing the books that were written meanwhile")
+        if findings := ledger.audit():
+            raise SystemExit("\n".join(["bench: the figures count for nothing:", *findings]))
     print("\n" + report.plain(reports) + "\n")
     if keep:
         report.append(reports)

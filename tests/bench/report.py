@@ -13,7 +13,7 @@ from tests.bench.measure import Report, Row, Series
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "docs" / "bench.md"
 HEAD = ["operation", "product", "limit", "ratio", "budget", "verdict", "p50 / p99 ms"]
-COSTS = ["CPU ms Python + PostgreSQL", "SQL", "MB"]
+COSTS = ["CPU ms Python + PostgreSQL", "of the limit", "SQL", "MB"]
 
 
 def _rate(series: Series) -> str:
@@ -23,7 +23,7 @@ def _rate(series: Series) -> str:
 
 def _cpu(series: Series) -> str:
     python = series.cpu("web") + series.cpu("worker")
-    return f"{python:.2f} + {series.cpu('pg'):.2f}" if python else ""
+    return f"{python:.2f} + {series.cpu('pg'):.2f}" if series.figures[0].cpu else ""
 
 
 def _cells(row: Row) -> list[str]:
@@ -38,6 +38,7 @@ def _cells(row: Row) -> list[str]:
         f"below budget: {', '.join(short)}" if short else "met",
         times,
         _cpu(product),
+        _cpu(row.limit),
         str(row.sql or ""),
         f"{product.megabytes:.0f}" if product.megabytes else "",
     ]
