@@ -186,7 +186,9 @@ def _owe(payments: dict[int, Payment], shares: list[Share], at: datetime) -> Non
     owed = {share.arrival.channel_txn: share for share in shares if share.owed_fen}
     if not owed:
         return
-    receipts = Receipt.objects.filter(channel_txn__in=owed, undone_at=None, owed_fen__gt=0)
+    receipts = Receipt.objects.filter(
+        payment__in=payments, channel_txn__in=owed, undone_at=None, owed_fen__gt=0
+    )
     Refund.objects.bulk_create(
         Refund(
             number=numbers.fresh("R"),
@@ -243,6 +245,8 @@ def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datet
     receipts = list(
         Receipt.objects.filter(method=method, channel_txn__in=channel_txns, undone_at=None)
     )
+    if len(receipts) != len(channel_txns):
+        raise StaleState
     payments = _locked({receipt.payment_id for receipt in receipts})
     kept: dict[int, int] = {}
     for receipt in receipts:

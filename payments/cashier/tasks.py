@@ -1,3 +1,4 @@
+import logging
 from datetime import timedelta
 
 from celery import shared_task
@@ -8,6 +9,8 @@ from config.kit.errors import StaleState
 from payments.cashier import refunds
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
+
+logger = logging.getLogger(__name__)
 
 ASK_AGAIN = timedelta(seconds=30)
 
@@ -32,4 +35,8 @@ def send_refunds() -> None:
     for refund_id in (
         Refund.objects.filter(due).order_by("owed_at").values_list("pk", flat=True)[:50]
     ):
-        send_refund(refund_id=refund_id)
+        try:
+            send_refund(refund_id=refund_id)
+        except Exception:
+            # The others are not kept waiting for one that a person has to look at.
+            logger.exception("refund %d could not be sent", refund_id)

@@ -1,11 +1,17 @@
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from celery import shared_task
 from django.utils.timezone import now
 
+from config.kit.errors import StaleState
 from payments.transfers import desk, matching, pool, queries, services
 from payments.transfers.models import ReceivingAccount, Statement, StatementLine
 from payments.transfers.rules import StatementStatus, Verdict
+
+logger = logging.getLogger(__name__)
 
 GRACE = timedelta(seconds=30)  # before a sweep takes up what a nudge has not finished
 AT_ONCE = 20_000
@@ -22,7 +28,8 @@ def import_statement(*, statement_id: int) -> None:
 def import_waiting() -> None:
     """Every half minute: imports whose nudge was lost or whose worker died."""
     for statement_id in queries.running_statements(before=now() - GRACE):
-        import_statement(statement_id=statement_id)
+        with _others_go_on("statement", statement_id):
+            import_statement(statement_id=statement_id)
 
 
 @shared_task
@@ -30,18 +37,33 @@ def match_waiting() -> None:
     """Every half minute: lines that are in and not judged; returns without an answer."""
     matching.match(line_ids=queries.waiting_lines(before=now() - GRACE, limit=AT_ONCE), at=now())
     for line_id in queries.returning_lines(before=now() - GRACE):
-        send_return(line_id=line_id)
+        with _others_go_on("return", line_id):
+            send_return(line_id=line_id)
 
 
 @shared_task
 def send_return(*, line_id: int) -> None:
     line = StatementLine.objects.select_related("receiving_account").get(pk=line_id)
-    if line.verdict == Verdict.RETURNING:
+    if line.verdict != Verdict.RETURNING:
+        return
+    try:
         desk.send_return(line=line, at=now())
+    except StaleState:
+        return  # another worker was first
 
 
 @shared_task
 def fill_pool() -> None:
     """Every minute: enough free virtual accounts below each account whose bank gives them."""
     for account in ReceivingAccount.objects.filter(is_active=True).exclude(provider=""):
-        pool.fill(account=account)
+        with _others_go_on("account", account.pk):
+            pool.fill(account=account)
+
+
+@contextmanager
+def _others_go_on(what: str, pk: int) -> Iterator[None]:
+    """A sweep does not stand still before one row that a person has to look at."""
+    try:
+        yield
+    except Exception:
+        logger.exception("%s %d failed; the sweep goes on", what, pk)

@@ -1,0 +1,74 @@
+"""One row that a person has to look at does not hold up those behind it."""
+
+import pytest
+
+from payments.cashier import refunds
+from payments.cashier import tasks as cashier_tasks
+from payments.cashier.models import Refund
+from payments.transfers import desk, tasks
+from payments.transfers.models import ReceivingAccount, StatementLine, VirtualAccount
+from payments.transfers.rules import Verdict
+from tests.payments.transfers.bank import ACCOUNT, NOON, arrive, booking, expected, virtual_of
+from tests.payments.transfers.bank import account as make_account
+
+pytestmark = pytest.mark.django_db
+NO_BANK = "622000000001"  # an account whose bank is not configured (any more)
+
+
+@pytest.fixture
+def bank(sandbox, account):
+    sandbox.open_account(ACCOUNT, 10_000_000)
+    make_account(NO_BANK, provider="gone")
+    ReceivingAccount.objects.filter(account_no=ACCOUNT).update(is_active=False)
+    return sandbox
+
+
+def then_with_a_bank():
+    ReceivingAccount.objects.filter(account_no=NO_BANK).update(is_active=False)
+    ReceivingAccount.objects.filter(account_no=ACCOUNT).update(is_active=True)
+
+
+def test_a_refund_that_cannot_even_be_tried(bank):
+    def approved(account_no):
+        payment = expected(100)
+        arrive(booking(130, virtual_account=virtual_of(payment)), account_no=account_no)
+        refund = Refund.objects.get(payment=payment)
+        refunds.approve(refund=refund, actor="U1", at=NOON)
+        return refund
+
+    first = approved(NO_BANK)
+    then_with_a_bank()
+    second = approved(ACCOUNT)
+
+    cashier_tasks.send_refunds()
+
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.status, second.status) == ("SENDING", "DONE")
+
+
+def test_a_return_that_cannot_even_be_tried(bank):
+    def returning(account_no):
+        (line,) = arrive(booking(130), account_no=account_no)
+        line = StatementLine.objects.select_related("receiving_account").get(pk=line.pk)
+        desk.give_back(line=line, actor="U1", at=NOON)
+        return line
+
+    first = returning(NO_BANK)
+    then_with_a_bank()
+    second = returning(ACCOUNT)
+
+    tasks.match_waiting()
+
+    first.refresh_from_db()
+    second.refresh_from_db()
+    assert (first.verdict, second.verdict) == (Verdict.RETURNING, Verdict.RETURNED)
+
+
+def test_a_store_whose_bank_is_gone(bank):
+    ReceivingAccount.objects.update(is_active=True)
+    VirtualAccount.objects.all().delete()
+
+    tasks.fill_pool()
+
+    assert VirtualAccount.objects.filter(receiving_account__account_no=ACCOUNT).exists()
