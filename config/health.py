@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.timezone import now
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
-from config.kit.middleware import refusal
+from config.kit.middleware import Answer, refusal
 from config.kit.models import Heartbeat
 from config.kit.redis import connection as redis_connection
 
@@ -108,3 +108,15 @@ def _may_read(request: HttpRequest) -> bool:
     return request.META.get("REMOTE_ADDR") in {"127.0.0.1", "::1"} and not request.headers.get(
         "X-Forwarded-For"
     )
+
+
+_PROBES = {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
+
+
+def probes(answer: Answer) -> Answer:
+    """Load balancers ask by address and without TLS: before the host name and the scheme are."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return _PROBES.get(request.path, answer)(request)
+
+    return middleware

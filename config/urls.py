@@ -4,10 +4,7 @@ from django.shortcuts import redirect
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from config import health
 from config.kit.middleware import refusal
-
-admin.site.enable_nav_sidebar = False
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -23,9 +20,6 @@ urlpatterns = [
     path("api/v1/", include("shop.urls")),
     path("api/v1/", include("livestream.urls")),
     path("api/v1/", include("payments.urls")),
-    path("healthz", health.healthz),
-    path("readyz", health.readyz),
-    path("metrics", health.metrics),
 ]
 
 

@@ -21,7 +21,7 @@ TRANSITIONS = {
 def words(text: str) -> list[str]:
     """What a search asks for: latin words, and every pair of neighbouring Chinese signs.
 
-    The database makes the same words of a title (function shop_words in 0002_search).
+    The database makes the same words of a title (function shop_words in migration 0000_words).
     """
     lower = text.lower()
     found = set(re.findall(r"[a-z0-9]+", lower))

@@ -21,6 +21,11 @@ def test_the_process_answers_without_asking_anybody(django_assert_num_queries):
         assert Client().get("/healthz").status_code == 200
 
 
+def test_a_probe_need_not_know_the_host_name():
+    assert Client().get("/healthz", headers={"Host": "10.0.0.7:8000"}).status_code == 200
+    assert Client().get("/api/v1/products", headers={"Host": "10.0.0.7:8000"}).status_code == 400
+
+
 def test_ready_when_every_part_works():
     tasks.beat()
     tasks.beat()
