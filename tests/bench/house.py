@@ -63,8 +63,10 @@ def engines_of_the_bench() -> Iterator[Engines]:
     try:
         yield running
     finally:
-        running.stop()
-        shutil.rmtree(home, ignore_errors=True)
+        try:
+            running.stop()
+        finally:  # also on a second Ctrl-C; the engines end themselves when their folder is gone
+            shutil.rmtree(home, ignore_errors=True)
 
 
 @contextmanager
