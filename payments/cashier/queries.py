@@ -53,6 +53,14 @@ def findings() -> Iterator[str]:
         for number, received, kept in cursor.fetchall():
             yield f"支付单 {number} 实收 {yuan(received)} 元，到账记录合计 {yuan(int(kept))} 元"
         cursor.execute(
+            "SELECT p.number, p.refunded_fen, coalesce(sum(r.amount_fen), 0)"
+            " FROM payments_payment p"
+            " LEFT JOIN payments_refund r ON r.payment_id = p.id AND r.receipt_id IS NULL"
+            " GROUP BY p.id HAVING p.refunded_fen <> coalesce(sum(r.amount_fen), 0) LIMIT 20"
+        )
+        for number, refunded, rows in cursor.fetchall():
+            yield f"支付单 {number} 已退 {yuan(refunded)} 元，退款单合计 {yuan(int(rows))} 元"
+        cursor.execute(
             "SELECT p.method, sum(r.amount_fen) FROM payments_refund r"
             " JOIN payments_payment p ON p.id = r.payment_id WHERE r.status <> 'DONE'"
             " GROUP BY p.method"

@@ -10,6 +10,8 @@ from shop.checkout.rules import Item, Line, prices, unseal
 from shop.offers.models import Offer
 from shop.pricing.rules import Kind, Rule, quote
 
+LARGEST_FEN = 10**13  # a hundred thousand million yuan, as for a transfer
+
 
 class BelowMinimum(Refusal):
     message = "未达到起批量"
@@ -18,6 +20,10 @@ class BelowMinimum(Refusal):
 class NotForSale(Refusal):
     status = 404
     message = "商品不存在或已下架"
+
+
+class AmountTooLarge(Refusal):
+    message = "金额过大，请分次下单"
 
 
 class PriceChanged(Refusal):
@@ -37,7 +43,10 @@ def price(
     outcomes: list[list[Line] | Refusal] = []
     for standings, wanted in wishes:
         try:
-            outcomes.append([_line(item, skus, offers, standings) for item in wanted])
+            lines = [_line(item, skus, offers, standings) for item in wanted]
+            if sum(line.total_fen for line in lines) > LARGEST_FEN:
+                raise AmountTooLarge
+            outcomes.append(lines)
         except Refusal as refusal:
             outcomes.append(refusal)
     return outcomes

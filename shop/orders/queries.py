@@ -103,15 +103,22 @@ def by_origin(origins: Sequence[str]) -> dict[str, Order]:
     }
 
 
+# Kept for an order: its total once it is paid, less while it waits, nothing after its close.
 _UNEVEN = """
 SELECT o.number, o.status, o.total_fen, coalesce(p.fen, 0)
 FROM shop_order o LEFT JOIN (
     SELECT reference, sum(received_fen - refunded_fen) AS fen FROM payments_payment
-    WHERE purpose = 'ORDER' AND (status = 'CONFIRMED' OR refunded_fen > 0) GROUP BY reference
+    WHERE purpose = 'ORDER' GROUP BY reference
 ) p ON p.reference = o.number
 WHERE (o.status IN ('PAID', 'SHIPPED', 'RECEIVED', 'DONE') AND coalesce(p.fen, 0) <> o.total_fen)
-   OR (o.status IN ('UNPAID', 'CLOSED') AND coalesce(p.fen, 0) <> 0)
+   OR (o.status = 'UNPAID' AND coalesce(p.fen, 0) >= o.total_fen)
+   OR (o.status = 'CLOSED' AND coalesce(p.fen, 0) <> 0)
 LIMIT 20
+"""
+_IN_VAIN = """
+SELECT p.number, o.number FROM payments_payment p
+JOIN shop_order o ON p.purpose = 'ORDER' AND p.reference = o.number
+WHERE p.status = 'WAITING' AND o.status = 'CLOSED' LIMIT 20
 """
 # Money in guarantee per merchant: paid, not refunded, and the order not finished.
 _HELD = """
@@ -135,6 +142,9 @@ def findings() -> Iterator[str]:
         cursor.execute(_UNEVEN)
         for number, status, total, paid in cursor.fetchall():
             yield f"订单 {number} 状态 {status}，应付 {yuan(total)} 元，净收 {yuan(int(paid))} 元"
+        cursor.execute(_IN_VAIN)
+        for payment, number in cursor.fetchall():
+            yield f"订单 {number} 已关闭，支付单 {payment} 却仍待支付"
         cursor.execute(_TOTALS)
         for (number,) in cursor.fetchall():
             yield f"订单 {number} 各行合计与订单金额不符"
