@@ -6,7 +6,8 @@ from django.core.wsgi import get_wsgi_application
 
 import config.celery  # noqa: F401  requests nudge the worker through this app
 from config import embedded
+from config.kit.reception import Reception
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 embedded.ensure()
-application = get_wsgi_application()
+application = Reception(get_wsgi_application())

@@ -27,9 +27,9 @@ def request_id(answer: Answer) -> Answer:
 
 
 def bounds(answer: Answer) -> Answer:
-    """413 before a byte of an oversize body is read (uploads have a limit of their own), and 404
+    """413 for an oversize body (uploads have a limit of their own), 411 for one of unknown length,
 
-    for a path that no database could hold.
+    and 404 for a path that no database could hold.  `config.kit.reception` keeps no such body.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
@@ -38,6 +38,8 @@ def bounds(answer: Answer) -> Answer:
         declared = request.META.get("CONTENT_LENGTH") or "0"
         if "\x00" in request.path:
             return refusal(request, 404)
+        if "HTTP_TRANSFER_ENCODING" in request.META:
+            return refusal(request, 411)
         if not declared.isdigit() or int(declared) > limit:
             return refusal(request, 413)
         return answer(request)

@@ -174,7 +174,7 @@ def processes(ports: Ports) -> list[Process]:
         Process(
             "web",
             [str(programs / "granian"), "--interface", "wsgi", *host, str(ports.web),
-             "--workers", "2", "--blocking-threads", "1", "--respawn-failed-workers", "--no-ws",
+             "--workers", "2", "--blocking-threads", "64", "--respawn-failed-workers", "--no-ws",
              "--log-level", "warning",
              "config.wsgi:application"],
             ready=f"{ports.base_url}/healthz",

@@ -1,0 +1,67 @@
+"""A request is taken in whole before the application looks at it.
+
+The web server calls the application as soon as the head of a request is there, and whoever reads
+the body waits for the client, who may be slow, or gone without a word.  So many threads take
+requests in, and one of them all, which has the worker's database connection, answers.  A body is
+read also where the answer will not depend on it: a client that is still sending while the
+connection is closed loses the answer.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+
+from django.conf import settings
+
+Start = Callable[..., Any]
+Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
+
+IN_MEMORY = 1_048_576  # bytes of a body; the rest of a larger one waits on disk
+AT_ONCE = 65_536
+MOST = 256 * 1_048_576  # bytes read of what is refused; who sends more may miss the answer
+
+
+class Reception:
+    """The WSGI application of a worker process."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        # Threads inside a worker cost more than they give (docs/scaling.md).
+        self._answering = ThreadPoolExecutor(1, thread_name_prefix="answering")
+
+    def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        with SpooledTemporaryFile(IN_MEMORY) as body:
+            if not _take_in(environ, body):
+                start("400 Bad Request", [("Content-Length", "0")])
+                return [b""]
+            environ["wsgi.input"] = body
+            return self._answering.submit(self._answer, environ, start).result()
+
+    def _answer(self, environ: dict[str, Any], start: Start) -> list[bytes]:
+        """All of it at once, or a slow reader would hold the worker as a slow sender would."""
+        response = self._application(environ, start)
+        try:
+            return [b"".join(response)]
+        finally:
+            getattr(response, "close", lambda: None)()
+
+
+def _take_in(environ: dict[str, Any], body: IO[bytes]) -> bool:
+    """False for half a request, whose client is gone.
+
+    Nothing is kept of what is refused anyhow: a body that is too long, or of unknown length, which
+    may be half of one without anybody's knowing.
+    """
+    declared = environ.get("CONTENT_LENGTH") or "0"
+    is_chunked = "HTTP_TRANSFER_ENCODING" in environ
+    if not declared.isdecimal() or int(declared) > MOST or not (int(declared) or is_chunked):
+        return True
+    is_kept = not is_chunked and int(declared) <= settings.MAX_UPLOAD_BYTES
+    size = 0
+    while size <= MOST and (chunk := environ["wsgi.input"].read(AT_ONCE)):
+        size += len(chunk)
+        if is_kept:
+            body.write(chunk)
+    body.seek(0)
+    return is_chunked or size == int(declared)

@@ -1,0 +1,128 @@
+"""The web process as granian runs it: clients that send slowly, too much, or half."""
+
+import json
+import socket
+import time
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from config.kit.reception import Reception
+from tests.livestream.processes import environment, free_port, running
+
+OURS = ["config.wsgi:application"]
+WITHOUT_RECEPTION = ["--factory", "django.core.wsgi:get_wsgi_application"]
+KEPT = "POST /api/v1/quotes HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+HEAD = f"{KEPT}Connection: close\r\n"
+PROBE = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+
+
+@contextmanager
+def web(target, threads):
+    port = free_port()
+    argv = ["-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
+    argv += ["--workers", "1", "--blocking-threads", str(threads), "--log-level", "error"]
+    with running([*argv, *target], environment()):
+        deadline = time.monotonic() + 60
+        while ask(port, PROBE) != 200:
+            assert time.monotonic() < deadline, "the web process did not start"
+            time.sleep(0.1)
+        yield port
+
+
+@pytest.fixture(scope="module")
+def port(django_db_setup):
+    with web(OURS, threads=32) as port:
+        yield port
+
+
+def send(port, *parts, patience=5.0):
+    """What comes back for these bytes, None when nothing does."""
+    with socket.create_connection(("127.0.0.1", port), timeout=patience) as line:
+        answer = b""
+        try:
+            for part in parts:
+                line.sendall(part)
+            while more := line.recv(65536):
+                answer += more
+        except TimeoutError:
+            return None
+    return answer
+
+
+def ask(port, head, *parts, patience=5.0):
+    """The status."""
+    try:
+        answer = send(port, head.encode(), *parts, patience=patience)
+    except ConnectionRefusedError:
+        return 0
+    return answer and int(answer.split()[1])
+
+
+@contextmanager
+def slow_clients(port, count):
+    """They have sent a head and a little of the body, and now they think."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            line = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            line.sendall(f"{HEAD}Content-Length: 100\r\n\r\n".encode() + b'{"lines":')
+        time.sleep(0.3)
+        yield
+
+
+def test_who_sends_slowly_holds_nobody_up(port):
+    with slow_clients(port, 20):
+        assert ask(port, f"{HEAD}Content-Length: 2\r\n\r\n", b"{}") == 401
+
+
+def test_without_the_reception_one_slow_client_holds_the_worker(transactional_db):
+    slow_login = HEAD.replace("quotes", "auth/staff")
+    with web(WITHOUT_RECEPTION, threads=1) as port, ExitStack() as stack:
+        line = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        line.sendall(f"{slow_login}Content-Length: 100\r\n\r\n".encode() + b'{"username":')
+        time.sleep(0.3)
+
+        assert ask(port, f"{HEAD}Content-Length: 2\r\n\r\n", b"{}", patience=2) is None
+
+
+def test_an_answer_that_does_not_depend_on_the_body_waits_for_it(port):
+    """Else the connection would be closed under the client that is still sending."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as line:
+        for _ in range(3):
+            line.sendall(f"{KEPT}Content-Length: 2\r\n\r\n".encode())
+            time.sleep(0.05)
+            line.sendall(b"{}")
+            answer = line.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 401")
+
+
+def test_too_large_a_body_is_refused_with_an_answer_that_arrives(port):
+    upload = HEAD.replace("application/json", "multipart/form-data; boundary=x")
+    mega = b"a" * 1_048_576
+
+    assert ask(port, f"{upload}Content-Length: {100 * len(mega)}\r\n\r\n", *[mega] * 100) == 413
+    assert ask(port, f"{HEAD}Content-Length: {2 * len(mega)}\r\n\r\n", mega, mega) == 413
+
+
+def test_a_body_of_unknown_length_is_refused(port):
+    answer = send(
+        port, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode(), b"2\r\n{}\r\n0\r\n\r\n"
+    )
+
+    assert answer.startswith(b"HTTP/1.1 411")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "LENGTH_REQUIRED"
+
+
+def test_half_a_request_is_not_looked_at():
+    class Broken:
+        def read(self, size):
+            return b""
+
+    said = []
+    reception = Reception(lambda *_: pytest.fail("it was looked at"))
+
+    answer = reception(
+        {"CONTENT_LENGTH": "5", "wsgi.input": Broken()}, lambda *told: said.append(told[0])
+    )
+
+    assert (list(answer), said) == ([b""], ["400 Bad Request"])
