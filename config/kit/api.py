@@ -1,18 +1,16 @@
 """What every endpoint shares: strict input, problem+json, cursor pages, who may call."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
-from urllib.parse import parse_qs, urlsplit
 
 import orjson
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.functional import Promise
 from rest_framework import exceptions, serializers
-from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer
@@ -21,10 +19,11 @@ from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
-from config.kit import viewer
+from config.kit import cursors, viewer
 from config.kit.errors import Refusal
 
 MAX_DEPTH = 32
+PAGE = 20  # rows, unless `limit` says otherwise
 PROBLEM = "application/problem+json"
 
 
@@ -224,39 +223,44 @@ class View(APIView):
 # --- pages ---------------------------------------------------------------------------------------
 
 
-class CursorPages(CursorPagination):
-    """Keyset pages; `next` is an opaque cursor, not a URL."""
-
-    page_size = 20
-    max_page_size = 100
-    page_size_query_param = "limit"
-    cursor_query_param = "cursor"
-    invalid_cursor_message = "cursor 无效"
-
-    def encode_cursor(self, cursor: Any) -> str:
-        link = super().encode_cursor(cursor)
-        return parse_qs(urlsplit(link).query)[self.cursor_query_param][0]
-
-    def decode_cursor(self, request: Request) -> Any:
-        try:
-            return super().decode_cursor(request)
-        except exceptions.NotFound:
-            raise exceptions.ValidationError(
-                {"cursor": [self.invalid_cursor_message]}, code="invalid"
-            ) from None
-
-
 def page(
     view: View,
     rows: QuerySet[Any, Any],
     order: tuple[str, ...],
     render: Callable[[list[Any]], Iterable[Any]],
 ) -> Response:
-    """One page of `rows`, keyset by `order` (its first column decides, the rest make it unique)."""
-    pages = CursorPages()
-    pages.ordering = order
-    found = pages.paginate_queryset(rows, view.request, view=view)
-    return Response({"results": list(render(list(found or []))), "next": pages.get_next_link()})
+    """One page of `rows`, newest first: by `order`, which ends with "-pk" and so is unique.
+
+    Keyset: the next page begins below the last row of this one, however many rows share a time.
+    """
+    asked = view.request.query_params
+    limit = int(asked.get("limit", PAGE))
+    names = [column.removeprefix("-") for column in order]
+    if given := asked.get("cursor"):
+        rows = rows.filter(_below(names, cursors.unsealed(given, _list_of(rows, order))))
+    found = list(rows.order_by(*order)[: limit + 1])
+    shown, following = found[:limit], None
+    if len(found) > limit:
+        last = [_value(shown[-1], name) for name in names]
+        following = cursors.sealed(last, _list_of(rows, order))
+    return Response({"results": list(render(shown)), "next": following})
+
+
+def _list_of(rows: QuerySet[Any, Any], order: tuple[str, ...]) -> str:
+    """A cursor is of one kind of list; in another its values would mean nothing."""
+    return f"{rows.model._meta.label} {order}"
+
+
+def _value(row: Any, name: str) -> Any:
+    return row[name] if isinstance(row, dict) else getattr(row, name)
+
+
+def _below(names: Sequence[str], last: Sequence[Any]) -> Q:
+    if len(names) == 1:
+        return Q(**{f"{names[0]}__lt": last[0]})
+    (first, key), (value, pk) = names, last
+    # The first condition alone lets PostgreSQL begin in the index where the page begins.
+    return Q(**{f"{first}__lte": value}) & (Q(**{f"{first}__lt": value}) | Q(**{f"{key}__lt": pk}))
 
 
 # --- problems (RFC 9457) ------------------------------------------------------------------------
@@ -268,6 +272,7 @@ _CODES = {
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
     406: "NOT_ACCEPTABLE",
+    411: "LENGTH_REQUIRED",
     413: "TOO_LARGE",
     415: "UNSUPPORTED_MEDIA_TYPE",
     429: "TOO_MANY_REQUESTS",
@@ -277,6 +282,9 @@ _DETAILS = {
     401: "请先登录",
     403: "您没有此项权限",
     404: "内容不存在",
+    405: "该地址不支持此请求方法",
+    406: "不支持所要求的返回格式，只返回 JSON",
+    411: "请求须带 Content-Length",
     413: "请求体过大",
     429: "操作过于频繁，请稍后重试",
 }
@@ -327,7 +335,8 @@ def _from_drf(exc: exceptions.APIException, request: HttpRequest | None) -> Resp
     status = exc.status_code
     if isinstance(exc, exceptions.ValidationError):
         errors = list(_fields(exc.detail, ""))
-        detail = f"{errors[0]['field']}：{errors[0]['detail']}" if errors else "请求格式有误"
+        first = errors[0] if errors else {"field": "", "detail": "请求格式有误"}
+        detail = "：".join(filter(None, (first["field"], first["detail"])))
         body = problem(request, status, code="INVALID", detail=detail, errors=errors)
     else:
         shown = str(exc.detail) if status in {400, 413, 415} else ""

@@ -1,6 +1,8 @@
 import pytest
+from django.utils.timezone import now
 from rest_framework.test import APIClient
 
+from shop.catalog.models import Product
 from tests.factories import client_of, make_member, make_merchant, make_sku, make_user
 
 pytestmark = pytest.mark.django_db
@@ -78,6 +80,43 @@ def test_pages_follow_each_other_without_gaps_or_doubles():
         cursor = page["next"]
 
     assert len(seen) == len(set(seen)) == 25
+
+
+def test_pages_have_no_gaps_where_all_rows_are_of_one_moment():
+    merchant = make_merchant()
+    for n in range(25):
+        make_sku(merchant, title=f"茶 {n}")
+    Product.objects.update(created_at=now())
+    client, seen, cursor = APIClient(), [], ""
+    while cursor is not None:
+        page = client.get(BASE, {"limit": 7} | ({"cursor": cursor} if cursor else {})).json()
+        seen += [product["id"] for product in page["results"]]
+        cursor = page["next"]
+
+    assert len(seen) == len(set(seen)) == 25
+
+
+@pytest.mark.parametrize(
+    "made_up", ["cD1hYmM=", "cD0xOTcwLTAxLTAx", "é", "%00", "bz05OTk5OTk5OTk5OTk5OTk5OTk5OQ==", "A"]
+)
+def test_a_made_up_cursor_is_a_400(made_up):
+    make_sku()
+
+    answer = APIClient().get(BASE, {"cursor": made_up})
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "cursor"
+
+
+def test_a_cursor_of_another_list_is_a_400():
+    merchant = make_merchant()
+    for n in range(2):
+        make_sku(merchant, title=f"茶 {n}")
+    client = client_of(make_user())
+    cursor = client.get(BASE, {"limit": 1}).json()["next"]
+
+    assert client.get(BASE, {"cursor": cursor}).status_code == 200
+    assert client.get("/api/v1/orders", {"cursor": cursor}).status_code == 400
 
 
 def test_the_shelf_costs_the_same_however_long(django_assert_num_queries):
