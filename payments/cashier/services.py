@@ -40,8 +40,6 @@ def open_payment(
     waiting = Payment.objects.filter(
         purpose=purpose, reference=reference, method=method, status=Status.WAITING
     )
-    if earlier := waiting.filter(payer_id=payer_id).first():
-        return earlier
     payment = Payment(
         number=numbers.fresh("P"),
         payer_id=payer_id,
@@ -53,7 +51,7 @@ def open_payment(
         opened_at=at,
         pay_before=due.pay_before,
     )
-    # A second click at the same moment loses on payment_one_open_per_method and finds the first.
+    # A second click loses on payment_one_open_per_method and finds the first.
     created = Payment.objects.bulk_create([payment], ignore_conflicts=True)[0]
     found = waiting.get(payer_id=payer_id)
     if found.number == created.number:
