@@ -123,9 +123,12 @@ class Viewer:
     def close(self) -> None:
         self._open.close()
 
-    def next(self, seconds: float = 5.0) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.socket.recv(seconds))
-        return found
+    def next(self, seconds: float = 10.0) -> dict[str, Any]:
+        """The next message that is not a heartbeat."""
+        while True:
+            found: dict[str, Any] = json.loads(self.socket.recv(seconds))
+            if found["type"] != "ping":
+                return found
 
     def until(self, kind: str, seconds: float = 10.0) -> list[dict[str, Any]]:
         """Everything up to the first event of a kind."""

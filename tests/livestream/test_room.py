@@ -201,11 +201,11 @@ def test_who_is_not_welcome_any_more_is_shown_out(port):
     staff = Viewer(port, session.number, token=token_of(host))
 
     make_lot(session, is_private=True, is_dropped=False)
-    assert guest.close_code(3) == 1008
+    assert guest.close_code() == 1008
     accounts.log_out_everywhere(user=member)
-    assert leaver.close_code(3) == 1008
+    assert leaver.close_code() == 1008
     merchants.dismiss(user=host, merchant=merchant, role="OPERATOR")
-    assert staff.close_code(3) == 1008
+    assert staff.close_code() == 1008
     services.end(session=session, at=now())
     assert stays.next()["type"] == "lot.closed"
 
