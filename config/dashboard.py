@@ -140,6 +140,11 @@ def _chart(sums: dict[Any, tuple[int, int]], today: Any) -> str:
                     "type": "line",
                     "data": [sums.get(day, (0, 0))[0] / 100 for day in days],
                     "borderColor": "var(--color-primary-500)",
+                    "backgroundColor": "var(--color-primary-500)",
+                    "pointStyle": "circle",
+                    "pointRadius": 3,
+                    "displayYAxis": True,
+                    "maxTicksXLimit": 7,
                 }
             ],
         },

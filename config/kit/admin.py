@@ -6,6 +6,7 @@ from typing import Any, ClassVar, cast
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import flatten, unquote
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db import transaction
@@ -137,7 +138,10 @@ class Shown:
         if db_field.name.endswith("_fen"):
             label = str(db_field.verbose_name).replace("(分)", "(元)")
             return YuanField(label=label, required=not db_field.blank)
-        return super().formfield_for_dbfield(db_field, request, **more)  # type: ignore[misc]
+        field = super().formfield_for_dbfield(db_field, request, **more)  # type: ignore[misc]
+        if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget  # no pop-ups to add and change what is chosen
+        return field
 
 
 class Look(Shown, OfTenants, ModelAdmin):
@@ -155,7 +159,7 @@ class Look(Shown, OfTenants, ModelAdmin):
     list_fullwidth = True
     show_full_result_count = False
     list_per_page = 50
-    compressed_fields = True
+    compressed_fields = False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -291,7 +295,7 @@ class Look(Shown, OfTenants, ModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "title": title,
-            "row": row,
+            "original": row,
             "form": form,
             "facts": self.facts(row) if row is not None else [],
             "back": back,
@@ -340,6 +344,17 @@ class Edit(Look):
             return self.addable
         return self.editable if self.has_change_permission(request, obj) else ()
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Who acts for one tenant alone need not choose it."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        for name in self.addable:
+            if name in self.tenant_columns:
+                tenant = self.model._meta.get_field(name).related_model
+                only = list(self.choices_of(tenant, request)[:2])  # type: ignore[arg-type]
+                if len(only) == 1:
+                    initial[name] = only[0].pk
+        return initial
+
     def named_fields(self, request: HttpRequest, obj: Any) -> Sequence[tuple[Any, Any]]:
         if obj is None:
             return [(None, {"fields": list(self.addable)})]
@@ -354,6 +369,17 @@ class Edit(Look):
             obj.refresh_from_db()
         elif values:
             self.keep(request, obj, values)
+
+    def keep_lines(self, request: HttpRequest, row: Any, formset: Any) -> None:
+        """What was typed into an inline, through a service; `formset` was not saved."""
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        formset.save(commit=False)
+        self.keep_lines(request, form.instance, formset)
+
+    def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """A row that does not exist yet has no lines."""
+        return [] if obj is None else list(super().get_inline_instances(request, obj))
 
     def changeform_view(
         self,

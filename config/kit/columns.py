@@ -26,6 +26,8 @@ NOTHING = "—"
 
 
 def titled(column: Column, title: str, order: str | None) -> Column:
+    if order:
+        column.__name__ = f"shown_{order}"  # unfold lays a cell out by its name
     column.short_description = title  # type: ignore[attr-defined]
     column.admin_order_field = order  # type: ignore[attr-defined]
     return column

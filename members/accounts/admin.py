@@ -3,6 +3,7 @@ from typing import Any, ClassVar, cast
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from axes.utils import reset
 from django import forms
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as PasswordPages
 from django.contrib.auth.models import Group
@@ -24,6 +25,9 @@ from members.accounts.models import Address, User, WeChatIdentity
 for unused in (Group, AuthToken, AccessAttempt, AccessFailureLog, AccessLog):
     if admin.site.is_registered(unused):
         admin.site.unregister(unused)
+
+
+apps.get_app_config("axes").verbose_name = "登录安全"  # it says Axes, without gettext
 
 
 class YourOwnAccount(Refusal):

@@ -185,6 +185,9 @@ class PostAdmin(Edit):
     editable = ["title", "body", "audience", "is_pinned", "published_at"]
     addable = ["merchant", *editable]
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"published_at": now(), **super().get_changeform_initial_data(request)}
+
     def keep(self, request: HttpRequest, row: Post, values: dict[str, Any]) -> None:
         Post.objects.filter(pk=row.pk).update(**values)
 

@@ -67,6 +67,7 @@ class ReceivingAccountAdmin(Edit):
     fields = ["account_no", "account_name", "bank_name", "provider", "merchant", "is_active"]
     editable = ["account_name", "bank_name", "provider", "is_active"]
     addable = ["account_no", "account_name", "bank_name", "provider", "merchant"]
+    tenant_columns = ()
     search_fields = ["account_no", "account_name"]
     ordering = ["account_no"]
 
@@ -220,7 +221,7 @@ class StatementAdmin(Look):
 
 # --- lines --------------------------------------------------------------------------------------
 
-ROWS = 5  # payments that one line may be shared between on the page; the API takes more
+ROWS = 3  # payments that one line may be shared between on the page; the API takes more
 
 
 class Assign(Question):
@@ -367,6 +368,8 @@ class StatementLineAdmin(Look):
             template="admin/payments/assign.html",
             candidates=lambda line: ranked(request, [line], live=True)[line.pk],
             line=lambda line: line,
+            may=queries.actions,
+            live=True,
         )
 
     @action(description="原路退回", icon="undo", permissions=["act"])
@@ -423,7 +426,6 @@ class StatementLineAdmin(Look):
         candidates = ranked(request, lines)
         context = {
             **self.admin_site.each_context(request),
-            "opts": self.opts,
             "title": "待处理流水",
             "page": page,
             "chosen": chosen,
@@ -456,6 +458,7 @@ class StatementLineAdmin(Look):
             may_act = self.rows_of(StatementLine.objects.filter(pk=line.pk), request, FINANCE)
             extra |= {
                 "line": line,
+                "live": True,
                 "may": queries.actions(line) if may_act.exists() else {},
                 "candidates": ranked(request, [line], live=True)[line.pk],
             }
@@ -488,7 +491,7 @@ def ranked(
                 "score": one.score,
                 "why": one.why,
             }
-            for one in candidates
+            for one in sorted(candidates, key=lambda one: -one.score)
             if one.payment in payments
         ]
         for pk, candidates in found.items()

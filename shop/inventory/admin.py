@@ -141,12 +141,10 @@ class SkuAdmin(Edit):
         services.open_stock(sku_id=sku.pk)
         return sku
 
-    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
-        """Price rules; stock events cannot be typed."""
-        if formset.model is not PriceRule:
-            return
-        rules = formset.save(commit=False)
-        catalog.set_prices(sku=form.instance, rules=rules, dropped=formset.deleted_objects)
+    def keep_lines(self, request: HttpRequest, row: Sku, formset: Any) -> None:
+        if formset.model is PriceRule:
+            rules = [*formset.new_objects, *(rule for rule, _ in formset.changed_objects)]
+            catalog.set_prices(sku=row, rules=rules, dropped=formset.deleted_objects)
 
     @action(description="调整库存", icon="inventory", permissions=["act"])
     def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -1,0 +1,38 @@
+"""The admin is Chinese, also where its libraries bring no Chinese."""
+
+import subprocess
+from pathlib import Path
+from shutil import which
+
+import axes
+import pytest
+import unfold
+from django.conf import settings
+from django.utils.translation import gettext
+
+from tests.admin.words import asked_for
+
+LOCALE = Path(settings.LOCALE_PATHS[0]) / "zh_Hans" / "LC_MESSAGES"
+# The same in Chinese.
+SAME = {"%(class_name)s %(instance)s", "HTTP Accept", ""}
+
+
+@pytest.mark.parametrize("package", [unfold, axes], ids=["unfold", "axes"])
+def test_every_word_of_a_library_has_its_chinese(package):
+    asked = asked_for(Path(package.__file__).parent)
+    missing = {word for word in asked - SAME if gettext(word) == word}
+
+    assert len(asked) > 30
+    assert not missing
+
+
+MSGFMT = which("msgfmt")
+
+
+@pytest.mark.skipif(not MSGFMT, reason="no gettext on this machine")
+def test_the_built_catalogue_is_that_of_the_source(tmp_path):
+    built = tmp_path / "django.mo"
+    assert MSGFMT
+    subprocess.run([MSGFMT, "-c", "-o", built, LOCALE / "django.po"], check=True)
+
+    assert built.read_bytes() == (LOCALE / "django.mo").read_bytes(), "run msgfmt, see django.po"
