@@ -8,6 +8,7 @@ SHA-256 of its SubjectPublicKeyInfo.
 
 import base64
 import hashlib
+import io
 import json
 import logging
 import secrets
@@ -18,14 +19,18 @@ from functools import cache
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
+import redis
 import requests
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from django.conf import settings
+from rest_framework.exceptions import ParseError
 
+from config.kit.api import StrictJSON
 from config.kit.errors import Refusal
 from config.kit.outside import assert_no_transaction
+from config.kit.redis import connection
 
 TIMEOUT = (3, 5)  # seconds: connect, read
 FRESH_SECONDS = 300
@@ -41,6 +46,13 @@ class BadSignature(Refusal):
 
     status = 401
     message = "签名验证失败"
+
+
+class PushReplayed(Refusal):
+    """A message that we have heard before, to the letter; the bank signs every attempt anew."""
+
+    status = 401
+    message = "该推送已经收到过"
 
 
 class BankRefused(Exception):
@@ -87,6 +99,21 @@ class Bank(Protocol):
 
     def verify_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, Any]:
         """The pushed booking; raises BadSignature.  Replays are the caller's: `event_id`."""
+
+
+def hear_once(provider: str, headers: Mapping[str, str]) -> None:
+    """Raises PushReplayed.  Call it after `verify_push`, or a stranger could use nonces up.
+
+    Without Redis every push is heard: what it books is taken once all the same.
+    """
+    nonce = hashlib.sha256(headers["X-Bank-Nonce"].encode()).hexdigest()
+    key = f"siyu:bank:{provider}:heard:{nonce}"
+    try:
+        is_new = connection().set(key, 1, nx=True, ex=2 * FRESH_SECONDS)
+    except redis.RedisError:
+        return
+    if not is_new:
+        raise PushReplayed
 
 
 def bank(provider: str) -> Bank:
@@ -238,13 +265,11 @@ def _serial(key: rsa.RSAPublicKey) -> str:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    """Signed, so the bank's own; still it must be an object before anything reads it."""
+    """Signed, so the bank's own; still it must be one sound object before anything reads it."""
     try:
-        value = json.loads(body)
-    except ValueError:
+        value: dict[str, Any] = StrictJSON().parse(io.BytesIO(body))
+    except ParseError:
         raise BadSignature from None
-    if not isinstance(value, dict):
-        raise BadSignature
     return value
 
 

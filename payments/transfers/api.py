@@ -320,6 +320,7 @@ class BankPush(View):
         said = transfer.bank(provider).verify_push(request.headers, body, now())
         shape = PushIn(data=said)
         shape.is_valid(raise_exception=True)
+        transfer.hear_once(provider, request.headers)
         told = shape.validated_data
         services.take_push(
             provider=provider, account_no=told["account_no"], row=_booking(told), at=now()

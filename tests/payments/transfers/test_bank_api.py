@@ -245,9 +245,9 @@ class Bank:
             "reverses": None,
         }
 
-    def push(self, *, hook=HOOK, ago=0, tamper=b"", signed_as=HOOK, body=None, **changes):
+    def push(self, *, hook=HOOK, ago=0, tamper=b"", signed_as=HOOK, body=None, nonce="", **changes):
         content = body if body is not None else json.dumps(self.event | changes).encode()
-        headers = self.signer.headers("POST", signed_as, content, ago=ago)
+        headers = self.signer.headers("POST", signed_as, content, ago=ago, nonce=nonce)
         return self.client.post(
             hook,
             content + tamper,
@@ -298,6 +298,17 @@ def test_a_forged_or_stale_push_is_401_and_stores_nothing(bank, forged):
     assert not StatementLine.objects.exists()
 
 
+def test_a_push_heard_before_to_the_letter_is_401_and_changes_nothing(bank):
+    payment = expected()
+    bank.push(virtual_account=virtual_of(payment), nonce="once")
+
+    answer = bank.push(virtual_account=virtual_of(payment), nonce="once")
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "PUSH_REPLAYED")
+    assert StatementLine.objects.count() == 1
+    assert payable.told.paid == [payment.reference]
+
+
 def test_a_push_without_a_signature_is_401(bank, client):
     answer = client.post(HOOK, json.dumps(bank.event), content_type="application/json")
 
@@ -318,6 +329,8 @@ def test_a_push_without_a_signature_is_401(bank, client):
         {"surprise": 1},
         {"body": b"[]"},
         {"body": b"\xff"},
+        {"body": b"[" * 40_000},
+        {"body": b'{"amount_fen": 1, "amount_fen": 9900}'},
     ],
 )
 def test_a_signed_push_that_makes_no_sense_is_refused(bank, changes):
