@@ -40,6 +40,10 @@ def open_payment(
     waiting = Payment.objects.filter(
         purpose=purpose, reference=reference, method=method, status=Status.WAITING
     )
+    # Looked for before the INSERT: that one would wait for whoever is confirming it, who waits
+    # for the order that `due` has locked.
+    if earlier := waiting.filter(payer_id=payer_id).first():
+        return earlier
     payment = Payment(
         number=numbers.fresh("P"),
         payer_id=payer_id,

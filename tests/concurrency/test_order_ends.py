@@ -9,6 +9,7 @@ from django.db import transaction
 
 from payments.cashier.models import Payment, Refund
 from payments.ledger import services as ledger
+from payments.transfers.models import StatementLine
 from shop.checkout.rules import Item
 from shop.fulfilment import services as fulfilment
 from shop.fulfilment.models import Shipment
@@ -31,6 +32,7 @@ from tests.factories import (
     pay,
     place,
 )
+from tests.payments.transfers.bank import transfer_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR = timedelta(hours=1)
@@ -154,6 +156,24 @@ def test_an_order_is_not_closed_under_a_payment_that_opens():
 
     assert endings == {"ok": 1, "STALE_STATE": 1}
     assert not Payment.objects.filter(status="WAITING").exists()
+
+
+def test_a_buyer_asks_again_while_his_transfer_is_confirmed():
+    """Whoever holds the order must not wait for its payment: payments are locked before orders."""
+    order = place(make_user(), make_sku())
+    payment = open_payment(order)
+
+    def act(i):
+        if i:
+            time.sleep(0.15)  # the buyer is first in line for the order
+            transfer_in(payment, fen=payment.amount_fen)
+        else:
+            open_payment(order)
+
+    assert stalled(Order.objects.all(), 2, act) == {"ok": 2}
+    assert StatementLine.objects.get().verdict == "MATCHED"
+    order.refresh_from_db()
+    assert order.status == "PAID"
 
 
 def test_a_lot_closes_while_an_unpaid_order_of_it_expires():
