@@ -192,7 +192,7 @@ class Look(Shown, OfTenants, ModelAdmin):
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         filters = list(super().get_list_filter(request))
         if self.tenant_name_path and self._sees_many(request):
-            filters.insert(0, text_filter("tenant", "商家", self.tenant_name_path))
+            filters.insert(0, text_filter("tenant", "所属", self.tenant_name_path))
         return filters
 
     def _sees_many(self, request: HttpRequest) -> bool:
