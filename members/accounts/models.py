@@ -40,6 +40,9 @@ class User(AbstractUser):
     def __str__(self) -> str:
         return self.nickname or self.username
 
+    def get_full_name(self) -> str:
+        return str(self)
+
     @property
     def is_platform(self) -> bool:
         return self.is_superuser

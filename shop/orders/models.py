@@ -104,6 +104,10 @@ class Order(models.Model):
             models.Index(F("buyer"), F("placed_at").desc(), name="order_by_buyer"),
             # The merchant's list, newest first.
             models.Index(F("merchant"), F("placed_at").desc(), name="order_by_merchant"),
+            # The dashboard's takings by day.
+            models.Index(
+                "merchant", "paid_at", name="order_by_payday", condition=Q(paid_at__isnull=False)
+            ),
             # Three sweeps, each reading only its own state.
             models.Index("pay_before", name="order_unpaid_due", condition=Q(status="UNPAID")),
             models.Index("receive_before", name="order_receipt_due", condition=Q(status="SHIPPED")),
