@@ -69,6 +69,8 @@ def upload(
     account = accounts.get(_account_of(parsed.account_no, account_no))
     if account is None or (tenants is not None and account.merchant not in tenants):
         raise NotOurAccount(account_no=parsed.account_no or account_no)
+    if parsed.account_no is None:
+        _require_below(account.account_no, parsed.rows)
     statement = Statement(
         number=numbers.fresh("B"),
         receiving_account=account,
@@ -97,6 +99,16 @@ def _account_of(said: str | None, chosen: str) -> str:
     if not said and not chosen:
         raise AccountNotSaid
     return said or chosen
+
+
+def _require_below(account_no: str, rows: Sequence[Row]) -> None:
+    """A file of another account's virtual accounts is not the chosen one's, whoever chose it."""
+    for row in rows:
+        if row.virtual_account and not row.virtual_account.startswith(account_no):
+            raise NotOurAccount(
+                f"文件里的账号 {row.virtual_account} 不属于所选的收款账户 {account_no}",
+                account_no=row.virtual_account,
+            )
 
 
 def import_statement(*, statement: Statement, at: datetime) -> None:

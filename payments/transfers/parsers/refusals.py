@@ -16,7 +16,7 @@ class EmptyFile(Unreadable):
 
 class FileTooLarge(Unreadable):
     status = 413
-    message = "文件太大"
+    message = "文件太大，最大 20 MB；请缩短日期范围分次导出"
 
 
 class WrongEncoding(Unreadable):

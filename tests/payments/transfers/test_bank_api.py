@@ -96,6 +96,18 @@ def test_a_file_that_cannot_be_taken_is_refused_at_once(account, platform, conte
     assert not StatementLine.objects.exists()
 
 
+def test_a_file_of_another_accounts_virtual_accounts_is_not_the_chosen_ones(account, platform):
+    rows = [booking(PRICE, virtual_account=f"7559009999990000{n:06}") for n in range(2)]
+    content = ccb_csv(rows, own="755900999999")
+
+    unchosen = upload(platform, content)
+    chosen = upload(platform, content, account_no=ACCOUNT)
+
+    assert (unchosen.status_code, unchosen.json()["code"]) == (422, "ACCOUNT_NOT_SAID")
+    assert (chosen.status_code, chosen.json()["code"]) == (422, "NOT_OUR_ACCOUNT")
+    assert not Statement.objects.exists()
+
+
 def test_the_same_file_again_is_refused_with_the_first_ones_id(account, platform):
     content = ccb_csv([booking(PRICE)])
     first = upload(platform, content).json()["id"]
