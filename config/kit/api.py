@@ -1,12 +1,14 @@
 """What every endpoint shares: strict input, problem+json, cursor pages, who may call."""
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
 
 import orjson
 from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest
 from django.utils.functional import Promise
@@ -20,7 +22,9 @@ from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
 from config.kit import cursors, viewer
-from config.kit.errors import Refusal
+from config.kit.errors import Refusal, TryAgain
+
+logger = logging.getLogger(__name__)
 
 MAX_DEPTH = 32
 PAGE = 20  # rows, unless `limit` says otherwise
@@ -318,6 +322,9 @@ def render_problem(exc: Exception, context: dict[str, Any]) -> Response | None:
         exc = exceptions.NotFound()
     elif isinstance(exc, PermissionDenied):
         exc = exceptions.PermissionDenied()
+    elif isinstance(exc, (OperationalError, InterfaceError)):
+        logger.error("the database: %s", exc)  # away, restarted, or a lock that took too long
+        exc = TryAgain()
     if isinstance(exc, Refusal):
         body = problem(plain, exc.status, code=exc.code, detail=str(exc), facts=exc.details)
         response = Response(body, status=exc.status)

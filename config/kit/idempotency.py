@@ -27,7 +27,7 @@ UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 
 class IdempotencyKeyRequired(Malformed):
-    message = "缺少 Idempotency-Key 请求头（UUID）"
+    message = "请求头 Idempotency-Key 缺失或不是 UUID；每次新操作用一个新的 UUID"
 
 
 class IdempotencyKeyReused(Refusal):

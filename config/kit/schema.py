@@ -14,6 +14,14 @@ ERRORS = {
     "404": "Unknown, or not yours",
     "409": "The business said no; `code` says why",
     "429": "Too many requests; see Retry-After",
+    "503": "Something we depend on does not answer; see Retry-After",
+}
+# Besides, of what takes a body.
+BODY_ERRORS = {
+    "411": "A body of unknown length (chunked) is not taken",
+    "413": "The body is too large",
+    "415": "Another Content-Type than the one described",
+    "422": "The Idempotency-Key was used for another request, or the file cannot be taken",
 }
 PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -77,7 +85,9 @@ def document_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
     }
     for operations in result["paths"].values():
-        for operation in operations.values():
-            for status, why in ERRORS.items():
-                operation["responses"].setdefault(status, {"description": why, "content": answer})
+        for method, operation in operations.items():
+            errors = ERRORS | (BODY_ERRORS if method in {"post", "put"} else {})
+            for status, why in errors.items():
+                said = operation["responses"].setdefault(status, {"description": why})
+                said.setdefault("content", answer)
     return result

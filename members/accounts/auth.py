@@ -23,7 +23,7 @@ class WrongPassword(Refusal):
 
 class LockedOut(Refusal):
     status = 429
-    message = "登录失败次数过多，请稍后再试"
+    message = "登录失败次数过多，请 15 分钟后再试"
 
 
 class BearerToken(TokenAuthentication):
