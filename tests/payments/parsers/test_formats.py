@@ -1,6 +1,5 @@
 """All four formats, as the sandbox's bank writes them."""
 
-
 import pytest
 
 from payments.transfers import parsers
