@@ -20,6 +20,9 @@ django.setup()
 from livestream.room import Room  # noqa: E402  its tables need Django
 
 # uvicorn would log each socket's URL, and there may be a token in it.
-logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+_log = logging.getLogger("uvicorn.error")
+_log.setLevel(logging.WARNING)
+# It calls every handshake that we refuse an unfinished one, and an error.
+_log.addFilter(lambda record: "without completing handshake" not in record.msg)
 
 application = Room()

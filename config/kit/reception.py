@@ -2,17 +2,21 @@
 
 The web server calls the application as soon as the head of a request is there, and whoever reads
 the body waits for the client, who may be slow, or gone without a word.  So many threads take
-requests in, and one of them all, which has the worker's database connection, answers.  A body is
+requests in, and one at a time answers, but for those that wait for WeChat or a bank.  A body is
 read also where the answer will not depend on it: a client that is still sending while the
 connection is closed loses the answer.
 """
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
 from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from config.kit.outside import turn
 
 Start = Callable[..., Any]
 Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
@@ -27,8 +31,6 @@ class Reception:
 
     def __init__(self, application: Application) -> None:
         self._application = application
-        # Threads inside a worker cost more than they give (docs/scaling.md).
-        self._answering = ThreadPoolExecutor(1, thread_name_prefix="answering")
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         with SpooledTemporaryFile(IN_MEMORY) as body:
@@ -36,7 +38,8 @@ class Reception:
                 start("400 Bad Request", [("Content-Length", "0")])
                 return [b""]
             environ["wsgi.input"] = body
-            return self._answering.submit(self._answer, environ, start).result()
+            with turn(), _connected():
+                return self._answer(environ, start)
 
     def _answer(self, environ: dict[str, Any], start: Start) -> list[bytes]:
         """All of it at once, or a slow reader would hold the worker as a slow sender would."""
@@ -45,6 +48,23 @@ class Reception:
             return [b"".join(response)]
         finally:
             getattr(response, "close", lambda: None)()
+
+
+_idle: list[BaseDatabaseWrapper] = []  # connections of the threads whose turn is over
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    """Django gives each thread a connection; here it goes with the turn, so few are opened."""
+    if _idle:
+        connections[DEFAULT_DB_ALIAS] = _idle.pop()
+    else:
+        connections[DEFAULT_DB_ALIAS].inc_thread_sharing()
+    try:
+        yield
+    finally:
+        _idle.append(connections[DEFAULT_DB_ALIAS])
+        del connections[DEFAULT_DB_ALIAS]
 
 
 def _take_in(environ: dict[str, Any], body: IO[bytes]) -> bool:

@@ -25,7 +25,7 @@ from wechatpy.client import WeChatClient
 from wechatpy.exceptions import WeChatClientException
 
 from config.kit.errors import Refusal, TryAgain
-from config.kit.outside import assert_no_transaction
+from config.kit.outside import assert_no_transaction, waiting
 from config.kit.redis import connection
 
 OFFICIAL = "https://api.weixin.qq.com"
@@ -324,9 +324,13 @@ def _http_failure(status: int) -> Exception:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Exceptions of wechatpy and requests carry URLs with secrets: none leaves this file."""
+    """Exceptions of wechatpy and requests carry URLs with secrets: none leaves this file.
+
+    All of it may wait: for WeChat, for a pause, for another who fetches the token.
+    """
     try:
-        yield
+        with waiting():
+            yield
         return
     except WeChatClientException as error:
         failure = _meaning(int(error.errcode), str(error.errmsg))

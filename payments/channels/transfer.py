@@ -29,7 +29,7 @@ from rest_framework.exceptions import ParseError
 
 from config.kit.api import StrictJSON
 from config.kit.errors import Refusal
-from config.kit.outside import assert_no_transaction
+from config.kit.outside import assert_no_transaction, waiting
 from config.kit.redis import connection
 
 TIMEOUT = (3, 5)  # seconds: connect, read
@@ -195,14 +195,15 @@ class SignedBank:
         target = f"{urlsplit(self._base_url).path}{path}"
         headers = self._sign(method, target, body)
         try:
-            answer = self._http.request(
-                method,
-                f"{self._base_url}{path}",
-                data=body,
-                headers={**headers, "Content-Type": "application/json"},
-                timeout=TIMEOUT,
-                allow_redirects=False,
-            )
+            with waiting():
+                answer = self._http.request(
+                    method,
+                    f"{self._base_url}{path}",
+                    data=body,
+                    headers={**headers, "Content-Type": "application/json"},
+                    timeout=TIMEOUT,
+                    allow_redirects=False,
+                )
             self._verify(answer.headers, method, target, answer.content, datetime.now(UTC))
             if answer.headers["X-Bank-Nonce"] != headers["X-Bank-Nonce"]:
                 raise BadSignature

@@ -3,10 +3,13 @@
 import json
 import socket
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
+from threading import Event, Thread
 
 import pytest
 
+from config.kit.outside import waiting
 from config.kit.reception import Reception
 from tests.livestream.processes import environment, free_port, running
 
@@ -126,3 +129,57 @@ def test_half_a_request_is_not_looked_at():
     )
 
     assert (list(answer), said) == ([b""], ["400 Bad Request"])
+
+
+def answers(reception, count):
+    """What `count` requests at once are answered, in a list that fills."""
+    told = []
+    ask_once = partial(reception, {}, lambda *_: None)
+    threads = [Thread(target=lambda: told.extend(ask_once()), daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    return told, threads
+
+
+def test_a_worker_answers_one_request_at_a_time():
+    at_work, most = [], []
+
+    def application(environ, start):
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(0.01)
+        at_work.pop()
+        return [b"done"]
+
+    told, threads = answers(Reception(application), 20)
+    for thread in threads:
+        thread.join(10)
+
+    assert (len(told), max(most)) == (20, 1)
+
+
+@pytest.mark.parametrize(("steps_aside", "expected"), [(True, [b"quick"]), (False, [])])
+def test_who_waits_for_the_world_lets_others_in(steps_aside, expected):
+    """The second case is the control: without `waiting` nobody gets in."""
+    world, asked = Event(), Event()
+
+    def application(environ, start):
+        if asked.is_set():
+            return [b"quick"]
+        asked.set()
+        with waiting() if steps_aside else nullcontext():
+            world.wait(10)
+        return [b"slow"]
+
+    reception = Reception(application)
+    first, slow = answers(reception, 1)
+    asked.wait(10)
+    second, quick = answers(reception, 1)
+    quick[0].join(0.5)
+    meanwhile = list(second)
+    world.set()
+    for thread in slow + quick:
+        thread.join(10)
+
+    assert meanwhile == expected
+    assert (first, second) == ([b"slow"], [b"quick"])
