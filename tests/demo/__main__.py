@@ -216,7 +216,9 @@ def open_shop(ports: Ports, facts: dict[str, Any]) -> None:
     from tests.demo.seed import ACCOUNT
 
     beat.delay()
-    pool.fill(account=ReceivingAccount.objects.get(account_no=ACCOUNT))
+    account = ReceivingAccount.objects.get(account_no=ACCOUNT)
+    remind_bank(account)
+    pool.fill(account=account)
     demo = {
         "base_url": ports.base_url,
         "ws_url": ports.ws_url,
@@ -233,6 +235,16 @@ def open_shop(ports: Ports, facts: dict[str, Any]) -> None:
     FACTS.touch(0o600)
     FACTS.write_text(json.dumps(demo, ensure_ascii=False, indent=1))
     welcome(demo)
+
+
+def remind_bank(account: Any) -> None:
+    """The sandbox forgets all accounts at a reset; told a second time it changes nothing."""
+    from payments.channels import transfer
+    from payments.transfers.models import VirtualAccount
+
+    known = VirtualAccount.objects.filter(receiving_account=account).order_by("pk")
+    units = list(known.values_list("unit", flat=True))
+    transfer.bank(account.provider).register_units(account.account_no, units)
 
 
 def shown(path: Path) -> str:
