@@ -41,7 +41,7 @@ def standings_of(user: Any) -> Standings:
 _RULES = RawSQL(
     """
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
-        'id', r.id, 'kind', r.kind, 'price_fen', r.price_fen, 'min_quantity', r.min_quantity,
+        'kind', r.kind, 'price_fen', r.price_fen, 'min_quantity', r.min_quantity,
         'level', r.level_id) ORDER BY r.id), '[]')
      FROM shop_pricerule r WHERE r.sku_id = shop_sku.id)
     """,
@@ -83,7 +83,7 @@ def listing(row: dict[str, Any]) -> Listing:
         row["min_quantity"],
         [
             Rule(
-                str(rule["id"]),
+                f"{rule['kind']}:{rule['min_quantity']}",
                 Kind(rule["kind"]),
                 rule["price_fen"],
                 rule["min_quantity"],

@@ -6,7 +6,7 @@ from django.core import signing
 from config.kit.errors import Refusal
 from members.memberships.rules import Standing, Standings
 from shop.catalog import queries as catalog
-from shop.checkout.rules import Item, Line, prices, unseal
+from shop.checkout.rules import Item, Line, prices, unseal, whose
 from shop.offers.models import Offer
 from shop.pricing.rules import Kind, Rule, quote
 
@@ -104,5 +104,5 @@ def hold_to(token: str, *, buyer_id: int, lines: Sequence[Line]) -> None:
         told_to, told = unseal(token)
     except signing.BadSignature:
         raise PriceChanged("报价已失效，请重新获取") from None
-    if told_to != buyer_id or told != prices(lines):
+    if told_to != whose(buyer_id) or told != prices(lines):
         raise PriceChanged(told=told, now=prices(lines))

@@ -27,7 +27,10 @@ _RANK = {kind: rank for rank, kind in enumerate(Kind)}
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A price in fen a piece, from `min_quantity` pieces on; `level_id` for LEVEL only."""
+    """A price in fen a piece, from `min_quantity` pieces on; `level_id` for LEVEL only.
+
+    `id` names it in receipts: no two rules that one buyer may see have the same.
+    """
 
     id: str
     kind: Kind
@@ -45,7 +48,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """`receipt`: every rule that was looked at, in order, and whether it gave the price."""
+    """`receipt`: every rule for the buyer's audience, in order, and whether it gave the price.
+
+    What is for members only, or for another level, is not a guest's to see.
+    """
 
     unit_fen: int
     min_quantity: int
@@ -75,6 +81,7 @@ def quote(
             "why": "采用" if rule is best else _why_not(rule, quantity, standing) or "非最低价",
         }
         for rule in sorted(asked, key=lambda rule: (_RANK[rule.kind], rule.min_quantity, rule.id))
+        if _is_for(rule, standing)
     ]
     return Quote(best.price_fen, least, best.kind, receipt)
 
@@ -90,12 +97,16 @@ def price_tag(listing: Listing, standing: Standing | None) -> tuple[int, Kind, i
     return price, kind, least
 
 
+def _is_for(rule: Rule, standing: Standing | None) -> bool:
+    if rule.kind == Kind.LEVEL:
+        return standing is not None and standing.level_id == rule.level_id
+    return rule.kind != Kind.MEMBER or standing is not None
+
+
 def _why_not(rule: Rule, quantity: int, standing: Standing | None) -> str:
     """Empty when the rule applies."""
-    if rule.kind in {Kind.MEMBER, Kind.LEVEL} and standing is None:
-        return "仅会员"
-    if rule.kind == Kind.LEVEL and standing and standing.level_id != rule.level_id:
-        return "等级不符"
+    if not _is_for(rule, standing):
+        return "不适用"
     if quantity < rule.min_quantity:
         return f"满 {rule.min_quantity} 件"
     return ""
