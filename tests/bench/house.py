@@ -76,7 +76,7 @@ def open_house(running: Engines) -> Iterator[House]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     web = [*_RUN, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    web += ["--workers", str(WORKERS), "--blocking-threads", "1", "--log-level", "error"]
+    web += ["--workers", str(WORKERS), "--blocking-threads", "64", "--log-level", "error"]
     worker = [*_RUN, "celery", "-A", "config.celery", "worker", "--loglevel", "ERROR"]
     worker += ["--concurrency", str(WORKERS), "--without-mingle", "--without-gossip"]
     with (
