@@ -213,7 +213,8 @@ def _open_payments(batch: int) -> None:
         receiving_account_id=str(account),
         state="'ASSIGNED'",
     )
-    # Unlike real ones these codes have no check digits: the virtual account alone must do.
+    # Multiples of 97 are never real codes, whose check digits leave 1: no two can meet, and the
+    # virtual account alone must do.
     fill(
         TransferIntent,
         f"bench_goods g JOIN payments_payment p ON p.number = {_numbered('P', batch)}"
@@ -221,6 +222,6 @@ def _open_payments(batch: int) -> None:
         payment_id="p.id",
         receiving_account_id=str(account),
         virtual_account_id="v.id",
-        code=f"'{batch:02d}' || lpad(g.i::text, 6, '0')",
+        code=f"lpad((({batch} * 25000 + g.i) * 97)::text, 8, '0')",
         assigned_at="now()",
     )
