@@ -68,7 +68,7 @@ def test_a_body_that_is_not_sound_json_is_a_400(client, case, raw):
 def test_another_content_type_is_a_415(client, content_type):
     answer = post(client, json.dumps(GOOD).encode(), content_type)
 
-    assert is_problem(answer, answer.status_code)["status"] in {400, 415}
+    is_problem(answer, 415)
 
 
 def test_a_megabyte_is_enough(client):
