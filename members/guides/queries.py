@@ -9,19 +9,11 @@ from members.guides.models import Commission, CustomerBond, Guide, ShareCode
 from members.guides.rules import GuideStatus, Status, code_in
 
 
-def guides_for(customer_id: int, merchant_ids: Collection[int]) -> dict[int, Guide]:
-    """By merchant key, the guide who earns from this customer's order now; one query.
+def guides_for(pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """Who earns from these customers' orders now: guide keys by customer and merchant; one query.
 
     Nobody earns from their own purchase, nor after leaving.
     """
-    bonds = CustomerBond.objects.filter(
-        customer=customer_id, merchant__in=merchant_ids, guide__status=GuideStatus.ACTIVE
-    ).exclude(guide__user=customer_id)
-    return {bond.merchant_id: bond.guide for bond in bonds.select_related("guide__user")}
-
-
-def guides_for_many(pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], int]:
-    """`guides_for` of many customers at once: guide keys by customer and merchant; one query."""
     bonds = CustomerBond.objects.filter(
         customer__in={customer for customer, _ in pairs},
         merchant__in={merchant for _, merchant in pairs},
@@ -29,10 +21,6 @@ def guides_for_many(pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int],
     ).exclude(guide__user=F("customer"))
     rows = bonds.values_list("customer", "merchant", "guide")
     return {(customer, merchant): guide for customer, merchant, guide in rows}
-
-
-def guide_for(customer_id: int, merchant_id: int) -> Guide | None:
-    return guides_for(customer_id, [merchant_id]).get(merchant_id)
 
 
 def active_guide(user: User, merchant_number: str) -> Guide | None:

@@ -1,9 +1,8 @@
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Prefetch, QuerySet, Sum
+from django.db.models import Prefetch, QuerySet
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
@@ -84,26 +83,6 @@ def _shown(order: Order) -> dict[str, Any]:
     }
 
 
-def takings(source: str, references: Sequence[str], since: datetime, until: datetime) -> int:
-    """Fen paid in [since, until) through one kind of occasion, such as the lots of a session."""
-    lines = OrderLine.objects.filter(
-        offer__source=source,
-        offer__reference__in=references,
-        order__status__in=PAID,
-        order__paid_at__gte=since,
-        order__paid_at__lt=until,
-    )
-    return int(lines.aggregate(fen=Sum("total_fen", default=0))["fen"])
-
-
-def by_origin(origins: Sequence[str]) -> dict[str, Order]:
-    """Orders that came from tickets and the like, by the origin that they were placed with."""
-    return {
-        order.origin: order for order in Order.objects.filter(origin__in=origins) if order.origin
-    }
-
-
-# Kept for an order: its total once it is paid, less while it waits, nothing after its close.
 _UNEVEN = """
 SELECT o.number, o.status, o.total_fen, coalesce(p.fen, 0)
 FROM shop_order o LEFT JOIN (

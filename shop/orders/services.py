@@ -93,7 +93,7 @@ def _write(
 ) -> dict[int, list[Order]]:
     """Orders, lines and events, then the pieces: what is scarce is taken last."""
     trading = merchants.by_id({line.merchant_id for lines in wanted.values() for line in lines})
-    credited = guides.guides_for_many(
+    credited = guides.guides_for(
         {(wishes[i].buyer_id, line.merchant_id) for i, lines in wanted.items() for line in lines}
     )
     placed: dict[int, list[Order]] = {}
