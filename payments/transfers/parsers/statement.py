@@ -1,8 +1,9 @@
 """What every reader returns."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
+from enum import StrEnum
 from typing import Self
 
 from .refusals import CountsDiffer, SerialTwice, Unbalanced
@@ -50,15 +51,15 @@ class Declared:
     def check(self, amounts: Sequence[int]) -> None:
         """Raise CountsDiffer at the first figure that the rows do not confirm."""
         counted = Declared.of(amounts)
-        for field in fields(self):
-            said, found = getattr(self, field.name), getattr(counted, field.name)
+        for figure in fields(self):
+            said, found = getattr(self, figure.name), getattr(counted, figure.name)
             if said is None or said == found:
                 continue
-            if field.name.endswith("_fen"):
+            if figure.name.endswith("_fen"):
                 said, found = f"{yuan(said)} 元", f"{yuan(found)} 元"
             raise CountsDiffer(
-                f"文件声明{_FIGURES[field.name]}为 {said}，实际为 {found}：文件可能不完整",
-                figure=field.name,
+                f"文件声明{_FIGURES[figure.name]}为 {said}，实际为 {found}：文件可能不完整",
+                figure=figure.name,
             )
 
 
@@ -69,6 +70,42 @@ _FIGURES = {
     "debits": "支出笔数",
     "debit_fen": "支出合计",
 }
+
+
+class Source(StrEnum):
+    """Whose books a file is from."""
+
+    BANK = "BANK"  # a bank account: its credits may pay transfers
+    CHANNEL = "CHANNEL"  # a bill of WeChat Pay or Alipay: what it lists was paid there
+
+
+@dataclass(slots=True)
+class Summary:
+    """What the whole file says, complete once its last row was read."""
+
+    accounts: tuple[str, ...] = ()  # own accounts in the file, in its order
+    opening_fen: int | None = None  # None where unknown, and where there are several accounts
+    closing_fen: int | None = None
+    booked_from: date | None = None
+    booked_until: date | None = None  # the day after the last row's day
+    declared: Declared = Declared()
+    not_booked: int = 0  # rows that are pending or for information: left out
+
+
+@dataclass(slots=True)
+class Stream:
+    """A file while it is read, in memory that does not grow with it.
+
+    `rows` may raise Unreadable at any row and at the end, where the file does not add up: nothing
+    may come of a row before the last one was read.  `account_no` is the file's own word, from its
+    head or its first rows; None where it is silent.
+    """
+
+    format: str
+    account_no: str | None
+    rows: Iterator[Row]
+    summary: Summary = field(default_factory=Summary)
+    source: Source = Source.BANK
 
 
 @dataclass(frozen=True, slots=True)
