@@ -2,14 +2,16 @@
 
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
 from payments.ledger.models import Account, Entry, Posting
+from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
 from payments.transfers.models import (
     Allocation,
     LineEvent,
-    ReceivingAccount,
+    LineReturn,
+    Policy,
+    ShadowVerdict,
     Statement,
     StatementLine,
-    TransferIntent,
-    VirtualAccount,
+    StatementPart,
 )
 
 __all__ = [
@@ -17,14 +19,18 @@ __all__ = [
     "Allocation",
     "Entry",
     "LineEvent",
+    "LineReturn",
     "Payment",
     "PaymentEvent",
+    "Policy",
     "Posting",
     "Receipt",
     "ReceivingAccount",
     "Refund",
+    "ShadowVerdict",
     "Statement",
     "StatementLine",
+    "StatementPart",
     "TransferIntent",
     "VirtualAccount",
 ]

@@ -13,7 +13,7 @@ from members.accounts.models import User
 from members.merchants.models import Merchant
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
-from payments.transfers.models import ReceivingAccount, VirtualAccount
+from payments.receiving.models import ReceivingAccount, VirtualAccount
 from shop.catalog.models import PriceRule, Product, Sku
 from shop.checkout.rules import Item
 from shop.fulfilment import services as fulfilment

@@ -92,6 +92,13 @@ class Receipt(models.Model):
     amount_fen = models.PositiveBigIntegerField("到账(分)")
     kept_fen = models.PositiveBigIntegerField("入账(分)")
     owed_fen = models.PositiveBigIntegerField("应退(分)")
+    posting = models.CharField(
+        "凭证号",
+        max_length=96,
+        blank=True,
+        db_default="",
+        help_text="RECEIPT 凭证；一批到账共用一张",
+    )
     received_at = models.DateTimeField("到账时间")
     undone_at = models.DateTimeField("撤销时间", null=True, blank=True)
 
@@ -134,6 +141,9 @@ class Refund(models.Model):
     status = models.CharField("状态", max_length=16, choices=RefundStatus)
     channel_txn = models.CharField("渠道流水号", max_length=64, null=True, blank=True)
     failure = models.CharField("失败原因", max_length=200, blank=True)
+    asked_by = models.CharField(
+        "申请人", max_length=24, blank=True, help_text="超过限额须另一人同意"
+    )
     owed_at = models.DateTimeField("产生时间")
     sent_at = models.DateTimeField("退回发起时间", null=True, blank=True)
     done_at = models.DateTimeField("退回完成时间", null=True, blank=True)

@@ -17,17 +17,11 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from config.kit.admin import Edit, Lines, Look, Question, Reason, viewer_of
 from config.kit.columns import DayFilter, YuanField, in_shanghai, in_yuan, label
 from payments.cashier.models import Payment
+from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
+from payments.receiving.rules import VirtualState
 from payments.transfers import desk, parsers, queries, services
-from payments.transfers.models import (
-    Allocation,
-    LineEvent,
-    ReceivingAccount,
-    Statement,
-    StatementLine,
-    TransferIntent,
-    VirtualAccount,
-)
-from payments.transfers.rules import OPEN, Candidate, StatementStatus, Verdict, VirtualState
+from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
+from payments.transfers.rules import OPEN, Candidate, StatementStatus, Verdict
 
 FINANCE = "FINANCE"
 VERDICT_COLOURS = {
@@ -182,8 +176,8 @@ class StatementAdmin(Look):
     actions_list = ["upload"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Statement]:
-        rows = super().get_queryset(request).select_related("receiving_account", "uploaded_by")
-        return rows.defer("content")
+        rows = super().get_queryset(request)
+        return rows.select_related("receiving_account", "uploaded_by")
 
     @display(description="待人工")
     def waiting(self, statement: Statement) -> str:
@@ -191,7 +185,7 @@ class StatementAdmin(Look):
 
     @display(description="上传人")
     def uploader(self, statement: Statement) -> str:
-        return str(statement.uploaded_by)
+        return str(statement.uploaded_by or "银行接口")
 
     @action(description="上传银行流水", icon="upload_file", permissions=["act"])
     def upload(self, request: HttpRequest) -> HttpResponse:
@@ -311,7 +305,7 @@ class StatementLineAdmin(Look):
                 "fields": [
                     ("receiving_account", "virtual_account", "serial"),
                     ("statement", "is_posted", "is_reversal"),
-                    ("reverses", "returned_serial", "stored_at"),
+                    ("reverses", "returned_fen", "stored_at"),
                 ]
             },
         ),

@@ -7,10 +7,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from config.kit import numbers
 from config.kit.errors import NotFound, Refusal, StaleState
 from config.kit.jobs import later
 from config.kit.outside import assert_no_transaction
-from config.kit.states import sources
+from config.kit.states import move, sources
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.cashier.rules import Arrival
@@ -18,8 +19,13 @@ from payments.channels import transfer
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 from payments.transfers import matching
-from payments.transfers.models import Allocation, StatementLine
-from payments.transfers.rules import LINE_TRANSITIONS, Verdict
+from payments.transfers.models import Allocation, LineReturn, StatementLine
+from payments.transfers.rules import (
+    LINE_TRANSITIONS,
+    RETURN_TRANSITIONS,
+    ReturnStatus,
+    Verdict,
+)
 
 
 class NotPosted(Refusal):
@@ -64,7 +70,16 @@ def assign(
     if sum(shares.values()) != line.amount_fen:
         raise NotFullyAssigned(amount_fen=line.amount_fen, assigned_fen=sum(shares.values()))
     found = _payable_by(line, shares, payments)
-    _move(line, Verdict.MATCHED, actor, at, rule="手工", reasons=["人工核销"], candidates=[])
+    _move(
+        line,
+        Verdict.MATCHED,
+        actor,
+        at,
+        rule="手工",
+        reasons=["人工核销"],
+        candidates=[],
+        allocated_fen=line.amount_fen,
+    )
     made = Allocation.objects.filter(line=line).count()
     arrivals = [
         Arrival(
@@ -105,7 +120,8 @@ def undo(*, line: StatementLine, actor: str, at: datetime) -> StatementLine:
     if line.verdict not in {Verdict.MATCHED, Verdict.IGNORED}:
         raise StaleState
     was = line.verdict
-    _move(line, Verdict.UNMATCHED, actor, at, rule="", reasons=["人工撤销，待重新处理"])
+    reasons = ["人工撤销，待重新处理"]
+    _move(line, Verdict.UNMATCHED, actor, at, rule="", reasons=reasons, allocated_fen=0)
     if was == Verdict.MATCHED:
         live = Allocation.objects.filter(line=line, undone_at=None)
         txns = list(live.order_by("pk").values_list("channel_txn", flat=True))
@@ -134,6 +150,15 @@ def give_back(*, line: StatementLine, actor: str, at: datetime) -> StatementLine
     if not line.receiving_account.provider:
         raise ReturnNotPossible
     _move(line, Verdict.RETURNING, actor, at, reasons=["人工退回，等待银行处理"], candidates=[])
+    LineReturn.objects.create(
+        number=numbers.fresh("T"),
+        line=line,
+        amount_fen=line.amount_fen,
+        status=ReturnStatus.SENDING,
+        asked_by=actor,
+        asked_at=at,
+        sent_at=at,
+    )
     _leave_trace(line, "RETURNING", actor, at)
     later("payments.transfers.tasks.send_return", line_id=line.pk)
     return line
@@ -142,14 +167,15 @@ def give_back(*, line: StatementLine, actor: str, at: datetime) -> StatementLine
 def send_return(*, line: StatementLine, at: datetime) -> None:
     """Ask the bank to pay a line back.  Not atomic on purpose: the network lies in between.
 
-    The line's number is the bank's idempotency key: asking again is safe, and an answer that
+    The return's number is the bank's idempotency key: asking again is safe, and an answer that
     never came leaves the line RETURNING for the sweep.
     """
     assert_no_transaction()
     account = line.receiving_account
+    asked = line.returns.get(status=ReturnStatus.SENDING)
     try:
         sent = transfer.bank(account.provider).pay_out(
-            out_no=line.number,
+            out_no=asked.number,
             account_no=account.account_no,
             to_account=line.payer_account,
             to_name=line.payer_name,
@@ -165,12 +191,17 @@ def send_return(*, line: StatementLine, at: datetime) -> None:
         _returned(line, sent.serial, at)
 
 
+def _under_way(line: StatementLine) -> QuerySet[LineReturn]:
+    return line.returns.filter(status=ReturnStatus.SENDING)
+
+
 @transaction.atomic
 def _returned(line: StatementLine, serial: str, at: datetime) -> None:
     account_no = line.receiving_account.account_no
-    _move(
-        line, Verdict.RETURNED, line.decided_by, at, returned_serial=serial, reasons=["已原路退回"]
-    )
+    done = {"serial": serial, "done_at": at}
+    move(_under_way(line), ReturnStatus.DONE, RETURN_TRANSITIONS, **done)
+    returned = {"returned_fen": line.amount_fen, "reasons": ["已原路退回"]}
+    _move(line, Verdict.RETURNED, line.decided_by, at, **returned)
     ledger.post(
         [
             Draft(
@@ -187,6 +218,7 @@ def _returned(line: StatementLine, serial: str, at: datetime) -> None:
 
 @transaction.atomic
 def _not_returned(line: StatementLine, why: str, at: datetime) -> None:
+    move(_under_way(line), ReturnStatus.FAILED, RETURN_TRANSITIONS, failure=why[:200])
     _move(line, Verdict.UNMATCHED, "", at, reasons=[f"银行拒绝退回：{why[:200]}"])
     _leave_trace(line, "RETURN_FAILED", "", at, why=why[:200])
 

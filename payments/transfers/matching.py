@@ -50,7 +50,8 @@ ORDER BY l.id FOR UPDATE OF l SKIP LOCKED
 _INTENTS = """
 WITH hit AS (
     SELECT i.id FROM payments_virtualaccount v
-    JOIN payments_transferintent i ON i.virtual_account_id = v.id WHERE v.number = ANY(%s::text[])
+    JOIN payments_transferintent i ON i.virtual_account_id = v.id AND i.released_at IS NULL
+    WHERE v.number = ANY(%s::text[])
     UNION
     SELECT id FROM payments_transferintent WHERE code = ANY(%s::text[])
 )
@@ -71,7 +72,8 @@ WHERE p.payer_id = ANY(%s)
 _DECIDE = """
 UPDATE payments_statementline l
 SET verdict = d.verdict, rule = d.rule, rule_version = %s, reasons = d.reasons::jsonb,
-    candidates = d.candidates::jsonb, decided_at = %s, decided_by = ''
+    candidates = d.candidates::jsonb, decided_at = %s, decided_by = '',
+    allocated_fen = CASE d.verdict WHEN 'MATCHED' THEN l.amount_fen ELSE l.allocated_fen END
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[])
   AS d (id, verdict, rule, reasons, candidates)
 WHERE l.id = d.id

@@ -12,8 +12,9 @@ from config.kit.outside import assert_no_transaction
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.cashier.payables import Sent
 from payments.channels import transfer
-from payments.transfers.models import Allocation, ReceivingAccount, StatementLine, TransferIntent
-from payments.transfers.rules import draw_codes
+from payments.receiving.models import ReceivingAccount, TransferIntent
+from payments.receiving.rules import draw_codes
+from payments.transfers.models import Allocation, StatementLine
 
 
 class NoReceivingAccount(Refusal):

@@ -7,118 +7,8 @@ from django.db.models import F, Q
 from config.kit.states import known
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
-from payments.transfers.rules import OPEN, StatementStatus, Verdict, VirtualState
-
-
-class ReceivingAccountQuerySet(models.QuerySet["ReceivingAccount"]):
-    def seen_by(self, viewer: Viewer) -> Self:
-        """Finance staff see the accounts of their merchants; the platform's only the platform."""
-        tenants = viewer.tenants("FINANCE")
-        return self if tenants is None else self.filter(merchant__in=tenants)
-
-
-class ReceivingAccount(models.Model):
-    """A bank account that buyers transfer to; virtual accounts hang below it."""
-
-    account_no = models.CharField("账号", max_length=34, unique=True)
-    account_name = models.CharField("户名", max_length=100)
-    bank_name = models.CharField("开户行", max_length=100)
-    provider = models.CharField(
-        "银行接口",
-        max_length=24,
-        blank=True,
-        help_text="settings.BANK_PROVIDERS 的键；空为只导入流水",
-    )
-    merchant = models.CharField(
-        "商家", max_length=24, blank=True, help_text="商家编号；空为平台账户"
-    )
-    is_active = models.BooleanField("启用", default=True)
-
-    objects = ReceivingAccountQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = verbose_name_plural = "收款账户"
-        constraints = [
-            models.CheckConstraint(
-                name="receiving_account_is_digits",
-                condition=Q(account_no__regex=r"^[0-9A-Z]{6,34}$"),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.account_no
-
-
-class VirtualAccount(models.Model):
-    """A number below a receiving account, given to one payment for ever."""
-
-    number = models.CharField("专属账号", max_length=44, unique=True)
-    unit = models.CharField("子单元", max_length=10)
-    receiving_account = models.ForeignKey(
-        ReceivingAccount,
-        models.PROTECT,
-        related_name="virtual_accounts",
-        verbose_name="收款账户",
-        db_index=False,
-    )
-    state = models.CharField("状态", max_length=8, choices=VirtualState, default=VirtualState.FREE)
-
-    class Meta:
-        verbose_name = verbose_name_plural = "专属账号"
-        constraints = [
-            models.CheckConstraint(
-                name="virtual_account_state_known", condition=known("state", VirtualState.values)
-            ),
-        ]
-        indexes = [
-            # Opening a payment takes the next free one.
-            models.Index(
-                "receiving_account", "id", name="virtual_account_free", condition=Q(state="FREE")
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.number
-
-
-class TransferIntent(models.Model):
-    """How one payment is to be recognised: its virtual account and its reference code."""
-
-    payment = models.OneToOneField(
-        Payment, models.PROTECT, related_name="transfer_intent", verbose_name="支付单"
-    )
-    receiving_account = models.ForeignKey(
-        ReceivingAccount,
-        models.PROTECT,
-        related_name="intents",
-        verbose_name="收款账户",
-        db_index=False,
-    )
-    virtual_account = models.OneToOneField(
-        VirtualAccount,
-        models.PROTECT,
-        related_name="intent",
-        verbose_name="专属账号",
-        null=True,
-        blank=True,
-    )
-    code = models.CharField("核对码", max_length=8)
-    assigned_at = models.DateTimeField("分配时间")
-
-    class Meta:
-        verbose_name = verbose_name_plural = "转账指引"
-        constraints = [
-            # The code first: matching asks for codes, on whatever account.
-            models.UniqueConstraint(
-                "code", "receiving_account", name="transfer_code_once_per_account"
-            ),
-            models.CheckConstraint(
-                name="transfer_code_is_8_digits", condition=Q(code__regex=r"^[0-9]{8}$")
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.code
+from payments.receiving.models import ReceivingAccount
+from payments.transfers.rules import OPEN, ReturnStatus, StatementStatus, Verdict
 
 
 class StatementQuerySet(models.QuerySet["Statement"]):
@@ -128,7 +18,7 @@ class StatementQuerySet(models.QuerySet["Statement"]):
 
 
 class Statement(models.Model):
-    """One uploaded file.  Its bytes are kept until all its lines are in."""
+    """One file of a bank.  Its bytes (StatementPart) are kept until all its lines are in."""
 
     number = models.CharField("流水文件号", max_length=24, unique=True)
     receiving_account = models.ForeignKey(
@@ -139,10 +29,15 @@ class Statement(models.Model):
         db_index=False,
     )
     file_sha256 = models.CharField("文件摘要", max_length=64)
-    content = models.BinaryField("文件内容", null=True)
     filename = models.CharField("文件名", max_length=200, blank=True)
     uploaded_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name="上传人"
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="+",
+        verbose_name="上传人",
+        null=True,
+        blank=True,
+        help_text="从银行接口取来的为空",
     )
     uploaded_at = models.DateTimeField("上传时间")
     status = models.CharField(
@@ -158,6 +53,12 @@ class Statement(models.Model):
     duplicates = models.PositiveIntegerField("重复", default=0)
     ignored = models.PositiveIntegerField("不处理", default=0)
     imported_at = models.DateTimeField("导入时间", null=True, blank=True)
+    form = models.CharField("格式", max_length=32, blank=True)
+    opening_fen = models.BigIntegerField("期初余额(分)", null=True, blank=True)
+    closing_fen = models.BigIntegerField("期末余额(分)", null=True, blank=True)
+    booked_from = models.DateField("起始日", null=True, blank=True)
+    booked_until = models.DateField("截止日", null=True, blank=True, help_text="不含")
+    broken_row = models.PositiveIntegerField("出错行", null=True, blank=True)
 
     objects = StatementQuerySet.as_manager()
 
@@ -174,10 +75,10 @@ class Statement(models.Model):
                 condition=~Q(status="REFUSED"),
             ),
             models.CheckConstraint(
-                name="statement_kept_until_imported",
-                condition=Q(status="RUNNING", content__isnull=False, imported_at=None)
-                | Q(status="DONE", imported_at__isnull=False)
-                | Q(status="REFUSED"),
+                name="statement_done_has_time",
+                condition=~Q(status="RUNNING")
+                & (Q(status="REFUSED") | Q(imported_at__isnull=False))
+                | Q(status="RUNNING", imported_at=None),
             ),
             models.CheckConstraint(
                 name="statement_refused_with_reason",
@@ -208,6 +109,22 @@ class Statement(models.Model):
         return self.number
 
 
+class StatementPart(models.Model):
+    """A piece of a file's bytes, deflated: a file of a million lines is nowhere whole in memory."""
+
+    statement = models.ForeignKey(Statement, models.CASCADE, related_name="parts", db_index=False)
+    part = models.PositiveIntegerField()
+    body = models.BinaryField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("statement", "part", name="statement_part_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.statement_id} {self.part}"
+
+
 class StatementLineQuerySet(models.QuerySet["StatementLine"]):
     def seen_by(self, viewer: Viewer) -> Self:
         tenants = viewer.tenants("FINANCE")
@@ -217,7 +134,7 @@ class StatementLineQuerySet(models.QuerySet["StatementLine"]):
 class StatementLine(models.Model):
     """One booking of the bank, with the verdict on it and the reasons."""
 
-    number = models.CharField("来账编号", max_length=24, unique=True)
+    number = models.CharField("来账编号", max_length=24)
     statement = models.ForeignKey(
         Statement,
         models.PROTECT,
@@ -252,21 +169,27 @@ class StatementLine(models.Model):
     is_reversal = models.BooleanField("冲正", default=False)
     reverses = models.CharField("原流水号", max_length=64, blank=True)
     caution = models.CharField("提示", max_length=300, blank=True)
-    is_posted = models.BooleanField("已记账", help_text="进入待核销来账科目")
+    is_posted = models.BooleanField("待核销入账", help_text="进入待核销来账科目")
+    is_elsewhere = models.BooleanField(
+        "其他入账", default=False, db_default=False, help_text="不是买家的钱，进入非买家收支科目"
+    )
+    allocated_fen = models.PositiveBigIntegerField("已核销(分)", default=0, db_default=0)
+    returned_fen = models.PositiveBigIntegerField("已退回(分)", default=0, db_default=0)
     verdict = models.CharField("结论", max_length=12, choices=Verdict)
     rule = models.CharField("规则", max_length=8, blank=True)
     rule_version = models.CharField("规则版本", max_length=16, blank=True)
     reasons = models.JSONField("理由", default=list)
-    candidates = models.JSONField("候选", default=list)
+    facts = models.JSONField("依据", default=dict, db_default={})
+    candidates = models.JSONField("候选", default=list, help_text="含被排除的及其原因")
     decided_at = models.DateTimeField("结论时间", null=True, blank=True)
     decided_by = models.CharField("操作者", max_length=24, blank=True, help_text="系统为空")
-    returned_serial = models.CharField("退回流水号", max_length=64, blank=True)
 
     objects = StatementLineQuerySet.as_manager()
 
     class Meta:
         verbose_name = verbose_name_plural = "银行来账"
         constraints = [
+            models.UniqueConstraint("number", name="line_number_once"),
             models.UniqueConstraint("receiving_account", "key", name="line_stored_once"),
             models.CheckConstraint(
                 name="line_verdict_known", condition=known("verdict", Verdict.values)
@@ -281,15 +204,23 @@ class StatementLine(models.Model):
                 | ~Q(verdict__in=["NEW", "MATCHED", "SUGGESTED", "RETURNING", "RETURNED"]),
             ),
             models.CheckConstraint(
-                name="line_returned_has_proof",
-                condition=~Q(verdict="RETURNED") | ~Q(returned_serial=""),
+                name="line_posted_to_one_account",
+                condition=Q(is_posted=False) | Q(is_elsewhere=False),
+            ),
+            models.CheckConstraint(
+                name="line_never_spends_more_than_came",
+                condition=Q(is_posted=False, allocated_fen=0, returned_fen=0)
+                | Q(amount_fen__gte=F("allocated_fen") + F("returned_fen")),
+            ),
+            models.CheckConstraint(
+                name="line_matched_is_used_up",
+                condition=~Q(verdict="MATCHED")
+                | Q(amount_fen=F("allocated_fen") + F("returned_fen")),
             ),
         ]
         indexes = [
             # The sweep for lines that nobody has judged yet.
             models.Index("id", name="line_waiting", condition=Q(verdict="NEW")),
-            # The sweep for returns that are under way.
-            models.Index("decided_at", name="line_returning", condition=Q(verdict="RETURNING")),
             # The list of an account, newest first.
             models.Index(
                 F("receiving_account"),
@@ -324,7 +255,7 @@ class Allocation(models.Model):
         Payment, models.PROTECT, related_name="allocations", verbose_name="支付单"
     )
     amount_fen = models.PositiveBigIntegerField("金额(分)")
-    channel_txn = models.CharField("到账流水号", max_length=40, unique=True)
+    channel_txn = models.CharField("到账流水号", max_length=40)
     made_at = models.DateTimeField("核销时间")
     undone_at = models.DateTimeField("撤销时间", null=True, blank=True)
 
@@ -334,11 +265,112 @@ class Allocation(models.Model):
             models.UniqueConstraint(
                 "line", "payment", name="allocation_once", condition=Q(undone_at=None)
             ),
+            models.UniqueConstraint("channel_txn", name="allocation_named_once"),
             models.CheckConstraint(name="allocation_moves_money", condition=Q(amount_fen__gt=0)),
         ]
 
     def __str__(self) -> str:
         return self.channel_txn
+
+
+class LineReturn(models.Model):
+    """Money of one line on its way back to the very account it came from."""
+
+    number = models.CharField("退回单号", max_length=24, unique=True, help_text="银行的幂等键")
+    line = models.ForeignKey(
+        StatementLine, models.PROTECT, related_name="returns", verbose_name="来账"
+    )
+    amount_fen = models.PositiveBigIntegerField("金额(分)")
+    status = models.CharField("状态", max_length=8, choices=ReturnStatus)
+    reason = models.CharField("原因", max_length=200, blank=True)
+    asked_by = models.CharField("申请人", max_length=24)
+    asked_at = models.DateTimeField("申请时间")
+    checked_by = models.CharField("复核人", max_length=24, blank=True)
+    sent_at = models.DateTimeField("提交银行时间", null=True, blank=True)
+    serial = models.CharField("退回流水号", max_length=64, blank=True)
+    failure = models.CharField("失败原因", max_length=200, blank=True)
+    done_at = models.DateTimeField("完成时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "来账退回"
+        constraints = [
+            models.CheckConstraint(
+                name="return_status_known", condition=known("status", ReturnStatus.values)
+            ),
+            models.CheckConstraint(name="return_moves_money", condition=Q(amount_fen__gt=0)),
+            models.CheckConstraint(
+                name="return_checked_by_another",
+                condition=Q(checked_by="") | ~Q(checked_by=F("asked_by")),
+            ),
+            models.CheckConstraint(
+                name="return_done_has_proof",
+                condition=~Q(status="DONE") | ~Q(serial="") & Q(done_at__isnull=False),
+            ),
+            models.UniqueConstraint(
+                "line",
+                name="return_one_at_a_time",
+                condition=Q(status__in=["ASKED", "SENDING"]),
+            ),
+        ]
+        indexes = [
+            # The sweep for returns that are under way.
+            models.Index("sent_at", name="return_under_way", condition=Q(status="SENDING")),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class Policy(models.Model):
+    """How a merchant's transfers are matched; the row without a merchant is everybody else's."""
+
+    merchant = models.CharField(
+        "商家", max_length=24, unique=True, blank=True, help_text="商家编号；空为默认"
+    )
+    version = models.CharField("规则版本", max_length=16, blank=True, help_text="空为系统当前版本")
+    shadow = models.CharField(
+        "试运行版本", max_length=16, blank=True, help_text="只记录结论，不执行"
+    )
+    rungs_off = models.JSONField("停用的规则", default=list, blank=True)
+    rungs_on = models.JSONField(
+        "启用自动核销的规则", default=list, blank=True, help_text="默认需人工的 T5、T6"
+    )
+    automatic_up_to_fen = models.PositiveBigIntegerField(
+        "自动核销上限(分)", null=True, blank=True, help_text="超过的来账由人工处理；空为不限"
+    )
+    fee_up_to_fen = models.PositiveBigIntegerField(
+        "可接受的途中扣费(分)", default=0, help_text="跨行或跨境汇款少到的手续费"
+    )
+    reopens_within_days = models.PositiveSmallIntegerField("逾期到账可恢复订单(天)", default=7)
+    check_above_fen = models.PositiveBigIntegerField(
+        "退回需复核(分)", default=1_000_000, help_text="超过此金额须由另一人复核"
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = "核销策略"
+
+    def __str__(self) -> str:
+        return self.merchant or "默认"
+
+
+class ShadowVerdict(models.Model):
+    """What another version of the rules would have decided; nothing was done."""
+
+    line = models.ForeignKey(StatementLine, models.CASCADE, related_name="shadows")
+    version = models.CharField("规则版本", max_length=16)
+    verdict = models.CharField("结论", max_length=12, choices=Verdict)
+    rule = models.CharField("规则", max_length=8, blank=True)
+    payments = models.JSONField("支付单", default=list, help_text="会付清的支付单号")
+    at = models.DateTimeField("时间")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "试运行结论"
+        constraints = [
+            models.UniqueConstraint("line", "version", name="shadow_once_per_version"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.line_id} {self.version}"
 
 
 class LineEvent(models.Model):

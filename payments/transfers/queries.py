@@ -9,7 +9,8 @@ from config.kit.money import yuan
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
 from payments.cashier.rules import Status
-from payments.transfers.models import Allocation, Statement, StatementLine, TransferIntent
+from payments.receiving.models import TransferIntent
+from payments.transfers.models import Allocation, Statement, StatementLine
 from payments.transfers.remarks import codes_in, near_codes
 from payments.transfers.rules import (
     OPEN,
@@ -30,8 +31,7 @@ SHOWN_CANDIDATES = 10
 
 
 def statements(viewer: Viewer) -> QuerySet[Statement]:
-    """Without the files themselves."""
-    return Statement.objects.seen_by(viewer).select_related("receiving_account").defer("content")
+    return Statement.objects.seen_by(viewer).select_related("receiving_account")
 
 
 def lines(viewer: Viewer) -> QuerySet[StatementLine]:
@@ -255,7 +255,7 @@ WHERE s.status = 'DONE' AND (
 _ASSIGNED = """
 SELECT v.number, v.state FROM payments_virtualaccount v
 LEFT JOIN payments_transferintent i ON i.virtual_account_id = v.id
-WHERE i.id IS NOT NULL AND v.state = 'FREE' LIMIT 20
+WHERE i.id IS NOT NULL AND i.released_at IS NULL AND v.state = 'FREE' LIMIT 20
 """
 
 

@@ -5,23 +5,15 @@ code) and another agrees (the account's owner, the amount, the payer).  A second
 that a person decides.  The rungs T0–T2b, R and W are those of docs/reconciliation.md.
 """
 
-import re
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import models
 
 from config.kit.money import yuan
-from config.kit.numbers import mod97_digits
 from payments.transfers.remarks import Codes, codes_in, near_codes, normal_name
 
 VERSION = "2026.11"  # of the rungs; every line keeps the one that judged it
-
-
-class VirtualState(models.TextChoices):
-    FREE = "FREE", "空闲"
-    ASSIGNED = "ASSIGNED", "已分配"
 
 
 class StatementStatus(models.TextChoices):
@@ -48,6 +40,22 @@ class Verdict(models.TextChoices):
     RETURNED = "RETURNED", "已退回"
 
 
+class ReturnStatus(models.TextChoices):
+    ASKED = "ASKED", "待复核"
+    SENDING = "SENDING", "退回中"
+    DONE = "DONE", "已退回"
+    FAILED = "FAILED", "退回失败"
+    DECLINED = "DECLINED", "复核未通过"
+
+
+RETURN_TRANSITIONS = {
+    ReturnStatus.ASKED: frozenset({ReturnStatus.SENDING, ReturnStatus.DECLINED}),
+    ReturnStatus.SENDING: frozenset({ReturnStatus.DONE, ReturnStatus.FAILED}),
+    ReturnStatus.DONE: frozenset[ReturnStatus](),
+    ReturnStatus.FAILED: frozenset[ReturnStatus](),
+    ReturnStatus.DECLINED: frozenset[ReturnStatus](),
+}
+
 # The verdicts that wait for a person.
 OPEN = (Verdict.SUGGESTED, Verdict.UNMATCHED, Verdict.CONFLICT)
 _BY_A_PERSON = frozenset({Verdict.MATCHED, Verdict.RETURNING, Verdict.IGNORED})
@@ -61,28 +69,6 @@ LINE_TRANSITIONS = {
     Verdict.RETURNING: frozenset({Verdict.RETURNED, Verdict.UNMATCHED}),
     Verdict.RETURNED: frozenset[Verdict](),
 }
-
-
-# --- virtual accounts and reference codes -------------------------------------------------------
-
-UNIT_DIGITS = 10  # 招商银行 记账子单元: 1–10 digits behind the number of the parent account
-_DATE = re.compile(r"(?:19[9]\d|20\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
-
-
-def draw_unit() -> str:
-    """Ten digits with check digits: a mistyped virtual account does not hit a neighbour's."""
-    return mod97_digits(secrets.randbelow(10**8), UNIT_DIGITS - 2)
-
-
-def draw_codes(count: int, accounts: Iterable[str]) -> list[str]:
-    """Reference codes to choose from: random, never like a date or a tail of our accounts."""
-    tails = {account[-8:] for account in accounts}
-    codes: list[str] = []
-    while len(codes) < count:
-        code = mod97_digits(secrets.randbelow(10**6), 6)
-        if code not in tails and not _DATE.fullmatch(code):
-            codes.append(code)
-    return codes
 
 
 # --- the ladder ---------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Bank bookings come in, by an uploaded statement or the bank's push: once, whichever is first."""
 
 import hashlib
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +17,9 @@ from config.kit.states import move
 from payments.cashier.models import Refund
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
+from payments.receiving.models import ReceivingAccount
 from payments.transfers import matching, parsers
-from payments.transfers.models import ReceivingAccount, Statement, StatementLine
+from payments.transfers.models import LineReturn, Statement, StatementLine, StatementPart
 from payments.transfers.parsers import Row
 from payments.transfers.rules import (
     LINE_TRANSITIONS,
@@ -29,6 +31,7 @@ from payments.transfers.rules import (
 from payments.transfers.screening import Screening, contradicts, keys, screen
 
 CHUNK = 5_000  # lines per transaction
+PART = 1_048_576  # bytes of a file per row, before they are deflated
 
 
 class NotOurAccount(Refusal):
@@ -75,7 +78,6 @@ def upload(
         number=numbers.fresh("B"),
         receiving_account=account,
         file_sha256=hashlib.sha256(content).hexdigest(),
-        content=content,
         filename=filename[:200],
         uploaded_by_id=uploaded_by_id,
         uploaded_at=at,
@@ -88,6 +90,12 @@ def upload(
     stored = same.get()
     if stored.number != statement.number:
         raise AlreadyImported(statement=stored.number)
+    StatementPart.objects.bulk_create(
+        StatementPart(
+            statement=stored, part=n, body=zlib.compress(content[start : start + PART], 1)
+        )
+        for n, start in enumerate(range(0, len(content), PART))
+    )
     later("payments.transfers.tasks.import_statement", statement_id=stored.pk)
     return stored
 
@@ -118,7 +126,7 @@ def import_statement(*, statement: Statement, at: datetime) -> None:
     """
     account = statement.receiving_account
     try:
-        parsed = parsers.read(bytes(statement.content or b""), ours=[account.account_no])
+        parsed = parsers.read(_content(statement), ours=[account.account_no])
     except parsers.Unreadable as unreadable:  # it could be read once: the reader has changed
         refuse(statement=statement, reason=str(unreadable))
         return
@@ -135,7 +143,12 @@ def import_statement(*, statement: Statement, at: datetime) -> None:
                 at=at,
             )
         matching.match(line_ids=taken.waiting, at=at)
-    finish(statement=statement, rows=parsed.rows, at=at)
+    finish(statement=statement, parsed=parsed, at=at)
+
+
+def _content(statement: Statement) -> bytes:
+    parts = statement.parts.order_by("part").values_list("body", flat=True)
+    return b"".join(zlib.decompress(part) for part in parts)
 
 
 def _still_running(statement: Statement) -> bool:
@@ -150,12 +163,12 @@ def refuse(*, statement: Statement, reason: str) -> None:
         StatementStatus.REFUSED,
         STATEMENT_TRANSITIONS,
         reason=reason[:300],
-        content=None,
     )
+    statement.parts.all().delete()
 
 
 @transaction.atomic
-def finish(*, statement: Statement, rows: Sequence[Row], at: datetime) -> None:
+def finish(*, statement: Statement, parsed: parsers.Statement, at: datetime) -> None:
     """Counters from the stored lines; the file's bytes are no longer needed.
 
     A statement with lines that could not be judged yet stays RUNNING, for the sweep.
@@ -163,18 +176,24 @@ def finish(*, statement: Statement, rows: Sequence[Row], at: datetime) -> None:
     lines = StatementLine.objects.filter(statement=statement)
     if lines.filter(verdict=Verdict.NEW).exists():
         return
+    rows = parsed.rows
     credits_fen = [row.amount_fen for row in rows if row.amount_fen > 0]
     matching.lock_statements([statement.pk])
     Statement.objects.filter(pk=statement.pk, status=StatementStatus.RUNNING).update(
         status=StatementStatus.DONE,
         imported_at=at,
-        content=None,
+        form=parsed.format,
+        opening_fen=parsed.opening_fen,
+        closing_fen=parsed.closing_fen,
+        booked_from=parsed.booked_from,
+        booked_until=parsed.booked_until,
         lines=len(rows),
         credits=len(credits_fen),
         credits_fen=sum(credits_fen),
         duplicates=len(rows) - lines.count(),
         **matching.counted(lines),
     )
+    statement.parts.all().delete()
 
 
 # --- intake -------------------------------------------------------------------------------------
@@ -218,9 +237,8 @@ _NAMES = ", ".join(_COLUMNS)
 # overlapping files wait for each other's rows instead of dead-locking.
 _STORE = f"""
 INSERT INTO payments_statementline
-    ({_NAMES}, statement_id, receiving_account_id, stored_at, candidates, decided_at, decided_by,
-     returned_serial)
-SELECT {_NAMES}, %s, %s, %s, '[]', CASE WHEN verdict <> 'NEW' THEN %s END, '', ''
+    ({_NAMES}, statement_id, receiving_account_id, stored_at, candidates, decided_at, decided_by)
+SELECT {_NAMES}, %s, %s, %s, '[]', CASE WHEN verdict <> 'NEW' THEN %s END, ''
 FROM json_to_recordset(%s::json)
   AS d ({", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
 ORDER BY key
@@ -290,12 +308,10 @@ def _our_payouts(account: ReceivingAccount, serials: Sequence[str]) -> frozenset
     if not serials:
         return frozenset()
     refunds = Refund.objects.filter(channel_txn__in=serials, payment__method=matching.METHOD)
-    returns = StatementLine.objects.filter(
-        receiving_account=account, returned_serial__in=serials, verdict=Verdict.RETURNED
-    )
+    returns = LineReturn.objects.filter(line__receiving_account=account, serial__in=serials)
     sent = [
         *refunds.values_list("channel_txn", flat=True),
-        *returns.values_list("returned_serial", flat=True),
+        *returns.values_list("serial", flat=True),
     ]
     return frozenset(serial for serial in sent if serial)
 

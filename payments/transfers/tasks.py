@@ -7,8 +7,10 @@ from celery import shared_task
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
-from payments.transfers import desk, matching, pool, queries, services
-from payments.transfers.models import ReceivingAccount, Statement, StatementLine
+from payments.receiving import pool
+from payments.receiving.models import ReceivingAccount
+from payments.transfers import desk, matching, queries, services
+from payments.transfers.models import Statement, StatementLine
 from payments.transfers.rules import StatementStatus, Verdict
 
 logger = logging.getLogger(__name__)

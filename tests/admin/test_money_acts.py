@@ -6,7 +6,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from payments.cashier.models import Refund
 from payments.ledger import services as ledger
-from payments.transfers.models import ReceivingAccount, Statement
+from payments.receiving.models import ReceivingAccount
+from payments.transfers.models import Statement
 from tests.admin.pages import act, choose, fingerprint, fresh, opened, url
 from tests.admin.stage import Side
 from tests.payments.transfers.bank import booking, ccb_csv

@@ -14,7 +14,7 @@ from members.accounts.models import Address, User
 from members.memberships.models import Membership
 from members.merchants import services as merchants
 from members.merchants.rules import Terms
-from payments.transfers.models import ReceivingAccount, VirtualAccount
+from payments.receiving.models import ReceivingAccount, VirtualAccount
 from shop.catalog.models import PriceRule, Product, Sku
 from shop.inventory.models import Stock
 from tests.bench.load import Buyer

@@ -13,7 +13,8 @@ from django.db import connection
 
 from members.accounts.models import User
 from payments.cashier.models import Payment
-from payments.transfers.models import ReceivingAccount, Statement, TransferIntent, VirtualAccount
+from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
+from payments.transfers.models import Statement
 from shop.orders.models import Order, OrderEvent, OrderLine
 from tests.bench import limits, machine
 from tests.bench.house import House

@@ -8,7 +8,7 @@ from members.accounts.models import User
 from members.merchants.models import Merchant
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
-from payments.transfers.models import ReceivingAccount, VirtualAccount
+from payments.receiving.models import ReceivingAccount, VirtualAccount
 from shop.catalog.models import Sku
 from shop.orders import services as orders
 from shop.orders.models import Order

@@ -10,14 +10,9 @@ from django.db import connection, transaction
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
+from payments.receiving.models import TransferIntent, VirtualAccount
 from payments.transfers import desk, matching, services
-from payments.transfers.models import (
-    Allocation,
-    Statement,
-    StatementLine,
-    TransferIntent,
-    VirtualAccount,
-)
+from payments.transfers.models import Allocation, Statement, StatementLine
 from payments.transfers.screening import keys
 from tests.concurrency.together import together
 from tests.members.people import make_user
@@ -162,7 +157,6 @@ def test_without_the_constraint_the_same_file_is_taken_twice(own):
                 receiving_account=own,
                 filename="a.csv",
                 file_sha256=f"{i}",  # what the constraint compares
-                content=b"",
                 uploaded_by=person,
                 uploaded_at=NOON,
             )

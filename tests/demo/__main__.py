@@ -210,8 +210,8 @@ def open_shop(ports: Ports, facts: dict[str, Any]) -> None:
 
     from config.kit.tasks import beat
     from payments.ledger import services as ledger
-    from payments.transfers import pool
-    from payments.transfers.models import ReceivingAccount
+    from payments.receiving import pool
+    from payments.receiving.models import ReceivingAccount
     from tests.demo import first_sale, stage
     from tests.demo.seed import ACCOUNT
 
@@ -240,7 +240,7 @@ def open_shop(ports: Ports, facts: dict[str, Any]) -> None:
 def remind_bank(account: Any) -> None:
     """The sandbox forgets all accounts at a reset; told a second time it changes nothing."""
     from payments.channels import transfer
-    from payments.transfers.models import VirtualAccount
+    from payments.receiving.models import VirtualAccount
 
     known = VirtualAccount.objects.filter(receiving_account=account).order_by("pk")
     units = list(known.values_list("unit", flat=True))

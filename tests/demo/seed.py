@@ -16,7 +16,7 @@ from members.memberships.models import Level, Post
 from members.merchants import services as merchants
 from members.merchants.models import Merchant
 from members.merchants.rules import Terms
-from payments.transfers.models import ReceivingAccount
+from payments.receiving.models import ReceivingAccount
 from shop.catalog.models import Category, PriceRule, Product, Sku
 from shop.inventory.models import Stock
 

@@ -9,8 +9,9 @@ from typing import Any
 from config.kit import numbers
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
+from payments.receiving.models import ReceivingAccount, VirtualAccount
 from payments.transfers import services
-from payments.transfers.models import ReceivingAccount, StatementLine, VirtualAccount
+from payments.transfers.models import StatementLine
 from payments.transfers.parsers import Row
 from payments.transfers.screening import keys
 from tests.members.people import make_user

@@ -7,8 +7,10 @@ from payments.cashier import refunds
 from payments.cashier.models import Payment, Refund
 from payments.cashier.services import TooLateToUndo
 from payments.ledger import queries as ledger
-from payments.transfers import desk, pool, queries, tasks
-from payments.transfers.models import Allocation, LineEvent, StatementLine, VirtualAccount
+from payments.receiving import pool
+from payments.receiving.models import VirtualAccount
+from payments.transfers import desk, queries, tasks
+from payments.transfers.models import Allocation, LineEvent, StatementLine
 from payments.transfers.rules import Verdict
 from tests.members.people import make_user
 from tests.payments import payable
@@ -230,7 +232,7 @@ def test_a_line_goes_back_to_the_account_it_came_from_once(bank):
 
     (paid,) = bank.journal("/bank/payouts")
     assert line.verdict == Verdict.RETURNED
-    assert line.returned_serial
+    assert line.returns.get().serial
     assert ledger.balance(f"suspense:{ACCOUNT}") == ledger.balance(f"bank:{ACCOUNT}") == 0
     assert "6217001122334455" in str(paid)
 

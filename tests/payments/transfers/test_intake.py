@@ -7,7 +7,7 @@ import pytest
 
 from payments.ledger import queries as ledger
 from payments.ledger.models import Posting
-from payments.transfers import services, tasks
+from payments.transfers import desk, services, tasks
 from payments.transfers.models import LineEvent, Statement, StatementLine
 from payments.transfers.rules import Verdict
 from payments.transfers.screening import keys
@@ -80,12 +80,12 @@ def test_only_money_that_came_from_others_enters_the_books(
 
 def test_our_own_refund_in_the_statement_is_known_again(account):
     (line,) = arrive(booking(500))
-    StatementLine.objects.filter(pk=line.pk).update(verdict="RETURNED", returned_serial="OUT1")
+    desk.give_back(line=line, actor="UFINANCE", at=NOON)
+    line.returns.update(serial="OUT1")  # the bank has answered, and nobody has read it yet
 
     (out,) = arrive(booking(-500, serial="OUT1"))
 
     assert out.reasons == ["本店退款付出"]
-    StatementLine.objects.filter(pk=line.pk).update(verdict="UNMATCHED", returned_serial="")
 
 
 # --- once
@@ -207,7 +207,7 @@ def test_counters_tell_what_became_of_every_line(account):
     )
 
     assert statement.status == "DONE"
-    assert statement.content is None
+    assert not statement.parts.exists()
     assert (statement.lines, statement.credits) == (4, 3)
     assert statement.credits_fen == PRICE + 501
     assert (statement.matched, statement.suggested) == (1, 1)

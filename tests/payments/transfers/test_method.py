@@ -4,8 +4,8 @@ import pytest
 
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
+from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
 from payments.transfers import method
-from payments.transfers.models import ReceivingAccount, TransferIntent, VirtualAccount
 from tests.payments import payable
 from tests.payments.transfers.bank import (
     ACCOUNT,

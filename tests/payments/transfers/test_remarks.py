@@ -3,8 +3,8 @@ import secrets
 import pytest
 
 from config.kit.numbers import is_mod97, mod97_digits
+from payments.receiving.rules import draw_codes, draw_unit
 from payments.transfers.remarks import codes_in, near_codes, normal_name
-from payments.transfers.rules import draw_codes, draw_unit
 
 CODE = mod97_digits(481516, 6)
 OTHER = mod97_digits(234200, 6)

@@ -5,8 +5,9 @@ import pytest
 from payments.cashier import refunds
 from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Refund
+from payments.receiving.models import ReceivingAccount, VirtualAccount
 from payments.transfers import desk, tasks
-from payments.transfers.models import ReceivingAccount, StatementLine, VirtualAccount
+from payments.transfers.models import StatementLine
 from payments.transfers.rules import Verdict
 from tests.payments.transfers.bank import ACCOUNT, NOON, arrive, booking, expected, virtual_of
 from tests.payments.transfers.bank import account as make_account

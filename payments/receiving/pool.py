@@ -6,8 +6,8 @@ from django.db import transaction
 
 from config.kit.outside import assert_no_transaction
 from payments.channels import transfer
-from payments.transfers.models import ReceivingAccount, VirtualAccount
-from payments.transfers.rules import VirtualState, draw_unit
+from payments.receiving.models import ReceivingAccount, VirtualAccount
+from payments.receiving.rules import VirtualState, draw_unit
 
 logger = logging.getLogger(__name__)
 

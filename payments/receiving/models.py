@@ -1,0 +1,182 @@
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from config.kit.states import known
+from config.kit.viewer import Viewer
+from payments.cashier.models import Payment
+from payments.receiving.rules import Gives, VirtualState
+
+
+class ReceivingAccountQuerySet(models.QuerySet["ReceivingAccount"]):
+    def seen_by(self, viewer: Viewer) -> Self:
+        """Finance staff see the accounts of their merchants; the platform's only the platform."""
+        tenants = viewer.tenants("FINANCE")
+        return self if tenants is None else self.filter(merchant__in=tenants)
+
+
+class ReceivingAccount(models.Model):
+    """A bank account that buyers transfer to; virtual accounts hang below it."""
+
+    account_no = models.CharField("账号", max_length=34, unique=True)
+    account_name = models.CharField("户名", max_length=100)
+    bank_name = models.CharField("开户行", max_length=100)
+    provider = models.CharField(
+        "银行接口",
+        max_length=24,
+        blank=True,
+        help_text="settings.BANK_PROVIDERS 的键；空为只导入流水",
+    )
+    merchant = models.CharField(
+        "商家", max_length=24, blank=True, help_text="商家编号；空为平台账户"
+    )
+    is_active = models.BooleanField("启用", default=True)
+    gives = models.CharField(
+        "专属账号", max_length=8, choices=Gives, default=Gives.PAYMENT, help_text="分配给谁"
+    )
+    quarantine_days = models.PositiveSmallIntegerField(
+        "静置天数", default=180, help_text="支付结束后专属账号多少天内不再分配"
+    )
+    columns = models.JSONField(
+        "列对照", default=dict, blank=True, help_text="本行流水的表头不在已知格式里时使用"
+    )
+
+    objects = ReceivingAccountQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "收款账户"
+        constraints = [
+            models.CheckConstraint(
+                name="receiving_account_is_digits",
+                condition=Q(account_no__regex=r"^[0-9A-Z]{6,34}$"),
+            ),
+            models.CheckConstraint(
+                name="receiving_account_gives_known", condition=known("gives", Gives.values)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.account_no
+
+
+class VirtualAccount(models.Model):
+    """A number below a receiving account, given to one payment or to one buyer.
+
+    When its payment is over it rests, so that late money finds it, and is then given again.
+    """
+
+    number = models.CharField("专属账号", max_length=44)
+    unit = models.CharField("子单元", max_length=10)
+    receiving_account = models.ForeignKey(
+        ReceivingAccount,
+        models.PROTECT,
+        related_name="virtual_accounts",
+        verbose_name="收款账户",
+        db_index=False,
+    )
+    state = models.CharField("状态", max_length=8, choices=VirtualState, default=VirtualState.FREE)
+    member = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="virtual_accounts",
+        verbose_name="买家",
+        null=True,
+        blank=True,
+        help_text="只给一位买家的专属账号",
+    )
+    rests_until = models.DateTimeField("静置到", null=True, blank=True)
+    cap_fen = models.PositiveBigIntegerField(
+        "入账上限(分)", null=True, blank=True, help_text="银行已登记：超过即拒收"
+    )
+    payer_account = models.CharField(
+        "限付款账号", max_length=64, blank=True, help_text="银行已登记：只收这个账号的钱"
+    )
+
+    class Meta:
+        verbose_name = verbose_name_plural = "专属账号"
+        constraints = [
+            models.UniqueConstraint("number", name="virtual_account_number_once"),
+            models.UniqueConstraint(
+                "receiving_account",
+                "member",
+                name="virtual_account_one_per_member",
+                condition=Q(member__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="virtual_account_rests_until_a_time",
+                condition=Q(state="RESTING", rests_until__isnull=False)
+                | ~Q(state="RESTING") & Q(rests_until=None),
+            ),
+            models.CheckConstraint(
+                name="virtual_account_state_known", condition=known("state", VirtualState.values)
+            ),
+        ]
+        indexes = [
+            # The sweep that gives rested ones back.
+            models.Index(
+                "rests_until", name="virtual_account_resting", condition=Q(state="RESTING")
+            ),
+            # Opening a payment takes the next free one.
+            models.Index(
+                "receiving_account", "id", name="virtual_account_free", condition=Q(state="FREE")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class TransferIntent(models.Model):
+    """How one payment is to be recognised: its virtual account and its reference code.
+
+    `released_at`: the virtual account was given to another payment since, and names this one no
+    longer; the code is never given again.
+    """
+
+    payment = models.OneToOneField(
+        Payment, models.PROTECT, related_name="transfer_intent", verbose_name="支付单"
+    )
+    receiving_account = models.ForeignKey(
+        ReceivingAccount,
+        models.PROTECT,
+        related_name="intents",
+        verbose_name="收款账户",
+        db_index=False,
+    )
+    virtual_account = models.ForeignKey(
+        VirtualAccount,
+        models.PROTECT,
+        related_name="intents",
+        verbose_name="专属账号",
+        null=True,
+        blank=True,
+    )
+    code = models.CharField("核对码", max_length=8)
+    assigned_at = models.DateTimeField("分配时间")
+    is_shared = models.BooleanField(
+        "买家共用", default=False, db_default=False, help_text="专属账号属于买家，可同时有多笔支付"
+    )
+    released_at = models.DateTimeField("专属账号收回时间", null=True, blank=True)
+    hinted_at = models.DateTimeField("买家称已转账", null=True, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "转账指引"
+        constraints = [
+            # The code first: matching asks for codes, on whatever account.
+            models.UniqueConstraint(
+                "code", "receiving_account", name="transfer_code_once_per_account"
+            ),
+            models.UniqueConstraint(
+                "virtual_account",
+                name="virtual_account_of_one_payment",
+                condition=Q(is_shared=False, released_at=None),
+            ),
+            models.CheckConstraint(
+                name="transfer_code_is_8_digits", condition=Q(code__regex=r"^[0-9]{8}$")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
