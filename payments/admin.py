@@ -2,13 +2,12 @@
 
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
-from payments.transfers.admin import (
+from payments.receiving.admin import (
     ReceivingAccountAdmin,
-    StatementAdmin,
-    StatementLineAdmin,
     TransferIntentAdmin,
     VirtualAccountAdmin,
 )
+from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 
 __all__ = [
     "AccountAdmin",

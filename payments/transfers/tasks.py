@@ -7,8 +7,6 @@ from celery import shared_task
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
-from payments.receiving import pool
-from payments.receiving.models import ReceivingAccount
 from payments.transfers import desk, matching, queries, services
 from payments.transfers.models import Statement, StatementLine
 from payments.transfers.rules import StatementStatus, Verdict
@@ -52,14 +50,6 @@ def send_return(*, line_id: int) -> None:
         desk.send_return(line=line, at=now())
     except StaleState:
         return  # another worker was first
-
-
-@shared_task
-def fill_pool() -> None:
-    """Every minute: enough free virtual accounts below each account whose bank gives them."""
-    for account in ReceivingAccount.objects.filter(is_active=True).exclude(provider=""):
-        with _others_go_on("account", account.pk):
-            pool.fill(account=account)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import pytest
 from payments.cashier import refunds
 from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Refund
+from payments.receiving import tasks as receiving
 from payments.receiving.models import ReceivingAccount, VirtualAccount
 from payments.transfers import desk, tasks
 from payments.transfers.models import StatementLine
@@ -70,6 +71,6 @@ def test_a_store_whose_bank_is_gone(bank):
     ReceivingAccount.objects.update(is_active=True)
     VirtualAccount.objects.all().delete()
 
-    tasks.fill_pool()
+    receiving.fill_pool()
 
     assert VirtualAccount.objects.filter(receiving_account__account_no=ACCOUNT).exists()
