@@ -19,3 +19,8 @@ def texts(values: Iterable[str]) -> str:
     if joined.count("\x1f") != len(listed) - 1:  # the sign itself is in a text
         return "{" + ",".join(f'"{text.translate(_SPECIAL)}"' for text in listed) + "}"
     return '{"' + joined.translate(_SPECIAL).replace("\x1f", '","') + '"}'
+
+
+def bools(values: Iterable[bool]) -> str:
+    """An array literal for `%s::bool[]`."""
+    return "{" + ",".join("t" if value else "f" for value in values) + "}"

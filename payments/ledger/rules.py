@@ -27,6 +27,8 @@ class Kind:
 CHART: Mapping[str, Kind] = {
     "bank": Kind(Side.DEBIT, "银行存款"),
     "suspense": Kind(Side.CREDIT, "待核销来账"),
+    "elsewhere": Kind(Side.CREDIT, "非买家收支"),
+    "fee": Kind(Side.DEBIT, "途中扣费"),
     "held": Kind(Side.CREDIT, "担保待放款"),
     "refund_payable": Kind(Side.CREDIT, "应退款"),
     "merchant": Kind(Side.CREDIT, "商家可用余额", is_guarded=True),

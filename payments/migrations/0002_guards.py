@@ -70,9 +70,36 @@ DROP FUNCTION payments_note_open_entries();
 """
 
 
+# Bookings of a file wait here until all of it is known to be sound.  Not logged: after a crash of
+# the database it is empty, and the file is read again from its parts.
+STAGE = """
+CREATE UNLOGGED TABLE payments_stagedline (
+    batch text NOT NULL,
+    n integer NOT NULL,
+    key text NOT NULL,
+    booked_at timestamptz NOT NULL,
+    amount_fen bigint NOT NULL,
+    balance_fen bigint,
+    is_reversal boolean NOT NULL,
+    serial text NOT NULL,
+    currency text NOT NULL,
+    payer_name text NOT NULL,
+    payer_account text NOT NULL,
+    payer_bank text NOT NULL,
+    remark text NOT NULL,
+    texts text NOT NULL,
+    virtual_account text NOT NULL,
+    reverses text NOT NULL,
+    caution text NOT NULL,
+    PRIMARY KEY (batch, n)
+)
+"""
+
+
 class Migration(migrations.Migration):
     dependencies = [("payments", "0001_initial"), ("kit", "0002_append_only")]
     operations = [
         migrations.RunSQL(FUNCTIONS, NO_FUNCTIONS),
+        migrations.RunSQL(STAGE, "DROP TABLE payments_stagedline"),
         *(append_only(table) for table in APPEND_ONLY),
     ]

@@ -1,256 +1,71 @@
-"""Lines that wait are judged by the ladder of `rules`; what is sure is paid by the cashier."""
+"""Lines are paid out by the cashier, and what every change of a line leaves behind."""
 
-import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
-from django.db import OperationalError, connection, transaction
 from django.db.models import Count, Q, QuerySet
 
-from config.kit import sql
 from payments.cashier import services as cashier
 from payments.cashier.rules import Arrival
-from payments.transfers.models import LineEvent, Statement, StatementLine
-from payments.transfers.remarks import Codes, codes_in
-from payments.transfers.rules import (
-    VERSION,
-    Book,
-    Candidate,
-    Decision,
-    Fact,
-    Intent,
-    StatementStatus,
-    Verdict,
-    decide,
-    payer_marks,
-)
-
-logger = logging.getLogger(__name__)
+from payments.transfers.ladder.facts import Decision
+from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
+from payments.transfers.rules import StatementStatus, Verdict
 
 METHOD = "BANK_TRANSFER"
-BATCH = 5_000  # lines per transaction
-
-# Two workers never judge one line: each takes what the other has not locked.
-_CLAIM = """
-SELECT l.id, l.receiving_account_id, l.amount_fen, l.virtual_account, l.texts, l.payer_name,
-       l.payer_account, l.caution, l.number, a.account_no, l.booked_at,
-       l.serial <> '' AND EXISTS (
-           SELECT 1 FROM payments_statementline r
-           WHERE r.receiving_account_id = l.receiving_account_id
-             AND r.reverses = l.serial AND r.reverses <> ''
-       )
-FROM payments_statementline l JOIN payments_receivingaccount a ON a.id = l.receiving_account_id
-WHERE l.id = ANY(%s::bigint[]) AND l.verdict = 'NEW'
-ORDER BY l.id FOR UPDATE OF l SKIP LOCKED
-"""
-# Payments are locked before anything is decided: what is outstanding now is so at commit.
-_INTENTS = """
-WITH hit AS (
-    SELECT i.id FROM payments_virtualaccount v
-    JOIN payments_transferintent i ON i.virtual_account_id = v.id AND i.released_at IS NULL
-    WHERE v.number = ANY(%s::text[])
-    UNION
-    SELECT id FROM payments_transferintent WHERE code = ANY(%s::text[])
-)
-SELECT p.id, p.number, p.reference, i.receiving_account_id, coalesce(v.number, ''), i.code,
-       p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id
-FROM hit JOIN payments_transferintent i ON i.id = hit.id
-JOIN payments_payment p ON p.id = i.payment_id
-LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
-ORDER BY p.id FOR UPDATE OF p
-"""
-_PAYERS = """
-SELECT DISTINCT p.payer_id, l.payer_account, l.payer_name
-FROM payments_payment p
-JOIN payments_allocation a ON a.payment_id = p.id AND a.undone_at IS NULL
-JOIN payments_statementline l ON l.id = a.line_id
-WHERE p.payer_id = ANY(%s)
-"""
-_DECIDE = """
-UPDATE payments_statementline l
-SET verdict = d.verdict, rule = d.rule, rule_version = %s, reasons = d.reasons::jsonb,
-    candidates = d.candidates::jsonb, decided_at = %s, decided_by = '',
-    allocated_fen = CASE d.verdict WHEN 'MATCHED' THEN l.amount_fen ELSE l.allocated_fen END
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[])
-  AS d (id, verdict, rule, reasons, candidates)
-WHERE l.id = d.id
-"""
-_ALLOCATE = """
-INSERT INTO payments_allocation (line_id, payment_id, amount_fen, channel_txn, made_at)
-SELECT d.*, %s FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::text[]) AS d
-"""
-_RECORD = """
-INSERT INTO payments_lineevent (line_id, kind, actor, at, facts)
-SELECT d.line_id, d.kind, %s, %s, d.facts::jsonb
-FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS d (line_id, kind, facts)
-"""
 
 
-def match(*, line_ids: Sequence[int], at: datetime) -> None:
-    """Judge these lines, so far as they still wait, in a constant number of statements per batch.
+class Paid(NamedTuple):
+    """Money of a line (by number) for one payment; `is_fee`: what banks kept on the way (T8)."""
 
-    A batch that fails is halved until the bad line is alone; that one is left to a person.
-    A failure of the database itself (dead-lock, lock time-out) is raised and leaves lines NEW.
-    """
-    for start in range(0, len(line_ids), BATCH):
-        _match_or_halve(line_ids[start : start + BATCH], at)
+    line: str
+    arrival: Arrival
+    is_fee: bool = False
 
 
-def try_match(*, line_ids: Sequence[int], at: datetime) -> None:
-    """For callers whose own work is done: what fails here is the sweep's, and in the log."""
-    try:
-        match(line_ids=line_ids, at=at)
-    except Exception:
-        logger.exception("matching of %d lines failed; the sweep tries again", len(line_ids))
+def arrivals(decided: Iterable[tuple[str, str, Decision]]) -> list[Paid]:
+    """What the cashier is told of (line number, account number, decision) that pay."""
+    paid = []
+    for number, account_no, decision in decided:
+        source = f"suspense:{account_no}"
+        for i, (payment_id, fen) in enumerate(decision.pays):
+            txn = f"{number}-{i + 1}" if i else number
+            paid.append(Paid(number, Arrival(payment_id, txn, fen, source)))
+        if short := decision.facts.get("short_fen"):
+            arrival = Arrival(decision.pays[0][0], f"{number}-F", short, f"fee:{account_no}")
+            paid.append(Paid(number, arrival, is_fee=True))
+    return paid
 
 
-def _match_or_halve(line_ids: Sequence[int], at: datetime) -> None:
-    try:
-        _match(line_ids, at)
-    except OperationalError:
-        raise
-    except Exception:
-        logger.exception("a batch of %d lines failed", len(line_ids))
-        if len(line_ids) == 1:
-            _leave_to_a_person(line_ids[0], at)
-            return
-        middle = len(line_ids) // 2
-        _match_or_halve(line_ids[:middle], at)
-        _match_or_halve(line_ids[middle:], at)
-
-
-@transaction.atomic
-def _leave_to_a_person(line_id: int, at: datetime) -> None:
-    failed = Decision(Verdict.CONFLICT, "", ("自动核销时出错，需人工处理",))
-    waiting = StatementLine.objects.filter(pk=line_id, verdict=Verdict.NEW)
-    if waiting.select_for_update(skip_locked=True).exists():
-        _store([line_id], [failed], at)
-
-
-@transaction.atomic
-def _match(line_ids: Sequence[int], at: datetime) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [sql.ints(line_ids)])
-        # In the bank's order: where two lines pay one payment, the earlier one does.
-        claimed = sorted(cursor.fetchall(), key=lambda row: (row[10], row[0]))
-    if not claimed:
+def pay(paid: Sequence[Paid], at: datetime) -> None:
+    """Everything the cashier does with money of lines; allocations are the caller's."""
+    if not paid:
         return
-    facts = [_fact(row) for row in claimed]
-    codes = [codes_in(fact.texts) for fact in facts]
-    decisions = decide(facts, _book(facts, codes), codes)
-    arrivals = [
-        Arrival(decision.payment_id, row[8], fact.fen, f"suspense:{row[9]}")
-        for row, fact, decision in zip(claimed, facts, decisions, strict=True)
-        if decision.payment_id is not None
-    ]
-    paid = {arrival.channel_txn for arrival in arrivals}
-    allocate([row[0] for row in claimed if row[8] in paid], arrivals, at)
-    _store([fact.line_id for fact in facts], decisions, at)
+    shares = cashier.confirm(arrivals=[one.arrival for one in paid], at=at)
+    if len(shares) != len(paid):
+        raise RuntimeError(f"{len(shares)} of {len(paid)} arrivals were confirmed")
 
 
-def _fact(row: tuple[Any, ...]) -> Fact:
-    pk, account_id, fen, virtual, texts, name, payer, caution, *_, is_reversed = row
-    # Django leaves jsonb to its field: here it is JSON text.
-    words = tuple(orjson.loads(texts))
-    return Fact(pk, account_id, fen, virtual, words, name, payer, caution, is_reversed)
-
-
-def _book(facts: Sequence[Fact], codes: Sequence[Codes]) -> Book:
-    virtual = {fact.virtual_account for fact in facts} - {""}
-    named = {code for found in codes for code in found.found}
-    if not virtual and not named:
-        return Book()
-    with connection.cursor() as cursor:
-        cursor.execute(_INTENTS, [sql.texts(virtual), sql.texts(named)])
-        book = Book.of(Intent(*row) for row in cursor.fetchall())
-    book.known_payers = _known_payers(_doubtful_payers(facts, codes, book))
-    return book
-
-
-def _doubtful_payers(facts: Sequence[Fact], codes: Sequence[Codes], book: Book) -> set[int]:
-    """Buyers whose code came with another amount: only for them does the payer's name matter."""
-    return {
-        intent.payer_id
-        for fact, found in zip(facts, codes, strict=True)
-        if found.found and fact.virtual_account not in book.by_virtual_account
-        for intent in book.coded(fact, found)
-        if intent.is_open
-    }
-
-
-def _known_payers(payer_ids: Iterable[int]) -> dict[int, set[str]]:
-    asked = sorted(payer_ids)
-    if not asked:
-        return {}
-    known: dict[int, set[str]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_PAYERS, [asked])
-        for payer_id, account, name in cursor.fetchall():
-            known.setdefault(payer_id, set()).update(payer_marks(account, name))
-    return known
-
-
-def allocate(line_ids: Sequence[int], arrivals: Sequence[Arrival], at: datetime) -> None:
-    """Give lines' money to payments: the allocation, and everything the cashier does with it."""
-    if not arrivals:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _ALLOCATE,
-            [
-                at,
-                sql.ints(line_ids),
-                sql.ints(arrival.payment_id for arrival in arrivals),
-                sql.ints(arrival.fen for arrival in arrivals),
-                sql.texts(arrival.channel_txn for arrival in arrivals),
-            ],
+def allocate(line: StatementLine, given: Sequence[Arrival], at: datetime) -> None:
+    """A person gives a line's money to payments."""
+    Allocation.objects.bulk_create(
+        Allocation(
+            line=line,
+            payment_id=one.payment_id,
+            amount_fen=one.fen,
+            channel_txn=one.channel_txn,
+            made_at=at,
         )
-    shares = cashier.confirm(arrivals=arrivals, at=at)
-    if len(shares) != len(arrivals):
-        raise RuntimeError(f"{len(shares)} of {len(arrivals)} arrivals were confirmed")
+        for one in given
+    )
+    pay([Paid(line.number, one) for one in given], at)
 
 
-def _store(line_ids: Sequence[int], decisions: Sequence[Decision], at: datetime) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _DECIDE,
-            [
-                VERSION,
-                at,
-                sql.ints(line_ids),
-                sql.texts(decision.verdict.value for decision in decisions),
-                sql.texts(decision.rule for decision in decisions),
-                sql.texts(_json(decision.reasons) for decision in decisions),
-                sql.texts(_candidates(decision.candidates) for decision in decisions),
-            ],
-        )
-        cursor.execute(
-            _RECORD,
-            [
-                "",
-                at,
-                sql.ints(line_ids),
-                sql.texts(decision.verdict.value for decision in decisions),
-                sql.texts(_facts(decision.rule) for decision in decisions),
-            ],
-        )
-
-
-@lru_cache(maxsize=256)
-def _json(reasons: tuple[str, ...]) -> str:
+@lru_cache(maxsize=1024)
+def as_json(reasons: tuple[str, ...]) -> str:
     return orjson.dumps(reasons).decode()
-
-
-@lru_cache(maxsize=64)
-def _facts(rule: str) -> str:
-    return orjson.dumps({"rule": rule, "version": VERSION}).decode()
-
-
-def _candidates(candidates: tuple[Candidate, ...]) -> str:
-    return orjson.dumps(candidates).decode() if candidates else "[]"
 
 
 # --- what every change of a line leaves behind --------------------------------------------------

@@ -54,11 +54,15 @@ class Statement(models.Model):
     ignored = models.PositiveIntegerField("不处理", default=0)
     imported_at = models.DateTimeField("导入时间", null=True, blank=True)
     form = models.CharField("格式", max_length=32, blank=True)
+    pays = models.BooleanField("可核销", default=True, help_text="支付渠道的账单只存档")
     opening_fen = models.BigIntegerField("期初余额(分)", null=True, blank=True)
     closing_fen = models.BigIntegerField("期末余额(分)", null=True, blank=True)
     booked_from = models.DateField("起始日", null=True, blank=True)
     booked_until = models.DateField("截止日", null=True, blank=True, help_text="不含")
     broken_row = models.PositiveIntegerField("出错行", null=True, blank=True)
+    progress = models.PositiveIntegerField("已处理笔数", default=0)
+    leased_by = models.CharField(max_length=16, blank=True, help_text="正在导入的进程")
+    leased_until = models.DateTimeField(null=True, blank=True)
 
     objects = StatementQuerySet.as_manager()
 
@@ -98,7 +102,7 @@ class Statement(models.Model):
         ]
         indexes = [
             # The sweep for imports that were cut off.
-            models.Index("uploaded_at", name="statement_running", condition=Q(status="RUNNING")),
+            models.Index("leased_until", name="statement_running", condition=Q(status="RUNNING")),
             # The list of an account, newest first.
             models.Index(
                 F("receiving_account"), F("uploaded_at").desc(), name="statement_by_account"
@@ -201,7 +205,7 @@ class StatementLine(models.Model):
             models.CheckConstraint(
                 name="line_pays_only_when_posted",
                 condition=Q(is_posted=True)
-                | ~Q(verdict__in=["NEW", "MATCHED", "SUGGESTED", "RETURNING", "RETURNED"]),
+                | ~Q(verdict__in=["MATCHED", "SUGGESTED", "RETURNING", "RETURNED"]),
             ),
             models.CheckConstraint(
                 name="line_posted_to_one_account",
@@ -219,8 +223,6 @@ class StatementLine(models.Model):
             ),
         ]
         indexes = [
-            # The sweep for lines that nobody has judged yet.
-            models.Index("id", name="line_waiting", condition=Q(verdict="NEW")),
             # The list of an account, newest first.
             models.Index(
                 F("receiving_account"),
@@ -235,9 +237,12 @@ class StatementLine(models.Model):
                 name="line_for_a_person",
                 condition=Q(verdict__in=[str(verdict) for verdict in OPEN]),
             ),
-            # Whether a reversal of a line is here already.
+            # Reversals that have not found their original.
             models.Index(
-                "receiving_account", "reverses", name="line_reversing", condition=~Q(reverses="")
+                "receiving_account",
+                "reverses",
+                name="line_reversing",
+                condition=Q(verdict="CONFLICT") & ~Q(reverses=""),
             ),
         ]
 

@@ -30,7 +30,6 @@ STATEMENT_TRANSITIONS = {
 
 
 class Verdict(models.TextChoices):
-    NEW = "NEW", "待处理"
     MATCHED = "MATCHED", "已核销"
     SUGGESTED = "SUGGESTED", "待确认"
     UNMATCHED = "UNMATCHED", "挂账"
@@ -38,6 +37,7 @@ class Verdict(models.TextChoices):
     IGNORED = "IGNORED", "不处理"
     RETURNING = "RETURNING", "退回中"
     RETURNED = "RETURNED", "已退回"
+    REVERSED = "REVERSED", "已冲正"
 
 
 class ReturnStatus(models.TextChoices):
@@ -60,14 +60,14 @@ RETURN_TRANSITIONS = {
 OPEN = (Verdict.SUGGESTED, Verdict.UNMATCHED, Verdict.CONFLICT)
 _BY_A_PERSON = frozenset({Verdict.MATCHED, Verdict.RETURNING, Verdict.IGNORED})
 LINE_TRANSITIONS = {
-    Verdict.NEW: frozenset({Verdict.MATCHED, *OPEN}),
-    Verdict.SUGGESTED: _BY_A_PERSON | {Verdict.CONFLICT},
-    Verdict.UNMATCHED: _BY_A_PERSON | {Verdict.CONFLICT},
-    Verdict.CONFLICT: _BY_A_PERSON,
-    Verdict.MATCHED: frozenset({Verdict.UNMATCHED}),
-    Verdict.IGNORED: frozenset({Verdict.UNMATCHED}),
+    Verdict.SUGGESTED: _BY_A_PERSON | {Verdict.CONFLICT, Verdict.REVERSED},
+    Verdict.UNMATCHED: _BY_A_PERSON | {Verdict.CONFLICT, Verdict.REVERSED},
+    Verdict.CONFLICT: _BY_A_PERSON | {Verdict.REVERSED},
+    Verdict.MATCHED: frozenset({Verdict.UNMATCHED, Verdict.REVERSED}),
+    Verdict.IGNORED: frozenset({Verdict.UNMATCHED, Verdict.REVERSED}),
     Verdict.RETURNING: frozenset({Verdict.RETURNED, Verdict.UNMATCHED}),
     Verdict.RETURNED: frozenset[Verdict](),
+    Verdict.REVERSED: frozenset[Verdict](),  # the bank has taken it back
 }
 
 

@@ -1,7 +1,5 @@
 """T0: what a row of a statement is, before anybody asks what it pays; and when it is known."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,7 +7,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from config.kit.money import yuan
-from payments.transfers.remarks import normal
+from payments.ledger.rules import Draft
 from payments.transfers.rules import Verdict
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -46,15 +44,20 @@ class Booking(Protocol):
 
 @dataclass(frozen=True)
 class Screening:
-    """The first verdict of a row; `is_posted`: it is money that came, so it enters the books."""
+    """The first verdict of a row, and where its money stands in the books.
+
+    `is_posted`: it came and may be a buyer's, so it waits in suspense.  `is_elsewhere`: it moved,
+    and is nobody's payment.  Neither: the books have it already, or cannot have it.
+    """
 
     verdict: Verdict
     is_posted: bool
     rule: str = ""
     reasons: tuple[str, ...] = ()
+    is_elsewhere: bool = False
 
 
-FRESH = Screening(Verdict.NEW, is_posted=True)
+FRESH = Screening(Verdict.UNMATCHED, is_posted=True)  # to be judged by the ladder
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=2)  # a value date may lie a day ahead; more is a wrong file
 _BANKS_OWN = ("结息", "利息", "存款利息", "利息收入", "手续费", "账户管理费", "工本费")
@@ -68,29 +71,31 @@ def screen(
     `payouts` are bank serials of what we sent ourselves.
     """
     if row.currency != "CNY":
-        return _ignored(f"币种 {row.currency[:8]}，只核销人民币")
+        return _ignored(f"币种 {row.currency[:8]}，只核销人民币", is_elsewhere=False)
     if row.is_reversal:
         original = f"，原流水号 {row.reverses}" if row.reverses else "，银行未注明原流水号"
         return Screening(
             Verdict.CONFLICT, row.amount_fen > 0, "R", (f"冲正或退汇{original}，需人工处理",)
         )
-    if why := _why_not_a_buyers(row, own_accounts, payouts):
-        return _ignored(why)
+    if row.serial and row.serial in payouts and row.amount_fen < 0:
+        return _ignored("本店退款付出", is_elsewhere=False)
+    if why := _why_not_a_buyers(row, own_accounts):
+        return _ignored(why, is_elsewhere=row.amount_fen != 0)
     if not EARLIEST <= row.booked_at <= at + AHEAD:
         day = row.booked_at.astimezone(SHANGHAI).date()
         return Screening(Verdict.CONFLICT, False, "T0", (f"入账日期 {day} 不可信，未记账",))
     return FRESH
 
 
-def _ignored(why: str) -> Screening:
-    return Screening(Verdict.IGNORED, False, "T0", (why,))
+def _ignored(why: str, *, is_elsewhere: bool) -> Screening:
+    return Screening(Verdict.IGNORED, False, "T0", (why,), is_elsewhere)
 
 
-def _why_not_a_buyers(row: Booking, own_accounts: frozenset[str], payouts: frozenset[str]) -> str:
+def _why_not_a_buyers(row: Booking, own_accounts: frozenset[str]) -> str:
     if row.amount_fen == 0:
         return "金额为零"
     if row.amount_fen < 0:
-        return "本店退款付出" if row.serial and row.serial in payouts else "支出"
+        return "支出"
     if row.payer_account and row.payer_account in own_accounts:
         return "本店账户之间的调拨"
     return "银行结息或费用" if _is_banks_own(row) else ""
@@ -103,35 +108,23 @@ def _is_banks_own(row: Booking) -> bool:
     return any(text.strip() in _BANKS_OWN for text in (row.remark, *row.texts))
 
 
-def keys(account_no: str, rows: Sequence[Booking]) -> list[str]:
-    """What makes a booking itself: the bank's serial, else its content and its occurrence.
-
-    Two rows of equal content in one file are two bookings; in another file they are the same
-    two.  Chinese is kept in the hash: 张三 and 李四 are not one payer.
-    """
-    seen: Counter[str] = Counter()
-    found = []
-    for row in rows:
-        has_serial = row.serial and len(row.serial) <= 64
-        name = str(row.serial) if has_serial else f"#{_hashed(account_no, row)}"
-        seen[name] += 1
-        found.append(name if has_serial and seen[name] == 1 else f"{name}:{seen[name]}")
-    return found
-
-
-def _hashed(account_no: str, row: Booking) -> str:
-    facts = (
-        account_no,
-        row.serial or "",
-        row.booked_at.astimezone(UTC).isoformat(),
-        str(row.amount_fen),
-        row.currency,
-        str(row.balance_fen),
-        row.payer_account,
-        normal(row.payer_name),
-        normal(row.remark),
-    )
-    return hashlib.sha256("\x1f".join(facts).encode()).hexdigest()[:40]
+def drafts(
+    account_no: str, reference: str, rows: Sequence[Booking], firsts: Sequence[Screening]
+) -> list[Draft]:
+    """How a batch enters the books: one posting of what may be buyers', one of all other money."""
+    posted = [row.amount_fen for row, one in zip(rows, firsts, strict=True) if one.is_posted]
+    others = [row.amount_fen for row, one in zip(rows, firsts, strict=True) if one.is_elsewhere]
+    bank, waits, elsewhere = (f"{kind}:{account_no}" for kind in ("bank", "suspense", "elsewhere"))
+    into, out = sum(fen for fen in others if fen > 0), -sum(fen for fen in others if fen < 0)
+    return [
+        Draft(kind, reference, {debit: fen}, {credit: fen})
+        for kind, debit, credit, fen in (
+            ("INTAKE", bank, waits, sum(posted)),
+            ("ELSEWHERE_IN", bank, elsewhere, into),
+            ("ELSEWHERE_OUT", elsewhere, bank, out),
+        )
+        if fen
+    ]
 
 
 SAME_DAYS = timedelta(days=3)  # a push at night and its booking in a statement

@@ -1,37 +1,32 @@
 """Bank bookings come in, by an uploaded statement or the bank's push: once, whichever is first."""
 
 import hashlib
+import secrets
+import tempfile
+import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import BinaryIO
 
-import orjson
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import F, Q
 
-from config.kit import numbers, sql
+from config.kit import numbers
 from config.kit.errors import NotFound, Refusal
 from config.kit.jobs import later
 from config.kit.states import move
-from payments.cashier.models import Refund
-from payments.ledger import services as ledger
-from payments.ledger.rules import Draft
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import matching, parsers
-from payments.transfers.models import LineReturn, Statement, StatementLine, StatementPart
+from payments.transfers import intake, matching, parsers, staging
+from payments.transfers.models import Statement, StatementLine, StatementPart
 from payments.transfers.parsers import Row
-from payments.transfers.rules import (
-    LINE_TRANSITIONS,
-    STATEMENT_TRANSITIONS,
-    VERSION,
-    StatementStatus,
-    Verdict,
-)
-from payments.transfers.screening import Screening, contradicts, keys, screen
+from payments.transfers.rules import STATEMENT_TRANSITIONS, StatementStatus
 
-CHUNK = 5_000  # lines per transaction
 PART = 1_048_576  # bytes of a file per row, before they are deflated
+READ_AT_ONCE = 4 * 1_048_576  # bytes of a file that is read through before it is taken
+LEASE = timedelta(seconds=90)  # longer than a chunk of lines ever takes
+TURN = 150  # seconds of a task; a longer import goes on in another
 
 
 class NotOurAccount(Refusal):
@@ -54,30 +49,73 @@ class AlreadyImported(Refusal):
 @transaction.atomic
 def upload(
     *,
-    content: bytes,
+    file: BinaryIO,
     filename: str,
     account_no: str,
     tenants: frozenset[str] | None,
-    uploaded_by_id: int,
+    uploaded_by_id: int | None,
     at: datetime,
 ) -> Statement:
-    """Take a file that can be read and is of one of the uploader's accounts; import it soon.
+    """Take a file of one of the uploader's accounts; import it soon.
 
     `tenants`: numbers of the merchants whose accounts the uploader may feed, None: all.
     Raises `parsers.Unreadable`, NotOurAccount, AccountNotSaid, AlreadyImported; a refused file
-    leaves nothing behind.
+    leaves nothing behind.  What is wrong far inside a large file shows when it is imported, and
+    then refuses the whole statement.
     """
     accounts = {row.account_no: row for row in ReceivingAccount.objects.filter(is_active=True)}
-    parsed = parsers.read(content, ours=accounts)
-    account = accounts.get(_account_of(parsed.account_no, account_no))
+    chosen = accounts.get(account_no)
+    stream = parsers.stream(file, ours=accounts, columns=chosen.columns if chosen else None)
+    account = accounts.get(_account_of(stream.account_no, account_no))
     if account is None or (tenants is not None and account.merchant not in tenants):
-        raise NotOurAccount(account_no=parsed.account_no or account_no)
-    if parsed.account_no is None:
-        _require_below(account.account_no, parsed.rows)
+        raise NotOurAccount(account_no=stream.account_no or account_no)
+    if _size(file) <= READ_AT_ONCE:
+        for _ in _of(account, stream):
+            pass
+    return _keep(file, filename, account, uploaded_by_id, at)
+
+
+def _account_of(said: str | None, chosen: str) -> str:
+    """The file's own word counts; the clerk's only where it says nothing."""
+    if said and chosen and said != chosen:
+        raise NotOurAccount(f"文件属于账号 {said}，不是所选的 {chosen}", account_no=said)
+    if not said and not chosen:
+        raise AccountNotSaid
+    return said or chosen
+
+
+def _size(file: BinaryIO) -> int:
+    file.seek(0, 2)
+    return file.tell()
+
+
+def _of(account: ReceivingAccount, stream: parsers.Stream) -> Iterator[Row]:
+    """A file of another account's virtual accounts is not the chosen one's, whoever chose it."""
+    for row in stream.rows:
+        if (
+            stream.account_no is None
+            and row.virtual_account
+            and not row.virtual_account.startswith(account.account_no)
+        ):
+            raise NotOurAccount(
+                f"文件里的账号 {row.virtual_account} 不属于所选的收款账户 {account.account_no}",
+                account_no=row.virtual_account,
+            )
+        yield row
+
+
+def _keep(
+    file: BinaryIO,
+    filename: str,
+    account: ReceivingAccount,
+    uploaded_by_id: int | None,
+    at: datetime,
+) -> Statement:
+    file.seek(0)
     statement = Statement(
         number=numbers.fresh("B"),
         receiving_account=account,
-        file_sha256=hashlib.sha256(content).hexdigest(),
+        file_sha256=hashlib.file_digest(file, "sha256").hexdigest(),
         filename=filename[:200],
         uploaded_by_id=uploaded_by_id,
         uploaded_at=at,
@@ -90,340 +128,194 @@ def upload(
     stored = same.get()
     if stored.number != statement.number:
         raise AlreadyImported(statement=stored.number)
-    StatementPart.objects.bulk_create(
-        StatementPart(
-            statement=stored, part=n, body=zlib.compress(content[start : start + PART], 1)
-        )
-        for n, start in enumerate(range(0, len(content), PART))
-    )
+    file.seek(0)
+    for n, piece in enumerate(iter(lambda: file.read(PART), b"")):
+        StatementPart.objects.create(statement=stored, part=n, body=zlib.compress(piece, 1))
     later("payments.transfers.tasks.import_statement", statement_id=stored.pk)
     return stored
 
 
-def _account_of(said: str | None, chosen: str) -> str:
-    """The file's own word counts; the clerk's only where it says nothing."""
-    if said and chosen and said != chosen:
-        raise NotOurAccount(f"文件属于账号 {said}，不是所选的 {chosen}", account_no=said)
-    if not said and not chosen:
-        raise AccountNotSaid
-    return said or chosen
-
-
-def _require_below(account_no: str, rows: Sequence[Row]) -> None:
-    """A file of another account's virtual accounts is not the chosen one's, whoever chose it."""
-    for row in rows:
-        if row.virtual_account and not row.virtual_account.startswith(account_no):
-            raise NotOurAccount(
-                f"文件里的账号 {row.virtual_account} 不属于所选的收款账户 {account_no}",
-                account_no=row.virtual_account,
-            )
+# --- importing ----------------------------------------------------------------------------------
 
 
 def import_statement(*, statement: Statement, at: datetime) -> None:
-    """Lines in and judged, chunk by chunk.  Not atomic on purpose.
+    """The whole file staged, then its lines taken chunk by chunk.  Not atomic on purpose.
 
-    Each chunk is all in or not at all, so a run that was killed is simply run again.
+    Each chunk is all in or not at all, and a run that was killed is simply run again.  A lease
+    keeps two workers from doing the same work; the keys of lines keep it from counting twice.
     """
+    lease = _Lease.of(statement)
+    if lease is None:
+        return
     account = statement.receiving_account
     try:
-        parsed = parsers.read(_content(statement), ours=[account.account_no])
-    except parsers.Unreadable as unreadable:  # it could be read once: the reader has changed
-        refuse(statement=statement, reason=str(unreadable))
+        if not _is_staged(statement):
+            _stage(statement, lease)
+    except Refusal as refusal:  # a large file, or the reader has changed since it was taken
+        _refuse(statement, refusal)
         return
-    lines = list(zip(keys(account.account_no, parsed.rows), parsed.rows, strict=True))
-    for start in range(0, len(lines), CHUNK):
-        with transaction.atomic():
-            if not _still_running(statement):
-                return  # another worker is at it, or has finished
-            taken = intake(
-                account=account,
-                lines=lines[start : start + CHUNK],
-                reference=f"{statement.number}:{start}",
-                statement=statement,
-                at=at,
-            )
-        matching.match(line_ids=taken.waiting, at=at)
-    finish(statement=statement, parsed=parsed, at=at)
+    batch = intake.Batch(
+        statement.number,
+        account,
+        statement.pk,
+        pays=statement.pays,
+        reversed_serials=staging.reversed_serials(statement.number),
+    )
+    backwards = staging.is_backwards(statement.number)
+    began = time.monotonic()
+    while (taken := intake.take(batch=batch, at=at, backwards=backwards)).rows:
+        if not lease.renew(progress=F("progress") + taken.rows):
+            return  # another worker goes on
+        if time.monotonic() - began > TURN:
+            lease.give_up()
+            return
+    _finish(statement, at)
 
 
-def _content(statement: Statement) -> bytes:
-    parts = statement.parts.order_by("part").values_list("body", flat=True)
-    return b"".join(zlib.decompress(part) for part in parts)
+@dataclass(frozen=True)
+class _Lease:
+    """Whose turn it is to import a statement; lost when its holder says nothing for too long."""
+
+    statement_id: int
+    holder: str
+
+    @classmethod
+    def of(cls, statement: Statement) -> "_Lease | None":
+        at = _now()
+        free = Statement.objects.filter(
+            Q(leased_until=None) | Q(leased_until__lt=at),
+            pk=statement.pk,
+            status=StatementStatus.RUNNING,
+        )
+        holder = secrets.token_hex(8)
+        if free.update(leased_by=holder, leased_until=at + LEASE) != 1:
+            return None
+        statement.refresh_from_db()
+        return cls(statement.pk, holder)
+
+    def renew(self, **changes: object) -> bool:
+        mine = Statement.objects.filter(
+            pk=self.statement_id, leased_by=self.holder, status=StatementStatus.RUNNING
+        )
+        return mine.update(leased_until=_now() + LEASE, **changes) == 1
+
+    def give_up(self) -> None:
+        Statement.objects.filter(pk=self.statement_id, leased_by=self.holder).update(
+            leased_until=None
+        )
+        later("payments.transfers.tasks.import_statement", statement_id=self.statement_id)
 
 
-def _still_running(statement: Statement) -> bool:
-    running = Statement.objects.filter(pk=statement.pk, status=StatementStatus.RUNNING)
-    return running.select_for_update(skip_locked=True).exists()
+def _now() -> datetime:
+    """Leases are about processes, not about business: the real time, whatever `at` says."""
+    return datetime.now().astimezone()
+
+
+def _is_staged(statement: Statement) -> bool:
+    """Whether an earlier run has staged all rows, and they are still there."""
+    return (
+        bool(statement.form)
+        and staging.left(statement.number) == statement.lines - statement.progress
+    )
+
+
+def _stage(statement: Statement, lease: _Lease) -> None:
+    """The whole file into `staging`, or a Refusal and nothing of it."""
+    staging.clear(statement.number)
+    account = statement.receiving_account
+    with tempfile.TemporaryFile() as file:
+        for body in statement.parts.order_by("part").values_list("body", flat=True).iterator(8):
+            file.write(zlib.decompress(body))
+        file.seek(0)
+        stream = parsers.stream(file, ours=[account.account_no], columns=account.columns or None)
+        sums = _Sums(_of(account, stream))
+        try:
+            for _ in staging.stage(statement.number, account.account_no, sums):
+                lease.renew()
+        except Refusal:
+            staging.clear(statement.number)
+            raise
+    summary = stream.summary
+    lease.renew(
+        form=stream.format,
+        pays=stream.source == parsers.Source.BANK,
+        lines=sums.lines,
+        credits=sums.credits,
+        credits_fen=sums.credits_fen,
+        opening_fen=summary.opening_fen,
+        closing_fen=summary.closing_fen,
+        booked_from=summary.booked_from,
+        booked_until=summary.booked_until,
+        progress=0,
+    )
+    statement.refresh_from_db()
+
+
+class _Sums:
+    """Rows on their way into `staging`, counted."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self.lines = self.credits = self.credits_fen = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        for row in self._rows:
+            self.lines += 1
+            if row.amount_fen > 0:
+                self.credits += 1
+                self.credits_fen += row.amount_fen
+            yield row
 
 
 @transaction.atomic
-def refuse(*, statement: Statement, reason: str) -> None:
+def _refuse(statement: Statement, refusal: Refusal) -> None:
+    row = refusal.details.get("row")
     move(
         Statement.objects.filter(pk=statement.pk),
         StatementStatus.REFUSED,
         STATEMENT_TRANSITIONS,
-        reason=reason[:300],
+        reason=str(refusal)[:300],
+        broken_row=row if isinstance(row, int) else None,
     )
     statement.parts.all().delete()
 
 
 @transaction.atomic
-def finish(*, statement: Statement, parsed: parsers.Statement, at: datetime) -> None:
-    """Counters from the stored lines; the file's bytes are no longer needed.
-
-    A statement with lines that could not be judged yet stays RUNNING, for the sweep.
-    """
-    lines = StatementLine.objects.filter(statement=statement)
-    if lines.filter(verdict=Verdict.NEW).exists():
-        return
-    rows = parsed.rows
-    credits_fen = [row.amount_fen for row in rows if row.amount_fen > 0]
+def _finish(statement: Statement, at: datetime) -> None:
+    """Counters from the stored lines; the file's bytes are no longer needed."""
     matching.lock_statements([statement.pk])
+    lines = StatementLine.objects.filter(statement=statement)
+    counted = matching.counted(lines)
     Statement.objects.filter(pk=statement.pk, status=StatementStatus.RUNNING).update(
         status=StatementStatus.DONE,
         imported_at=at,
-        form=parsed.format,
-        opening_fen=parsed.opening_fen,
-        closing_fen=parsed.closing_fen,
-        booked_from=parsed.booked_from,
-        booked_until=parsed.booked_until,
-        lines=len(rows),
-        credits=len(credits_fen),
-        credits_fen=sum(credits_fen),
-        duplicates=len(rows) - lines.count(),
-        **matching.counted(lines),
+        duplicates=F("lines") - sum(counted.values()),
+        **counted,
     )
     statement.parts.all().delete()
-
-
-# --- intake -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What became of a batch of bookings: ids of new lines to be judged, and counts."""
-
-    waiting: list[int]
-    stored: int
-    duplicates: int
-    conflicts: int
-
-
-_COLUMNS: Mapping[str, str] = {
-    "number": "text",
-    "key": "text",
-    "serial": "text",
-    "booked_at": "timestamptz",
-    "amount_fen": "bigint",
-    "currency": "text",
-    "balance_fen": "bigint",
-    "payer_name": "text",
-    "payer_account": "text",
-    "payer_bank": "text",
-    "remark": "text",
-    "texts": "jsonb",
-    "virtual_account": "text",
-    "is_reversal": "bool",
-    "reverses": "text",
-    "caution": "text",
-    "is_posted": "bool",
-    "verdict": "text",
-    "rule": "text",
-    "rule_version": "text",
-    "reasons": "jsonb",
-}
-_NAMES = ", ".join(_COLUMNS)
-# One JSON document: the cheapest road for twenty columns of many rows.  In key order, so that two
-# overlapping files wait for each other's rows instead of dead-locking.
-_STORE = f"""
-INSERT INTO payments_statementline
-    ({_NAMES}, statement_id, receiving_account_id, stored_at, candidates, decided_at, decided_by)
-SELECT {_NAMES}, %s, %s, %s, '[]', CASE WHEN verdict <> 'NEW' THEN %s END, ''
-FROM json_to_recordset(%s::json)
-  AS d ({", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
-ORDER BY key
-ON CONFLICT (receiving_account_id, key) DO NOTHING
-RETURNING id, key, verdict, is_posted, amount_fen
-"""  # noqa: S608  names from the table above
-_KNOWN = """
-SELECT key, id, number, amount_fen, booked_at, payer_account, verdict FROM payments_statementline
-WHERE receiving_account_id = %s AND key = ANY(%s::text[])
-"""
-
-
-@transaction.atomic
-def intake(
-    *,
-    account: ReceivingAccount,
-    lines: Sequence[tuple[str, Row]],
-    reference: str,
-    at: datetime,
-    statement: Statement | None = None,
-) -> Taken:
-    """Store bookings that are new, under their keys, and post what came as one posting.
-
-    `reference` names the batch in the ledger, once.  A known key with other facts is never
-    dropped: it is kept apart as a conflict, and a person decides.
-    """
-    screened = _screened(account, [row for _, row in lines], at)
-    given = {
-        key: _columns(key, row, first) for (key, row), first in zip(lines, screened, strict=True)
-    }
-    stored = _store(account, statement, list(given.values()), at)
-    conflicts: list[int] = []
-    if len(stored) < len(given):
-        fresh = {key for _, key, *_ in stored}
-        again = {key: row for key, row in lines if key not in fresh}
-        conflicts = _keep_apart(account, statement, again, at)
-    posted_fen = sum(fen for *_, is_posted, fen in stored if is_posted)
-    if posted_fen:
-        ledger.post(
-            [
-                Draft(
-                    kind="INTAKE",
-                    reference=reference,
-                    debits={f"bank:{account.account_no}": posted_fen},
-                    credits={f"suspense:{account.account_no}": posted_fen},
-                )
-            ],
-            at=at,
-        )
-    return Taken(
-        waiting=[pk for pk, _, verdict, *_ in stored if verdict == Verdict.NEW],
-        stored=len(stored) + len(conflicts),
-        duplicates=len(lines) - len(stored) - len(conflicts),
-        conflicts=len(conflicts),
-    )
-
-
-def _screened(account: ReceivingAccount, rows: Sequence[Row], at: datetime) -> list[Screening]:
-    own = frozenset(ReceivingAccount.objects.values_list("account_no", flat=True))
-    sent = [row.serial for row in rows if row.amount_fen < 0 and row.serial]
-    payouts = _our_payouts(account, sent)
-    return [screen(row, at=at, own_accounts=own, payouts=payouts) for row in rows]
-
-
-def _our_payouts(account: ReceivingAccount, serials: Sequence[str]) -> frozenset[str]:
-    """Which of these bank serials are money that we sent back ourselves."""
-    if not serials:
-        return frozenset()
-    refunds = Refund.objects.filter(channel_txn__in=serials, payment__method=matching.METHOD)
-    returns = LineReturn.objects.filter(line__receiving_account=account, serial__in=serials)
-    sent = [
-        *refunds.values_list("channel_txn", flat=True),
-        *returns.values_list("serial", flat=True),
-    ]
-    return frozenset(serial for serial in sent if serial)
-
-
-def _columns(key: str, row: Row, first: Screening) -> dict[str, Any]:
-    return {
-        "key": key,
-        "serial": _plain(row.serial or "", 64),
-        "booked_at": row.booked_at,
-        "amount_fen": row.amount_fen,
-        "currency": row.currency[:8],
-        "balance_fen": row.balance_fen,
-        "payer_name": _plain(row.payer_name, 200),
-        "payer_account": _plain(row.payer_account, 64),
-        "payer_bank": _plain(row.payer_bank, 200),
-        "remark": _plain(row.remark, 2_000),
-        "texts": [_plain(text, 2_000) for text in row.texts],
-        "virtual_account": _plain(row.virtual_account or "", 44),
-        "is_reversal": row.is_reversal,
-        "reverses": _plain(row.reverses or "", 64),
-        "caution": row.caution[:300],
-        "is_posted": first.is_posted,
-        "verdict": first.verdict,
-        "rule": first.rule,
-        "rule_version": VERSION if first.rule else "",
-        "reasons": first.reasons,
-    }
-
-
-def _plain(text: str, longest: int) -> str:
-    """PostgreSQL has no NUL in texts; nothing a bank prints is that long."""
-    return text[:longest].replace("\x00", "")
-
-
-def _store(
-    account: ReceivingAccount,
-    statement: Statement | None,
-    rows: list[dict[str, Any]],
-    at: datetime,
-) -> list[tuple[int, str, str, bool, int]]:
-    for row, number in zip(rows, numbers.fresh_many("L", len(rows)), strict=True):
-        row["number"] = number
-    with connection.cursor() as cursor:
-        statement_id = statement.pk if statement else None
-        cursor.execute(_STORE, [statement_id, account.pk, at, at, orjson.dumps(rows).decode()])
-        return list(cursor.fetchall())
-
-
-def _keep_apart(
-    account: ReceivingAccount,
-    statement: Statement | None,
-    again: Mapping[str, Row],
-    at: datetime,
-) -> list[int]:
-    """Rows whose key is known: the same booking once more, or something that contradicts it."""
-    with connection.cursor() as cursor:
-        cursor.execute(_KNOWN, [account.pk, sql.texts(again)])
-        known = cursor.fetchall()
-    rows, doubted = [], []
-    for key, pk, number, fen, booked_at, payer_account, verdict in known:
-        row = again[key]
-        why = contradicts(row, amount_fen=fen, booked_at=booked_at, payer_account=payer_account)
-        if why:
-            # The same contradiction read a second time is a duplicate of itself.
-            other = f"{key}!{row.amount_fen}:{row.booked_at:%Y%m%d}:{row.payer_account[:40]}"
-            reason = f"流水号与来账 {number} 相同，但{why}；未记账"
-            apart = Screening(Verdict.CONFLICT, False, "T0", (reason,))
-            rows.append(_columns(other[:160], row, apart))
-            doubted.append((pk, verdict))
-    if not rows:
-        return []
-    stored = _store(account, statement, rows, at)
-    if stored:
-        _doubt([pk for pk, verdict in doubted if Verdict.CONFLICT in LINE_TRANSITIONS[verdict]], at)
-        matching.record([pk for pk, _ in doubted], "CONTRADICTED", at=at)
-    return [pk for pk, *_ in stored]
-
-
-def _doubt(line_ids: Sequence[int], at: datetime) -> None:
-    """A line that is contradicted pays nothing by itself any more."""
-    StatementLine.objects.filter(
-        pk__in=line_ids, verdict__in=[Verdict.NEW, Verdict.SUGGESTED, Verdict.UNMATCHED]
-    ).update(
-        verdict=Verdict.CONFLICT,
-        rule="T0",
-        rule_version=VERSION,
-        reasons=["同一流水号出现了不同的内容，需人工核对"],
-        decided_at=at,
-    )
-    matching.recount(line_ids)
 
 
 # --- pushes -------------------------------------------------------------------------------------
 
 
-def take_push(*, provider: str, account_no: str, row: Row, at: datetime) -> Taken:
-    """One booking as the bank pushes it.  When this returns, it is stored for good.
+def take_push(*, provider: str, account_no: str, row: Row, at: datetime) -> intake.Taken:
+    """One booking as the bank pushes it: stored, judged and paid when this returns.
 
-    Judging follows in a transaction of its own: what goes wrong there must not make the bank
-    push again, the sweep will see to it.  Raises NotFound for an account that is not ours.
+    Raises NotFound for an account that is not ours.  A failure of the database is raised: nothing
+    has happened, and the bank pushes again.
     """
     account = ReceivingAccount.objects.filter(
         provider=provider, account_no=account_no, is_active=True
     ).first()
     if account is None:
         raise NotFound("推送的账号不是本店的收款账户")
-    (key,) = keys(account.account_no, [row])
-    taken = intake(
-        account=account,
-        lines=[(key, row)],
-        reference=f"{account.account_no}:{key}"[:96],
-        at=at,
-    )
-    matching.try_match(line_ids=taken.waiting, at=at)
-    return taken
+    return take(account=account, rows=[row], at=at)
+
+
+@transaction.atomic
+def take(*, account: ReceivingAccount, rows: list[Row], at: datetime) -> intake.Taken:
+    """A few bookings that need no file around them."""
+    batch = intake.Batch(numbers.fresh("N"), account)
+    for _ in staging.stage(batch.name, account.account_no, rows):
+        pass
+    return intake.take(batch=batch, at=at, limit=len(rows))

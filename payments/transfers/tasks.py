@@ -7,14 +7,13 @@ from celery import shared_task
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
-from payments.transfers import desk, matching, queries, services
+from payments.transfers import desk, queries, services
 from payments.transfers.models import Statement, StatementLine
 from payments.transfers.rules import StatementStatus, Verdict
 
 logger = logging.getLogger(__name__)
 
 GRACE = timedelta(seconds=30)  # before a sweep takes up what a nudge has not finished
-AT_ONCE = 20_000
 
 
 @shared_task
@@ -33,9 +32,8 @@ def import_waiting() -> None:
 
 
 @shared_task
-def match_waiting() -> None:
-    """Every half minute: lines that are in and not judged; returns without an answer."""
-    matching.match(line_ids=queries.waiting_lines(before=now() - GRACE, limit=AT_ONCE), at=now())
+def send_returns() -> None:
+    """Every half minute: returns without an answer."""
     for line_id in queries.returning_lines(before=now() - GRACE):
         with _others_go_on("return", line_id):
             send_return(line_id=line_id)

@@ -1,0 +1,389 @@
+"""One road for bookings, pushed or from a file: each is stored once, with its verdict, and paid.
+
+`staging` has the rows; `take` carries a few thousand of them through screening, the ladder, the
+cashier and the ledger, in one transaction and a constant number of statements.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import OperationalError, connection, transaction
+
+from config.kit import numbers, sql
+from payments.cashier.models import Refund
+from payments.ledger import services as ledger
+from payments.receiving.models import ReceivingAccount
+from payments.transfers import judging, matching, reversals
+from payments.transfers.ladder.facts import Candidate, Decision, Fact
+from payments.transfers.models import LineReturn, StatementLine
+from payments.transfers.remarks import codes_in
+from payments.transfers.rules import LINE_TRANSITIONS, Verdict
+from payments.transfers.screening import FRESH, Screening, contradicts, drafts, screen
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 5_000  # lines per transaction
+TRIES = 5
+CHANNEL_BILL = "支付渠道账单：只存档，不核销转账"
+FAILED = "自动核销时出错，需人工处理"
+
+
+class Raced(Exception):
+    """Another transaction stored one of these bookings first: they are taken once more."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Where rows come from and whose they are; `name` is that of `staging`."""
+
+    name: str
+    account: ReceivingAccount
+    statement_id: int | None = None
+    pays: bool = True  # a bill of a payment channel is kept, and pays nothing
+    reversed_serials: frozenset[str] = frozenset()  # of bookings that this very file takes back
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of some rows: counts.  No rows: none was left."""
+
+    rows: int = 0
+    stored: int = 0
+    conflicts: int = 0  # known serials with other facts, kept apart
+
+    @property
+    def duplicates(self) -> int:
+        return self.rows - self.stored
+
+
+class Staged(NamedTuple):
+    """One row of `payments_stagedline`, as screening and the ladder read it."""
+
+    n: int
+    key: str
+    serial: str
+    booked_at: datetime
+    amount_fen: int
+    currency: str
+    payer_name: str
+    payer_account: str
+    remark: str
+    said: str  # JSON of the texts
+    virtual_account: str
+    is_reversal: bool
+    reverses: str
+    caution: str
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(orjson.loads(self.said))
+
+
+class Entry(NamedTuple):
+    """A row that is stored, with what was found out about it."""
+
+    row: Staged
+    key: str
+    first: Screening
+    decision: Decision
+
+
+class Known(NamedTuple):
+    """The line that has a row's key already."""
+
+    id: int
+    number: str
+    amount_fen: int
+    booked_at: datetime
+    payer_account: str
+    verdict: str
+
+
+_NEXT = """
+SELECT n, key, serial, booked_at, amount_fen, currency, payer_name, payer_account, remark, texts,
+       virtual_account, is_reversal, reverses, caution
+FROM payments_stagedline WHERE batch = %s ORDER BY n LIMIT %s
+"""
+_LAST = _NEXT.replace("ORDER BY n", "ORDER BY n DESC")  # of a file that begins with the newest
+_KNOWN = """
+SELECT key, id, number, amount_fen, booked_at, payer_account, verdict FROM payments_statementline
+WHERE receiving_account_id = %s AND key = ANY(%s::text[])
+"""
+_REVERSED = """
+SELECT reverses FROM payments_statementline
+WHERE receiving_account_id = %s AND reverses <> '' AND verdict = 'CONFLICT'
+"""
+# In key order, so that two overlapping files wait for each other's rows instead of dead-locking.
+_STORE = """
+WITH judged AS (
+    SELECT * FROM unnest(
+        %(ns)s::int[], %(keys)s::text[], %(verdicts)s::text[], %(rules)s::text[],
+        %(reasons)s::text[], %(facts)s::text[], %(candidates)s::text[], %(posted)s::bool[],
+        %(elsewhere)s::bool[]
+    ) AS d (n, key, verdict, rule, reasons, facts, candidates, is_posted, is_elsewhere)
+), stored AS (
+    INSERT INTO payments_statementline
+        (number, key, serial, booked_at, amount_fen, currency, balance_fen, payer_name,
+         payer_account, payer_bank, remark, texts, virtual_account, is_reversal, reverses, caution,
+         is_posted, is_elsewhere, allocated_fen, returned_fen, verdict, rule, rule_version,
+         reasons, facts, candidates, statement_id, receiving_account_id, stored_at, decided_at,
+         decided_by)
+    SELECT %(stem)s || s.n, d.key, left(s.serial, 64), s.booked_at, s.amount_fen,
+        left(s.currency, 8), s.balance_fen, left(s.payer_name, 200), left(s.payer_account, 64),
+        left(s.payer_bank, 200), s.remark, s.texts::jsonb, left(s.virtual_account, 44),
+        s.is_reversal, left(s.reverses, 64), left(s.caution, 300), d.is_posted, d.is_elsewhere,
+        CASE d.verdict WHEN 'MATCHED' THEN s.amount_fen ELSE 0 END, 0, d.verdict, d.rule,
+        CASE d.rule WHEN '' THEN '' ELSE %(version)s END, d.reasons::jsonb, d.facts::jsonb,
+        d.candidates::jsonb, %(statement)s, %(account)s, %(at)s, %(at)s, ''
+    FROM judged d JOIN payments_stagedline s ON s.batch = %(batch)s AND s.n = d.n
+    ORDER BY d.key
+    ON CONFLICT (receiving_account_id, key) DO NOTHING
+    RETURNING id, number
+), given AS (
+    INSERT INTO payments_allocation (line_id, payment_id, amount_fen, channel_txn, made_at)
+    SELECT l.id, a.payment_id, a.fen, a.txn, %(at)s
+    FROM unnest(%(lines)s::text[], %(payments)s::bigint[], %(fen)s::bigint[], %(txns)s::text[])
+        AS a (number, payment_id, fen, txn)
+    JOIN stored l USING (number)
+)
+SELECT count(*) FROM stored
+"""
+_DONE_WITH = """
+DELETE FROM payments_stagedline WHERE batch = %s AND n = ANY(%s::int[])
+"""
+
+
+def take(*, batch: Batch, at: datetime, limit: int = CHUNK, backwards: bool = False) -> Taken:
+    """Carry the next rows of a batch through; no rows when none is left.
+
+    Rows that fail together are halved until the bad one is alone; that one is kept for a person.
+    A failure of the database itself (dead-lock, lock time-out) is raised: nothing has happened.
+    """
+    for _ in range(TRIES):
+        try:
+            return _take(batch, at, limit, backwards=backwards)
+        except Raced:
+            continue
+        except OperationalError:
+            raise
+        except Exception:
+            logger.exception("%d rows of %s failed", limit, batch.name)
+            if limit == 1:
+                return _take(batch, at, 1, backwards=backwards, is_judged=False)
+            return take(batch=batch, at=at, limit=limit // 2, backwards=backwards)
+    raise Raced(batch.name)
+
+
+@transaction.atomic
+def _take(
+    batch: Batch, at: datetime, limit: int, *, backwards: bool, is_judged: bool = True
+) -> Taken:
+    rows = _next(batch, limit, backwards=backwards)
+    if not rows:
+        return Taken()
+    known = _known(batch, [row.key for row in rows])
+    fresh = [row for row in rows if row.key not in known]
+    firsts = _screened(batch, fresh, at)
+    judged = list(_judged(batch, fresh, firsts, at) if is_judged else _unjudged(fresh, firsts))
+    apart = _apart(batch, rows, known)
+    stem = numbers.fresh("L", 10)
+    paid = matching.arrivals(
+        (f"{stem}{entry.row.n}", batch.account.account_no, entry.decision)
+        for entry in judged
+        if entry.decision.pays
+    )
+    _store(batch, stem, [*judged, *apart], paid, at)
+    _finish_with(batch, rows)
+    ledger.post(drafts(batch.account.account_no, stem, fresh, firsts), at=at)
+    matching.pay(paid, at)
+    _note_what_follows(batch, judged, [known[entry.row.key] for entry in apart], at)
+    return Taken(len(rows), len(judged) + len(apart), len(apart))
+
+
+def _next(batch: Batch, limit: int, *, backwards: bool) -> list[Staged]:
+    """In the bank's order: where two lines pay one payment, the earlier one does."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST if backwards else _NEXT, [batch.name, limit])
+        rows = list(map(Staged._make, cursor.fetchall()))
+    rows.sort(key=lambda row: row.booked_at)  # stable: the file's order within an instant
+    return rows
+
+
+def _finish_with(batch: Batch, rows: Sequence[Staged]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_DONE_WITH, [batch.name, sql.ints(row.n for row in rows)])
+
+
+# --- what the rows are --------------------------------------------------------------------------
+
+
+def _known(batch: Batch, keys: Sequence[str]) -> dict[str, Known]:
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, [batch.account.pk, sql.texts(keys)])
+        return {key: Known._make(line) for key, *line in cursor.fetchall()}
+
+
+def _screened(batch: Batch, rows: Sequence[Staged], at: datetime) -> list[Screening]:
+    if not batch.pays:
+        return [Screening(Verdict.IGNORED, False, "T0", (CHANNEL_BILL,))] * len(rows)
+    own = frozenset(ReceivingAccount.objects.values_list("account_no", flat=True))
+    payouts = _our_payouts(batch.account, [row.serial for row in rows if row.amount_fen < 0])
+    return [screen(row, at=at, own_accounts=own, payouts=payouts) for row in rows]
+
+
+def _our_payouts(account: ReceivingAccount, serials: Sequence[str]) -> frozenset[str]:
+    """Which of these bank serials are money that we sent back ourselves."""
+    asked = [serial for serial in serials if serial]
+    if not asked:
+        return frozenset()
+    refunds = Refund.objects.filter(channel_txn__in=asked, payment__method=matching.METHOD)
+    returns = LineReturn.objects.filter(line__receiving_account=account, serial__in=asked)
+    sent = [
+        *refunds.values_list("channel_txn", flat=True),
+        *returns.values_list("serial", flat=True),
+    ]
+    return frozenset(serial for serial in sent if serial)
+
+
+def _apart(batch: Batch, rows: Sequence[Staged], known: Mapping[str, Known]) -> list[Entry]:
+    """Rows whose key is known and whose facts are others: kept beside, never dropped.
+
+    The same contradiction read a second time is a duplicate of itself.
+    """
+    found: dict[str, Entry] = {}
+    for row in rows:
+        line = known.get(row.key)
+        if line is None:
+            continue
+        why = contradicts(
+            row,
+            amount_fen=line.amount_fen,
+            booked_at=line.booked_at,
+            payer_account=line.payer_account,
+        )
+        if why:
+            key = f"{row.key}!{row.amount_fen}:{row.booked_at:%Y%m%d}:{row.payer_account[:40]}"
+            reason = f"流水号与来账 {line.number} 相同，但{why}；未记账"
+            first = Screening(Verdict.CONFLICT, False, "T0", (reason,))
+            found[key[:160]] = Entry(row, key[:160], first, _as_screened(first))
+    stored = _known(batch, list(found)) if found else {}
+    return [entry for key, entry in found.items() if key not in stored]
+
+
+# --- the verdicts -------------------------------------------------------------------------------
+
+
+def _as_screened(first: Screening) -> Decision:
+    return Decision(first.verdict, first.rule, first.reasons)
+
+
+def _judged(
+    batch: Batch, rows: Sequence[Staged], firsts: Sequence[Screening], at: datetime
+) -> Iterator[Entry]:
+    """Payments that are named are locked here: what is outstanding now is so at commit."""
+    reversed_serials = _reversed(batch)
+    facts = [
+        Fact(
+            i,
+            batch.account.pk,
+            row.amount_fen,
+            row.virtual_account,
+            codes_in(row.texts),
+            row.texts,
+            row.payer_name,
+            row.payer_account,
+            row.caution,
+            row.serial in reversed_serials,
+        )
+        for i, (row, first) in enumerate(zip(rows, firsts, strict=True))
+        if first is FRESH
+    ]
+    decided = dict(zip((fact.line for fact in facts), judging.judge(facts), strict=True))
+    for i, (row, first) in enumerate(zip(rows, firsts, strict=True)):
+        yield Entry(row, row.key, first, decided[i] if i in decided else _as_screened(first))
+
+
+def _reversed(batch: Batch) -> frozenset[str]:
+    """Serials of bookings that the bank has taken back before we heard of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REVERSED, [batch.account.pk])
+        waiting = {serial for (serial,) in cursor.fetchall()}
+    return batch.reversed_serials | waiting
+
+
+def _unjudged(rows: Sequence[Staged], firsts: Sequence[Screening]) -> Iterator[Entry]:
+    failed = Decision(Verdict.CONFLICT, "", (FAILED,))
+    for row, first in zip(rows, firsts, strict=True):
+        yield Entry(row, row.key, first, failed if first is FRESH else _as_screened(first))
+
+
+# --- into the tables ----------------------------------------------------------------------------
+
+
+def _store(
+    batch: Batch,
+    stem: str,
+    entries: Sequence[Entry],
+    paid: Sequence[matching.Paid],
+    at: datetime,
+) -> None:
+    """Lines and what they pay, in one statement; Raced where one of them is stored already."""
+    given = [one for one in paid if not one.is_fee]
+    params: dict[str, Any] = {
+        "batch": batch.name,
+        "stem": stem,
+        "version": judging.VERSION,
+        "statement": batch.statement_id,
+        "account": batch.account.pk,
+        "at": at,
+        "ns": sql.ints(entry.row.n for entry in entries),
+        "keys": sql.texts(entry.key for entry in entries),
+        "verdicts": sql.texts(entry.decision.verdict.value for entry in entries),
+        "rules": sql.texts(entry.decision.rule for entry in entries),
+        "reasons": sql.texts(matching.as_json(entry.decision.reasons) for entry in entries),
+        "facts": sql.texts(orjson.dumps(entry.decision.facts).decode() for entry in entries),
+        "candidates": sql.texts(_candidates(entry.decision.candidates) for entry in entries),
+        "posted": sql.bools(entry.first.is_posted for entry in entries),
+        "elsewhere": sql.bools(entry.first.is_elsewhere for entry in entries),
+        "lines": sql.texts(one.line for one in given),
+        "payments": sql.ints(one.arrival.payment_id for one in given),
+        "fen": sql.ints(one.arrival.fen for one in given),
+        "txns": sql.texts(one.arrival.channel_txn for one in given),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, params)
+        (stored,) = cursor.fetchone()
+    if stored != len(entries):
+        raise Raced
+
+
+def _candidates(candidates: tuple[Candidate, ...]) -> str:
+    return orjson.dumps(candidates).decode() if candidates else "[]"
+
+
+def _note_what_follows(
+    batch: Batch, judged: Sequence[Entry], doubted: Sequence[Known], at: datetime
+) -> None:
+    """Reversals find their originals; a line that is contradicted pays nothing by itself."""
+    if any(entry.decision.rule == "R" for entry in judged):
+        reversals.settle(account=batch.account, at=at)
+    if doubted:
+        _doubt([one.id for one in doubted if Verdict.CONFLICT in LINE_TRANSITIONS[one.verdict]], at)
+        matching.record([one.id for one in doubted], "CONTRADICTED", at=at)
+
+
+def _doubt(line_ids: Sequence[int], at: datetime) -> None:
+    StatementLine.objects.filter(
+        pk__in=line_ids, verdict__in=[Verdict.SUGGESTED, Verdict.UNMATCHED]
+    ).update(
+        verdict=Verdict.CONFLICT,
+        rule="T0",
+        rule_version=judging.VERSION,
+        reasons=["同一流水号出现了不同的内容，需人工核对"],
+        decided_at=at,
+    )
+    matching.recount(line_ids)

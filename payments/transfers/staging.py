@@ -1,0 +1,137 @@
+"""Bookings wait in `payments_stagedline` until the whole file they stand in is known to be sound.
+
+A push is a file of one line.  The table is not logged: what it holds can be read again from the
+file's parts, or is pushed again by the bank.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC
+from itertools import islice
+
+import orjson
+from django.db import connection
+
+from payments.transfers.parsers import Row
+from payments.transfers.remarks import normal
+
+LONGEST_KEY = 64
+LONGEST_TEXT = 2_000  # characters; nothing that a bank prints is that long
+AT_ONCE = 20_000  # rows a COPY, and between two signs of life
+
+_COPY = """
+COPY payments_stagedline (batch, n, key, booked_at, amount_fen, balance_fen, is_reversal, serial,
+    currency, payer_name, payer_account, payer_bank, remark, texts, virtual_account, reverses,
+    caution) FROM STDIN
+"""
+# Two equal contents in one file are two bookings; in another file they are the same two.
+_TELL_TWINS_APART = """
+UPDATE payments_stagedline s SET key = s.key || ':' || d.turn
+FROM (
+    SELECT n, row_number() OVER (PARTITION BY key ORDER BY n) AS turn FROM payments_stagedline
+    WHERE batch = %(batch)s AND key IN (
+        SELECT key FROM payments_stagedline WHERE batch = %(batch)s
+        GROUP BY key HAVING count(*) > 1
+    )
+) d
+WHERE s.batch = %(batch)s AND s.n = d.n AND d.turn > 1
+"""
+# What COPY's text format would take for its own, and our own separator.
+_SPECIAL = re.compile("[\\\\\n\r\t\x00]")
+_ESCAPED = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\x00": ""})
+_BETWEEN = "\x1f"
+
+
+def stage(batch: str, account_no: str, rows: Iterable[Row]) -> Iterator[int]:
+    """Write rows under a batch's name; yields after every few thousand how many are in.
+
+    Raises whatever `rows` raises; what was written until then is the caller's to `clear`.
+    """
+    source, n = iter(rows), 0
+    while some := list(islice(source, AT_ONCE)):
+        lines = [_line(batch, i, account_no, row) for i, row in enumerate(some, n)]
+        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+            copy.write("".join(lines))
+        n += len(some)
+        yield n
+    if n > 1:
+        with connection.cursor() as cursor:
+            cursor.execute(_TELL_TWINS_APART, {"batch": batch})
+
+
+def left(batch: str) -> int:
+    """How many rows of a batch still wait."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM payments_stagedline WHERE batch = %s", [batch])
+        return int(cursor.fetchone()[0])
+
+
+def is_backwards(batch: str) -> bool:
+    """Whether a file begins with its newest booking."""
+    first, last = (
+        "(SELECT booked_at FROM payments_stagedline WHERE batch = %(batch)s ORDER BY n" + end
+        for end in (" LIMIT 1)", " DESC LIMIT 1)")
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT coalesce({first} > {last}, false)", {"batch": batch})  # noqa: S608
+        return bool(cursor.fetchone()[0])
+
+
+def reversed_serials(batch: str) -> frozenset[str]:
+    """Serials of the bookings that rows of this batch take back."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT reverses FROM payments_stagedline"
+            " WHERE batch = %s AND is_reversal AND reverses <> ''",
+            [batch],
+        )
+        return frozenset(serial for (serial,) in cursor.fetchall())
+
+
+def clear(batch: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM payments_stagedline WHERE batch = %s", [batch])
+
+
+def _line(batch: str, n: int, account_no: str, row: Row) -> str:
+    serial = row.serial or ""
+    key = serial if 0 < len(serial) <= LONGEST_KEY else _hashed(account_no, row)
+    words = (
+        serial, row.currency, row.payer_name, row.payer_account, row.payer_bank, row.remark,
+        orjson.dumps(row.texts).decode(), row.virtual_account or "", row.reverses or "",
+        row.caution,
+    )  # fmt: skip
+    text = _BETWEEN.join(words)
+    if len(text) > LONGEST_TEXT or text.count(_BETWEEN) != len(words) - 1:
+        text = _BETWEEN.join(word[:LONGEST_TEXT].replace(_BETWEEN, "") for word in _cut(row, words))
+    if _SPECIAL.search(text):
+        text = text.translate(_ESCAPED)
+    text = text.replace(_BETWEEN, "\t")
+    balance = "\\N" if row.balance_fen is None else row.balance_fen
+    return (
+        f"{batch}\t{n}\t{key.translate(_ESCAPED)}\t{row.booked_at.isoformat()}\t{row.amount_fen}\t"
+        f"{balance}\t{'t' if row.is_reversal else 'f'}\t{text}\n"
+    )
+
+
+def _cut(row: Row, words: tuple[str, ...]) -> tuple[str, ...]:
+    """The JSON of the texts stays whole JSON."""
+    texts = orjson.dumps([text[:200].replace(_BETWEEN, "") for text in row.texts[:8]]).decode()
+    return (*words[:6], texts, *words[7:])
+
+
+def _hashed(account_no: str, row: Row) -> str:
+    """A booking without a serial is its content.  Chinese is kept: 张三 and 李四 are two payers."""
+    facts = (
+        account_no,
+        row.serial or "",
+        row.booked_at.astimezone(UTC).isoformat(),
+        str(row.amount_fen),
+        row.currency,
+        str(row.balance_fen),
+        row.payer_account,
+        normal(row.payer_name),
+        normal(row.remark),
+    )
+    return f"#{hashlib.sha256(_BETWEEN.join(facts).encode()).hexdigest()[:40]}"
