@@ -1,23 +1,76 @@
-"""Bank statements: bytes → rows, pure.  The format is found by content, never by a file's name.
+"""Statements: bytes → rows, pure.  The format is found by content, never by a file's name.
 
-`read` returns a whole, checked `Statement` or raises an `Unreadable` that says what is wrong and
+`stream` gives the rows of a file while it reads them, in memory that does not grow with it; `read`
+returns a whole, checked `Statement`.  Both raise an `Unreadable` that says what is wrong and
 where.  No file is ever read as "0 rows, fine" unless it says itself that its day was empty.
 """
 
-from collections.abc import Collection
+import io
+from collections.abc import Collection, Mapping
+from typing import BinaryIO, Protocol
 
-from . import camt053, csv_text, foreign, mt940, xlsx
+from . import camt053, csv_text, foreign, mt940, whole, xls, xlsx
+from .preview import Preview, look, tried
 from .refusals import EmptyFile, FileTooLarge, Unreadable
-from .statement import Declared, Row, Statement
+from .statement import (
+    Checks,
+    Declared,
+    Row,
+    Source,
+    Statement,
+    Stream,
+    Summary,
+    gathered,
+)
 
-__all__ = ["MAX_BYTES", "Declared", "Row", "Statement", "Unreadable", "read"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_STREAM_BYTES",
+    "Checks",
+    "Declared",
+    "FileTooLarge",
+    "Preview",
+    "Row",
+    "Source",
+    "Statement",
+    "Stream",
+    "Summary",
+    "Unreadable",
+    "preview",
+    "read",
+    "stream",
+]
 
-MAX_BYTES = 20 * 1024 * 1024
+MAX_STREAM_BYTES = 512 * 1024 * 1024  # of a text table, read row by row
+MAX_BYTES = whole.MAX_BYTES  # of anything that is held whole: `read`, workbooks, MT940
 HEAD = 64 * 1024  # bytes shown to a format that is asked whether it recognises them
 
-# A new format is a module with `recognises(head)`, `read(content, ours)` and a place here:
-# marked containers first, free text last.
-FORMATS = (xlsx, camt053, mt940, csv_text)
+
+class Format(Protocol):
+    """What a format's module gives; `source` is seekable and stands anywhere."""
+
+    def recognises(self, head: bytes, /) -> bool: ...
+
+    def open(
+        self,
+        source: BinaryIO,
+        ours: Collection[str],
+        columns: Mapping[str, str] | None,
+        checks: Checks,
+        /,
+    ) -> Stream: ...
+
+
+# A new format is a module of that shape and a place here: marked containers first, text last.
+FORMATS: tuple[Format, ...] = (
+    xlsx,
+    xls,
+    whole.InOnePiece(camt053.recognises, camt053.read),
+    whole.InOnePiece(mt940.recognises, mt940.read),
+    csv_text,
+)
+
+TABLES = (xlsx, xls, csv_text)
 
 _OTHERS = (
     (b"%PDF", "pdf", "PDF 文件"),
@@ -29,28 +82,70 @@ _OTHERS = (
 )
 
 
-def read(content: bytes, *, ours: Collection[str] = ()) -> Statement:
-    """Raises Unreadable (422; 413 when too large); nothing else, whatever the bytes.
+def stream(
+    source: BinaryIO,
+    *,
+    ours: Collection[str] = (),
+    columns: Mapping[str, str] | None = None,
+    checks: Checks = Checks.ALL,
+) -> Stream:
+    """A seekable file, row by row; the caller keeps it open until the last row was read.
 
     `ours` are our account numbers: where a file names only virtual accounts, they tell which
     account those belong to.  Whether `account_no` is ours at all remains the caller's question.
+    `columns` describes a table that no bank module knows (`column_map`).  Raises Unreadable (422;
+    413 when too large) at once for what is wrong with the file, and while rows are read for what
+    is wrong with them; nothing else, whatever the bytes.
     """
+    return _recognised(source).open(source, ours, columns, checks)
+
+
+def preview(source: BinaryIO, *, columns: Mapping[str, str] | None = None) -> Preview:
+    """The top of a table with a guess at its columns, and what `columns` would make of all of it.
+
+    Nothing is ever read by the guess.  Raises Unreadable for what is no table.
+    """
+    form = _recognised(source)
+    table = next((table for table in TABLES if table is form), None)
+    if table is None:
+        raise foreign.refuse_as("not_a_table", "这种文件自带字段名，不需要指定各列")
+    seen = look(table.first_rows(source))
+    if not columns:
+        return seen
+    return tried(seen, lambda: table.open(source, (), columns, Checks.ALL))
+
+
+def _recognised(source: BinaryIO) -> Format:
+    size = source.seek(0, io.SEEK_END)
+    if size > MAX_STREAM_BYTES:
+        raise FileTooLarge(
+            f"文件超过 {MAX_STREAM_BYTES // 1024 // 1024} MB，请按更短的日期范围导出"
+        )
+    source.seek(0)
+    head = source.read(HEAD)
+    if size <= HEAD and not head.strip(b" \t\r\n\xef\xbb\xbf"):
+        raise EmptyFile
+    _refuse_others(head)
+    return next(form for form in FORMATS if form.recognises(head))
+
+
+def read(
+    content: bytes,
+    *,
+    ours: Collection[str] = (),
+    columns: Mapping[str, str] | None = None,
+    checks: Checks = Checks.ALL,
+) -> Statement:
+    """The same road to its end, for a file that is in memory: whole and checked, or Unreadable."""
     if len(content) > MAX_BYTES:
         raise FileTooLarge(f"文件超过 {MAX_BYTES // 1024 // 1024} MB，请按更短的日期范围导出")
-    if not content.strip(b" \t\r\n\xef\xbb\xbf"):
-        raise EmptyFile
-    head = content[:HEAD]
-    _refuse_others(head, content)
-    return next(form for form in FORMATS if form.recognises(head)).read(content, ours)
+    with io.BytesIO(content) as source:
+        return gathered(stream(source, ours=ours, columns=columns, checks=checks))
 
 
-def _refuse_others(head: bytes, content: bytes) -> None:
+def _refuse_others(head: bytes) -> None:
     for mark, kind, title in _OTHERS:
         if head.startswith(mark):
             raise foreign.refuse_as(kind, title)
-    if head.startswith(b"\xd0\xcf\x11\xe0"):
-        personal = b"China Construction Bank" in content
-        title = "建设银行个人流水（旧版 xls）" if personal else "旧版 Excel 工作簿（.xls）"
-        raise foreign.refuse_as("ccb_personal" if personal else "xls", title)
     if head.lstrip()[:200].lower().startswith((b"<html", b"<!doctype html", b"<table")):
         raise foreign.refuse_as("html", "网页格式的表格")

@@ -13,18 +13,25 @@ _MOMENT = re.compile(
     r"(?:[ T]*(\d{2})[:时]?(\d{2})(?:[:分]?(\d{2})(?:\.\d+)?秒?)?)?",
     re.ASCII,
 )
+_DAY_FIRST = re.compile(r"(\d{2})/(\d{2})/(\d{4})", re.ASCII)
+_WITHOUT_YEAR = re.compile(r"(\d{2})/(\d{2})", re.ASCII)
 _BRACKETED = re.compile(r"\[[^\]]*\]")
 _DASHES = frozenset("-—")
+_WRAPPERS = frozenset("`'=-")
 
 
 def clean(cell: str) -> str:
     """Without the wrapping that exporters add to keep a spreadsheet from changing the value."""
     text = cell.strip()
-    if text[:1] in {"`", "'", "="}:
-        if text.startswith('="') and text.endswith('"'):
-            text = text[2:-1]
-        return text.lstrip("`'").strip()
-    return text
+    return _unwrapped(text) if text[:1] in _WRAPPERS else text
+
+
+def _unwrapped(text: str) -> str:
+    if not text.strip("-"):
+        return ""  # a bank's way to draw an empty cell
+    if text.startswith('="') and text.endswith('"'):
+        text = text[2:-1]
+    return text if text.startswith("-") else text.lstrip("`'").strip()
 
 
 def name(cell: str) -> str:
@@ -35,6 +42,10 @@ def name(cell: str) -> str:
 
 def fen(cell: str) -> int | None:
     """Yuan as written by a bank, in fen; None for an empty cell; ValueError for anything else."""
+    if cell[-3:-2] == "." and len(cell) < 19:
+        digits = cell[:-3] + cell[-2:]
+        if digits.isdecimal() and digits.isascii() and cell[0] != ".":
+            return int(digits)  # 1234.56, as nearly every cell is
     text = cell
     if not _AMOUNT.fullmatch(text):
         text = _plain_amount(cell)
@@ -61,21 +72,51 @@ def _plain_amount(cell: str) -> str:
 
 def moment(day: str, clock: str = "") -> datetime:
     """A date (and time) without zone is Shanghai's; ValueError when it is not one."""
+    text = f"{day} {clock}" if clock else day
+    # 20260105 18:22:21 and 2026-01-05 18:22:21, as nearly every cell is; the places of the marks
+    # tell that what the library takes has no week, no zone and no fraction.
+    if text[-9:-8] == " " and text[-6:-5] == text[-3:-2] == ":" and _is_iso_day(text[:-9]):
+        return _in_range(datetime.fromisoformat(text)).replace(tzinfo=SHANGHAI)
     if clock:
-        clock = clock.zfill(6) if clock.isdecimal() else clock
-        day = f"{day} {clock}"
-    found = _MOMENT.fullmatch(day)
+        text = f"{day} {clock.zfill(6)}" if clock.isdecimal() else text
+    found = _MOMENT.fullmatch(text)
     if not found:
-        raise ValueError(day)
+        raise ValueError(text)
     year, month, date, hour, minute, second = (int(part or 0) for part in found.groups())
-    return plausible(datetime(year, month, date, hour, minute, second, tzinfo=SHANGHAI))
+    return _in_range(datetime(year, month, date, hour, minute, second, tzinfo=SHANGHAI))
+
+
+def _is_iso_day(day: str) -> bool:
+    if len(day) == 8:
+        return day.isdecimal()
+    return len(day) == 10 and day[4] == day[7] == "-"
 
 
 def plausible(at: datetime) -> datetime:
     """The same instant in Shanghai; ValueError for a year no bank statement can have."""
+    return _in_range(at).astimezone(SHANGHAI)
+
+
+def _in_range(at: datetime) -> datetime:
     if not 1990 <= at.year <= 2100:
         raise ValueError(at.year)
-    return at.astimezone(SHANGHAI)
+    return at
+
+
+def day_first(day: str) -> str:
+    """31/01/2026, as Hong Kong writes it, in the order that `moment` reads; ValueError if not."""
+    found = _DAY_FIRST.fullmatch(day)
+    if not found:
+        raise ValueError(day)
+    return f"{found[3]}{found[2]}{found[1]}"
+
+
+def without_year(day: str, year: int, month: int) -> str:
+    """MM/DD in the twelve months that end with that one, as YYYYMMDD; ValueError if not a day."""
+    found = _WITHOUT_YEAR.fullmatch(day)
+    if not found:
+        raise ValueError(day)
+    return f"{year - (int(found[1]) > month)}{found[1]}{found[2]}"
 
 
 def written(cell: object) -> str:

@@ -1,15 +1,15 @@
 """Separated text → grid, for every layout of `LAYOUTS`."""
 
 import csv
-import io
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import BinaryIO
 
-from . import cells, foreign, tables, text
-from .layouts import LAYOUTS
+from . import foreign, layouts, tables, text
 from .refusals import DamagedFile
-from .statement import Statement
+from .statement import Checks, Stream
 
-MAX_LINE = 100_000  # characters; a statement line has some hundred
+DELIMITERS = (",", "\t")
 
 
 def recognises(head: bytes) -> bool:
@@ -17,61 +17,79 @@ def recognises(head: bytes) -> bool:
     return True
 
 
-def read(content: bytes, ours: Collection[str] = ()) -> Statement:
+def open(
+    source: BinaryIO,
+    ours: Collection[str],
+    columns: Mapping[str, str] | None,
+    checks: Checks,
+) -> Stream:
     """The table under the first known header line; raises Unreadable."""
-    document = text.decode(content)
-    if "\n" not in document:
-        document = document.replace("\r", "\n")
-    lines = document.split("\n", tables.HEADER_WITHIN)[: tables.HEADER_WITHIN]
+    encoding = text.encoding_of(source)
+    top = list(islice(text.lines(source, encoding), tables.HEADER_WITHIN))
+    wanted = layouts.wanted(columns)
     seen: list[list[str]] = []
-    for number, line in enumerate(lines):
-        for delimiter in (",", "\t"):
-            header = _header(line, delimiter)
+    for number, line in enumerate(top):
+        for delimiter in DELIMITERS:
+            header = tables.header_names(_cells(line, delimiter))
             seen.append(header)
-            for layout in LAYOUTS:
-                if at := layout.find(header):
-                    rest = document[sum(len(above) + 1 for above in lines[: number + 1]) :]
-                    grid = tables.Grid(
-                        container="csv",
-                        header=header,
-                        header_row=number + 1,
-                        lead=[_cells(above, delimiter) for above in lines[:number]],
-                        body=_body(rest, delimiter, number + 1),
-                    )
-                    return tables.read(layout, at, grid, ours)
-    raise foreign.refuse(seen)
+            if found := layouts.recognised(header, wanted):
+                lines = _Lines(source, encoding, delimiter, above=number + 1)
+                grid = tables.Grid(
+                    container="csv",
+                    header=header,
+                    lead=[_cells(above, delimiter) for above in top[:number]],
+                    body=lines.rows,
+                    whole_end=lambda: lines.ended,
+                )
+                return tables.stream(*found, grid, ours, checks)
+    raise foreign.refuse(seen, columns)
 
 
-def _header(line: str, delimiter: str) -> list[str]:
-    names = [cells.name(cell) for cell in _cells(line, delimiter)]
-    while names and not names[-1]:
-        names.pop()
-    return names
+def first_rows(source: BinaryIO) -> list[list[str]]:
+    """The first rows as text, by the separator that makes the most of them; raises Unreadable."""
+    top = list(islice(text.lines(source, text.encoding_of(source)), tables.HEADER_WITHIN))
+    ways = [[list(_cells(line, delimiter)) for line in top] for delimiter in DELIMITERS]
+    return max(ways, key=lambda rows: sum(map(len, rows)))
 
 
 def _cells(line: str, delimiter: str) -> Sequence[str]:
-    if len(line) > MAX_LINE:
+    if len(line) > text.MAX_LINE:
         return []
     try:
-        return next(csv.reader([line.rstrip("\r")], delimiter=delimiter), [])
+        return next(csv.reader([line.rstrip("\r\n")], delimiter=delimiter), [])
     except csv.Error:
         return []
 
 
-def _body(rest: str, delimiter: str, above: int) -> Iterator[tuple[int, list[str]]]:
-    # Chinese exporters put a tab behind a quoted id to keep Excel from rounding it.
-    lines = io.StringIO(rest.replace('"\t', '"'), newline="")
-    reader = csv.reader(_short(lines, above), delimiter=delimiter, strict=True)
-    try:
-        for row in reader:
-            yield above + reader.line_num, row
-    except csv.Error as error:
-        line = above + reader.line_num
-        raise DamagedFile(f"第 {line} 行的引号或换行不完整，文件可能被截断", row=line) from error
+class _Lines:
+    """The rows below a header line, as often as they are asked for."""
 
+    def __init__(self, source: BinaryIO, encoding: str, delimiter: str, *, above: int) -> None:
+        self.source = source
+        self.encoding = encoding
+        self.delimiter = delimiter
+        self.above = above  # lines, the header among them
+        self.ended = True  # the last line read had an end
 
-def _short(lines: Iterable[str], above: int) -> Iterator[str]:
-    for number, line in enumerate(lines, start=above + 1):
-        if len(line) > MAX_LINE:
-            raise DamagedFile(f"第 {number} 行长达 {len(line)} 个字符，不是明细", row=number)
-        yield line
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Row numbers are those of the file's lines; raises DamagedFile, WrongEncoding."""
+        below = islice(text.lines(self.source, self.encoding), self.above, None)
+        reader = csv.reader(self._plain(below), delimiter=self.delimiter, strict=True)
+        try:
+            for row in reader:
+                yield self.above + reader.line_num, row
+        except csv.Error as error:
+            line = self.above + reader.line_num
+            raise DamagedFile(
+                f"第 {line} 行的引号或换行不完整，文件可能被截断", row=line
+            ) from error
+
+    def _plain(self, below: Iterable[str]) -> Iterator[str]:
+        comma = self.delimiter == ","
+        line = ""
+        for number, line in enumerate(below, start=self.above + 1):
+            if len(line) > text.MAX_LINE:
+                raise DamagedFile(f"第 {number} 行长达十万个字符以上，不是明细", row=number)
+            # Chinese exporters put a tab behind a quoted id to keep Excel from rounding it.
+            yield line.replace('"\t', '"') if comma and '"\t' in line else line
+        self.ended = line.endswith(("\n", "\r"))

@@ -1,5 +1,6 @@
 """Lines around a table that say something about it: `期初余额：100.00`, or in two cells."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from . import cells
@@ -7,7 +8,7 @@ from .refusals import BadCell, DamagedFile
 from .statement import Declared
 
 _LABELS = {
-    "account": "账号 查询账号 本方账号 账户账号 主账号",
+    "account": "账号 查询账号 本方账号 账户账号 主账号 卡号",
     "opening_fen": "期初余额 上期余额 起始余额 承前余额 上日余额",
     "closing_fen": "期末余额 本期余额 结束余额",
     "count": "总笔数 交易笔数 交易总笔数 总交易笔数 合计笔数",
@@ -17,6 +18,9 @@ _LABELS = {
     "credit_fen": "贷方合计 贷方总额 贷方总金额 贷方发生总额 贷方金额 收入合计 收入总额",
 }
 _ROLE = {label: role for role, names in _LABELS.items() for label in names.split()}
+
+
+_MASKED = re.compile(r"[*＊xX]{2}")
 
 
 class Facts:
@@ -55,6 +59,8 @@ class Facts:
 
     def _note(self, role: str, label: str, value: str) -> None:
         if role == "account":
+            if _MASKED.search(value):
+                return  # it names nobody
             if self.account not in {None, value}:
                 raise DamagedFile(f"文件先后声明了两个账号：{self.account}、{value}")
             self.account = value

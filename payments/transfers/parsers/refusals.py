@@ -16,7 +16,7 @@ class EmptyFile(Unreadable):
 
 class FileTooLarge(Unreadable):
     status = 413
-    message = "文件太大，最大 20 MB；请缩短日期范围分次导出"
+    message = "文件太大；请缩短日期范围分次导出，或改为导出 CSV"
 
 
 class WrongEncoding(Unreadable):
@@ -71,6 +71,12 @@ class ExpandsTooFar(Unreadable):
     """A small file that unpacks into a huge one."""
 
     message = "文件解压后过大"
+
+
+class BadColumns(Unreadable):
+    """A column map that names no amount, no day, or a role that does not exist."""
+
+    message = "列的对应关系不完整"
 
 
 class EntitiesForbidden(Unreadable):

@@ -50,7 +50,10 @@ class Declared:
 
     def check(self, amounts: Sequence[int]) -> None:
         """Raise CountsDiffer at the first figure that the rows do not confirm."""
-        counted = Declared.of(amounts)
+        self.confirm(Declared.of(amounts))
+
+    def confirm(self, counted: Self) -> None:
+        """The same, for rows already counted."""
         for figure in fields(self):
             said, found = getattr(self, figure.name), getattr(counted, figure.name)
             if said is None or said == found:
@@ -77,6 +80,15 @@ class Source(StrEnum):
 
     BANK = "BANK"  # a bank account: its credits may pay transfers
     CHANNEL = "CHANNEL"  # a bill of WeChat Pay or Alipay: what it lists was paid there
+
+
+class Checks(StrEnum):
+    """How much of what a file says about itself must hold."""
+
+    ALL = "ALL"  # running balances, declared totals, one serial once: the only way to pay anything
+    # For samples whose owners changed figures to hide themselves: every row must be readable,
+    # what the rows say together is not asked.  No upload ever passes it.
+    ROWS_ONLY = "ROWS_ONLY"
 
 
 @dataclass(slots=True)
@@ -122,6 +134,45 @@ class Statement:
     booked_until: date | None = None  # the day after the last row's day
     declared: Declared = Declared()
     not_booked: int = 0  # rows the file has but that are pending or for information: left out
+    source: Source = Source.BANK
+
+
+def gathered(stream: Stream) -> Statement:
+    """A stream read to its end; raises what it raises."""
+    rows = tuple(stream.rows)
+    said = stream.summary
+    return Statement(
+        format=stream.format,
+        account_no=stream.account_no,
+        accounts=said.accounts,
+        rows=rows,
+        opening_fen=said.opening_fen,
+        closing_fen=said.closing_fen,
+        booked_from=said.booked_from,
+        booked_until=said.booked_until,
+        declared=said.declared,
+        not_booked=said.not_booked,
+        source=stream.source,
+    )
+
+
+def streamed(statement: Statement) -> Stream:
+    """A statement that was read in one piece, as a stream."""
+    return Stream(
+        format=statement.format,
+        account_no=statement.account_no,
+        rows=iter(statement.rows),
+        summary=Summary(
+            accounts=statement.accounts,
+            opening_fen=statement.opening_fen,
+            closing_fen=statement.closing_fen,
+            booked_from=statement.booked_from,
+            booked_until=statement.booked_until,
+            declared=statement.declared,
+            not_booked=statement.not_booked,
+        ),
+        source=statement.source,
+    )
 
 
 def assemble(
@@ -166,48 +217,6 @@ def _one_serial_once(rows: Sequence[Row], *, several: bool) -> None:
                 serial=row.serial,
                 rows=[first, row.position],
             )
-
-
-def chain(
-    *,
-    positions: Sequence[int],
-    amounts: Sequence[int],
-    balances: Sequence[int],
-    opening: int | None,
-    closing: int | None,
-) -> tuple[int | None, int | None]:
-    """Opening and closing balance, once every running balance follows from its neighbour.
-
-    Banks print rows oldest first or newest first; either will do, a mixture will not.
-    Raises Unbalanced, naming the first row that breaks.
-    """
-    if not amounts:
-        return opening, closing
-    steps = range(1, len(amounts))
-    down = next((i for i in steps if balances[i] - balances[i - 1] != amounts[i]), None)
-    up = next((i for i in steps if balances[i - 1] - balances[i] != amounts[i - 1]), None)
-    ends = []
-    if down is None:
-        ends.append((balances[0] - amounts[0], balances[-1]))
-    if up is None:
-        ends.append((balances[-1] - amounts[-1], balances[0]))
-    if down is not None and up is not None:
-        row = positions[max(down, up)]
-        raise Unbalanced(f"第 {row} 行起余额对不上：上一行余额加减本行金额不等于本行余额", row=row)
-    for first, last in ends:
-        if opening in {None, first} and closing in {None, last}:
-            return first, last
-    first, last = ends[0]
-    if opening not in {None, first}:
-        row = positions[0 if down is None else -1]
-        raise Unbalanced(
-            f"第 {row} 行：期初余额 {yuan(opening or 0)} 与第一笔之前的余额 {yuan(first)} 不符",
-            row=row,
-        )
-    row = positions[-1 if down is None else 0]
-    raise Unbalanced(
-        f"第 {row} 行：期末余额 {yuan(closing or 0)} 与最后一笔的余额 {yuan(last)} 不符", row=row
-    )
 
 
 def total(*, opening: int, amounts: Sequence[int], closing: int, where: str) -> None:

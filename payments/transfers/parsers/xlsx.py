@@ -5,21 +5,20 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import BinaryIO
 
 from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from . import cells, foreign, tables
-from .layouts import LAYOUTS
+from . import whole, workbook
 from .refusals import (
-    BadCell,
     DamagedFile,
     EntitiesForbidden,
     ExpandsTooFar,
     UnknownFormat,
     Unreadable,
 )
-from .statement import Statement
+from .statement import Checks, Stream
 
 MAX_PARTS = 500
 MAX_EXPANDED = 64 * 1024 * 1024  # bytes, all parts
@@ -57,53 +56,22 @@ def recognises(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04")
 
 
-def read(content: bytes, ours: Collection[str] = ()) -> Statement:
+def open(
+    source: BinaryIO,
+    ours: Collection[str],
+    columns: Mapping[str, str] | None,
+    checks: Checks,
+) -> Stream:
     """The one sheet with a known header; raises Unreadable."""
-    found: list[tuple[tables.Layout, dict[str, int], tables.Grid]] = []
-    seen: list[list[str]] = []
-    for rows in _sheets(content):
-        for number, row in enumerate(rows[: tables.HEADER_WITHIN], start=1):
-            header = _header(row)
-            seen.append(header)
-            at = next(((one, at) for one in LAYOUTS if (at := one.find(header))), None)
-            if at:
-                found.append((*at, _grid(rows, number, header)))
-                break
-    if not found:
-        raise foreign.refuse(seen)
-    if len(found) > 1:
-        raise DamagedFile(f"工作簿里有 {len(found)} 张明细表，请只保留一张")
-    return tables.read(*found[0], ours)
+    return workbook.stream(_sheets(whole.content(source)), "xlsx", ours, columns, checks)
 
 
-def _header(row: Sequence[object]) -> list[str]:
-    names = [cells.name(cell) if isinstance(cell, str) else "" for cell in row]
-    while names and not names[-1]:
-        names.pop()
-    return names
+def first_rows(source: BinaryIO) -> list[list[str]]:
+    """The first rows of the first sheet, as text; raises Unreadable."""
+    return workbook.first_rows(_sheets(whole.content(source)))
 
 
-def _grid(rows: Sequence[Sequence[object]], number: int, header: list[str]) -> tables.Grid:
-    return tables.Grid(
-        container="xlsx",
-        header=header,
-        header_row=number,
-        lead=[_written(i, row) for i, row in enumerate(rows[: number - 1], start=1)],
-        body=((i, _written(i, row)) for i, row in enumerate(rows[number:], start=number + 1)),
-    )
-
-
-def _written(number: int, row: Sequence[object]) -> list[str]:
-    try:
-        return [cell if type(cell) is str else cells.written(cell) for cell in row]
-    except ValueError as error:
-        raise BadCell(
-            f"第 {number} 行有超过 15 位的数字 {error}：Excel 已改掉它的末几位，请以文本格式导出",
-            row=number,
-        ) from error
-
-
-def _sheets(content: bytes) -> Iterator[Sequence[Sequence[object]]]:
+def _sheets(content: bytes) -> Iterator[workbook.Sheet]:
     """Visible sheets, from their first row on; raises DamagedFile."""
     small = _rebuilt(_parts(content))
     try:
@@ -156,7 +124,7 @@ def _measure(members: list[zipfile.ZipInfo]) -> None:
     if len(names) != len(members):
         raise DamagedFile("压缩包内有重名文件")
     if sum(member.file_size for member in members) > MAX_EXPANDED:
-        raise ExpandsTooFar(f"文件解压后超过 {MAX_EXPANDED // 1024 // 1024} MB")
+        raise ExpandsTooFar(f"文件解压后超过 {MAX_EXPANDED // 1024 // 1024} MB，请改为导出 CSV")
     for member in members:
         if member.file_size > max(1024 * 1024, member.compress_size * MAX_RATIO):
             raise ExpandsTooFar(f"压缩包内的 {member.filename[:60]} 压缩比异常")

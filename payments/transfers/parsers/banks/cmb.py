@@ -1,12 +1,12 @@
-"""招商银行 U-Bank detail export (xlsx); headers from code that reads it, statements.md §2.3.
+"""招商银行: U-Bank (对公), personal account, credit card.
 
-母/子公司帐号 holds the virtual account (记账子单元) money came to; the account itself stands in the
-lines above the header.  冲帐标志 marks a reversal.
+U-Bank: 母/子公司帐号 holds the virtual account (记账子单元) money came to; the account itself stands in
+the lines above the header.  冲帐标志 marks a reversal.
 """
 
-from .tables import Layout
+from payments.transfers.parsers.layout import CARD, Days, Layout
 
-LAYOUT = Layout(
+CORPORATE = Layout(
     bank="cmb",
     columns={
         "account": ("母/子公司账号",),
@@ -38,4 +38,38 @@ LAYOUT = Layout(
         "business_reference",
     ),
     names_itself=False,  # a group's mother company may stand there
+)
+
+PERSONAL = Layout(
+    bank="cmb_personal",
+    columns={
+        "day": ("记账日期",),
+        "currency": ("货币",),
+        "amount": ("交易金额",),
+        "balance": ("联机余额",),
+        "kind": ("交易摘要",),
+        "party": ("对手信息",),
+        "note": ("客户摘要",),
+    },
+    optional=frozenset({"note"}),
+    remark=("note", "kind"),
+    texts=("note", "kind"),
+    bank_words="kind",
+)
+
+# The card's statement is dated MM/DD, its title says the month; 交易日 is empty for repayments.
+CREDIT_CARD = Layout(
+    bank="cmb_card",
+    columns={
+        "day": ("记账日",),
+        "traded": ("交易日",),
+        "kind": ("交易摘要",),
+        "amount": ("人民币金额",),
+        "card": ("卡号末四位",),
+    },
+    remark=("kind",),
+    texts=("kind",),
+    sign=-1,
+    days=Days.WITHOUT_YEAR,
+    caution=CARD,
 )
