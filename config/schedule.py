@@ -22,7 +22,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "forget old idempotency keys": nightly(4, 10, "config.kit.tasks.forget_old_keys"),
     "audit of the books": nightly(4, 30, "payments.ledger.tasks.audit"),
     "send money back": every(30, "payments.cashier.tasks.send_refunds"),
-    "match statement lines left behind": every(30, "payments.transfers.tasks.match_waiting"),
+    "send lines back": every(30, "payments.transfers.tasks.send_returns"),
     "import statements left behind": every(30, "payments.transfers.tasks.import_waiting"),
     "keep virtual accounts in store": every(60, "payments.receiving.tasks.fill_pool"),
     "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),

@@ -203,7 +203,11 @@ WHITENOISE_USE_FINDERS = SIYU_ENV == "test"
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 MAX_UPLOAD_BYTES = 32 * 1_048_576
-FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES  # statements are read once, from memory
+# Paths that begin so take larger ones: a statement of a million lines.
+LARGE_UPLOADS = {
+    "/api/v1/bank/statements": 512 * 1_048_576,
+    "/admin/payments/statement/": 512 * 1_048_576,
+}
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000  # the admin's largest form
 
 # --- safety -------------------------------------------------------------------------------------

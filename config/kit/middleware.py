@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from config.kit.api import PROBLEM, uncaught
+from config.kit.reception import longest
 
 Answer = Callable[[HttpRequest], HttpResponse]
 SOUND_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -34,7 +35,7 @@ def bounds(answer: Answer) -> Answer:
 
     def middleware(request: HttpRequest) -> HttpResponse:
         is_upload = (request.content_type or "").startswith("multipart/")
-        limit = settings.MAX_UPLOAD_BYTES if is_upload else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        limit = longest(request.path) if is_upload else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         declared = request.META.get("CONTENT_LENGTH") or "0"
         if "\x00" in request.path:
             return refusal(request, 404)

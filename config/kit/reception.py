@@ -23,7 +23,7 @@ Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
 
 IN_MEMORY = 1_048_576  # bytes of a body; the rest of a larger one waits on disk
 AT_ONCE = 65_536
-MOST = 256 * 1_048_576  # bytes read of what is refused; who sends more may miss the answer
+MOST = 544 * 1_048_576  # bytes read of what is refused; who sends more may miss the answer
 
 
 class Reception:
@@ -67,6 +67,12 @@ def _connected() -> Iterator[None]:
         del connections[DEFAULT_DB_ALIAS]
 
 
+def longest(path: str) -> int:
+    """Bytes of an upload to this path."""
+    larger = (most for start, most in settings.LARGE_UPLOADS.items() if path.startswith(start))
+    return max(larger, default=settings.MAX_UPLOAD_BYTES)
+
+
 def _take_in(environ: dict[str, Any], body: IO[bytes]) -> bool:
     """False for half a request, whose client is gone.
 
@@ -77,7 +83,7 @@ def _take_in(environ: dict[str, Any], body: IO[bytes]) -> bool:
     is_chunked = "HTTP_TRANSFER_ENCODING" in environ
     if not declared.isdecimal() or int(declared) > MOST or not (int(declared) or is_chunked):
         return True
-    is_kept = not is_chunked and int(declared) <= settings.MAX_UPLOAD_BYTES
+    is_kept = not is_chunked and int(declared) <= longest(environ.get("PATH_INFO", ""))
     size = 0
     while size <= MOST and (chunk := environ["wsgi.input"].read(AT_ONCE)):
         size += len(chunk)

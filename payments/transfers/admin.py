@@ -137,7 +137,7 @@ class StatementAdmin(Look):
     def _take(self, request: HttpRequest, answers: dict[str, Any]) -> str:
         person = viewer_of(request)
         statement = services.upload(
-            content=answers["file"].read(),
+            file=answers["file"],
             filename=answers["file"].name or "",
             account_no=answers["account_no"],
             tenants=person.tenants(FINANCE),

@@ -149,11 +149,9 @@ class Statements(View):
         body = self.body(StatementIn)
         if len(request.FILES) != 1 or len(request.FILES.getlist("file")) != 1:
             raise exceptions.ValidationError({"file": ["一次只能上传一个文件"]}, code="repeated")
-        if body["file"].size > parsers.MAX_BYTES:
-            raise parsers.FileTooLarge
         person = viewer(request)
         statement = services.upload(
-            content=body["file"].read(),
+            file=body["file"],
             filename=body["file"].name or "",
             account_no=body["account_no"],
             tenants=person.tenants(FINANCE),

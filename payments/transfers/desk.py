@@ -90,7 +90,7 @@ def assign(
         )
         for i, (number, fen) in enumerate(shares.items())
     ]
-    matching.allocate([line.pk] * len(arrivals), arrivals, at)
+    matching.allocate(line, arrivals, at)
     _leave_trace(line, "MATCHED", actor, at, payments=dict(shares))
     return line
 

@@ -7,7 +7,7 @@ cashier and the ledger, in one transaction and a constant number of statements.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -66,7 +66,7 @@ class Staged(NamedTuple):
     n: int
     key: str
     serial: str
-    booked_at: datetime
+    booked: int  # seconds since 1970
     amount_fen: int
     currency: str
     payer_name: str
@@ -77,6 +77,10 @@ class Staged(NamedTuple):
     is_reversal: bool
     reverses: str
     caution: str
+
+    @property
+    def booked_at(self) -> datetime:
+        return datetime.fromtimestamp(self.booked, UTC)
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -103,12 +107,14 @@ class Known(NamedTuple):
     verdict: str
 
 
+# In the bank's order: where two lines pay one payment, the earlier one does.
 _NEXT = """
-SELECT n, key, serial, booked_at, amount_fen, currency, payer_name, payer_account, remark, texts,
-       virtual_account, is_reversal, reverses, caution
-FROM payments_stagedline WHERE batch = %s ORDER BY n LIMIT %s
+SELECT n, key, serial, extract(epoch FROM booked_at)::bigint, amount_fen, currency, payer_name,
+       payer_account, remark, texts, virtual_account, is_reversal, reverses, caution
+FROM (SELECT * FROM payments_stagedline WHERE batch = %s ORDER BY n LIMIT %s) s
+ORDER BY booked_at, n
 """
-_LAST = _NEXT.replace("ORDER BY n", "ORDER BY n DESC")  # of a file that begins with the newest
+_LAST = _NEXT.replace("ORDER BY n LIMIT", "ORDER BY n DESC LIMIT")  # of a file that begins with the newest
 _KNOWN = """
 SELECT key, id, number, amount_fen, booked_at, payer_account, verdict FROM payments_statementline
 WHERE receiving_account_id = %s AND key = ANY(%s::text[])
@@ -205,12 +211,9 @@ def _take(
 
 
 def _next(batch: Batch, limit: int, *, backwards: bool) -> list[Staged]:
-    """In the bank's order: where two lines pay one payment, the earlier one does."""
     with connection.cursor() as cursor:
         cursor.execute(_LAST if backwards else _NEXT, [batch.name, limit])
-        rows = list(map(Staged._make, cursor.fetchall()))
-    rows.sort(key=lambda row: row.booked_at)  # stable: the file's order within an instant
-    return rows
+        return list(map(Staged._make, cursor.fetchall()))
 
 
 def _finish_with(batch: Batch, rows: Sequence[Staged]) -> None:
@@ -302,7 +305,10 @@ def _judged(
         for i, (row, first) in enumerate(zip(rows, firsts, strict=True))
         if first is FRESH
     ]
-    decided = dict(zip((fact.line for fact in facts), judging.judge(facts), strict=True))
+    court = judging.court_of(batch.account)
+    book = judging.book_of(facts)
+    decisions = judging.decide(facts, book, court.version)
+    decided = {fact.line: one for fact, one in zip(facts, decisions, strict=True)}
     for i, (row, first) in enumerate(zip(rows, firsts, strict=True)):
         yield Entry(row, row.key, first, decided[i] if i in decided else _as_screened(first))
 
@@ -336,7 +342,7 @@ def _store(
     params: dict[str, Any] = {
         "batch": batch.name,
         "stem": stem,
-        "version": judging.VERSION,
+        "version": judging.CURRENT,
         "statement": batch.statement_id,
         "account": batch.account.pk,
         "at": at,
@@ -382,7 +388,7 @@ def _doubt(line_ids: Sequence[int], at: datetime) -> None:
     ).update(
         verdict=Verdict.CONFLICT,
         rule="T0",
-        rule_version=judging.VERSION,
+        rule_version=judging.CURRENT,
         reasons=["同一流水号出现了不同的内容，需人工核对"],
         decided_at=at,
     )

@@ -185,13 +185,9 @@ def _known_payers(payer_ids: set[int]) -> dict[int, set[str]]:
 
 
 def running_statements(*, before: datetime, limit: int = 20) -> list[int]:
-    running = Statement.objects.filter(status=StatementStatus.RUNNING, uploaded_at__lt=before)
+    idle = Q(leased_until__lt=before) | Q(leased_until=None, uploaded_at__lt=before)
+    running = Statement.objects.filter(idle, status=StatementStatus.RUNNING)
     return list(running.order_by("uploaded_at").values_list("pk", flat=True)[:limit])
-
-
-def waiting_lines(*, before: datetime, limit: int) -> list[int]:
-    waiting = StatementLine.objects.filter(verdict=Verdict.NEW, stored_at__lt=before)
-    return list(waiting.order_by("pk").values_list("pk", flat=True)[:limit])
 
 
 def returning_lines(*, before: datetime, limit: int = 50) -> list[int]:

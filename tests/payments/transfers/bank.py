@@ -6,14 +6,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from config.kit import numbers
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.receiving.models import ReceivingAccount, VirtualAccount
-from payments.transfers import services
+from payments.transfers import intake, services
 from payments.transfers.models import StatementLine
 from payments.transfers.parsers import Row
-from payments.transfers.screening import keys
 from tests.members.people import make_user
 from tests.payments import payable
 
@@ -91,14 +89,12 @@ def virtual_of(payment: Payment) -> str:
 def arrive(*rows: Row, account_no: str = ACCOUNT, at: datetime = NOON) -> list[StatementLine]:
     """These bookings come in at once and are judged; the lines, in the given order."""
     own = ReceivingAccount.objects.get(account_no=account_no)
-    named = list(zip(keys(account_no, rows), rows, strict=True))
-    taken = services.intake(account=own, lines=named, reference=numbers.fresh("X"), at=at)
-    services.matching.match(line_ids=taken.waiting, at=at)
+    services.take(account=own, rows=list(rows), at=at)
     lines = {line.key: line for line in StatementLine.objects.filter(receiving_account=own)}
-    return [lines[key] for key, _ in named]
+    return [lines[row.serial] for row in rows]
 
 
-def push(row: Row, *, account_no: str = ACCOUNT, at: datetime = NOON) -> services.Taken:
+def push(row: Row, *, account_no: str = ACCOUNT, at: datetime = NOON) -> intake.Taken:
     return services.take_push(provider="sandbox", account_no=account_no, row=row, at=at)
 
 
