@@ -17,8 +17,9 @@ from config.kit.columns import DayFilter, YuanField, in_shanghai, in_yuan, label
 from payments.cashier.models import Payment
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import desk, parsers, queries, services
+from payments.transfers.ladder.facts import Candidate
 from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
-from payments.transfers.rules import OPEN, Candidate, StatementStatus, Verdict
+from payments.transfers.rules import OPEN, StatementStatus, Verdict
 
 FINANCE = "FINANCE"
 VERDICT_COLOURS = {
@@ -418,7 +419,7 @@ def ranked(
                 "payment": payments[one.payment],
                 "left": in_yuan(payments[one.payment].outstanding_fen),
                 "score": one.score,
-                "why": one.why,
+                "why": "；".join(filter(None, (one.why, one.why_not))),
             }
             for one in sorted(candidates, key=lambda one: -one.score)
             if one.payment in payments

@@ -16,7 +16,7 @@ from config.kit.errors import NotFound, Refusal
 from config.kit.idempotency import idempotent
 from config.kit.viewer import PUBLIC, viewer
 from payments.channels import transfer
-from payments.transfers import desk, parsers, queries, services
+from payments.transfers import desk, queries, services
 from payments.transfers.models import StatementLine
 from payments.transfers.parsers import Row
 from payments.transfers.rules import StatementStatus, Verdict
@@ -70,6 +70,7 @@ class CandidateOut(serializers.Serializer[object]):
     order = serializers.CharField()
     score = serializers.IntegerField()
     why = serializers.CharField()
+    why_not = serializers.CharField(default="")
 
 
 class PaidOut(serializers.Serializer[object]):

@@ -59,6 +59,11 @@ class Taken:
     def duplicates(self) -> int:
         return self.rows - self.stored
 
+    def __add__(self, other: "Taken") -> "Taken":
+        return Taken(
+            self.rows + other.rows, self.stored + other.stored, self.conflicts + other.conflicts
+        )
+
 
 class Staged(NamedTuple):
     """One row of `payments_stagedline`, as screening and the ladder read it."""
@@ -114,7 +119,9 @@ SELECT n, key, serial, extract(epoch FROM booked_at)::bigint, amount_fen, curren
 FROM (SELECT * FROM payments_stagedline WHERE batch = %s ORDER BY n LIMIT %s) s
 ORDER BY booked_at, n
 """
-_LAST = _NEXT.replace("ORDER BY n LIMIT", "ORDER BY n DESC LIMIT")  # of a file that begins with the newest
+_LAST = _NEXT.replace(
+    "ORDER BY n LIMIT", "ORDER BY n DESC LIMIT"
+)  # of a file that begins with the newest
 _KNOWN = """
 SELECT key, id, number, amount_fen, booked_at, payer_account, verdict FROM payments_statementline
 WHERE receiving_account_id = %s AND key = ANY(%s::text[])
@@ -163,12 +170,13 @@ DELETE FROM payments_stagedline WHERE batch = %s AND n = ANY(%s::int[])
 """
 
 
-def take(*, batch: Batch, at: datetime, limit: int = CHUNK, backwards: bool = False) -> Taken:
-    """Carry the next rows of a batch through; no rows when none is left.
+def take(*, batch: Batch, at: datetime, limit: int = 0, backwards: bool = False) -> Taken:
+    """Carry the next rows of a batch through, CHUNK or `limit`; no rows when none is left.
 
     Rows that fail together are halved until the bad one is alone; that one is kept for a person.
     A failure of the database itself (dead-lock, lock time-out) is raised: nothing has happened.
     """
+    limit = limit or CHUNK
     for _ in range(TRIES):
         try:
             return _take(batch, at, limit, backwards=backwards)
@@ -194,7 +202,9 @@ def _take(
     known = _known(batch, [row.key for row in rows])
     fresh = [row for row in rows if row.key not in known]
     firsts = _screened(batch, fresh, at)
-    judged = list(_judged(batch, fresh, firsts, at) if is_judged else _unjudged(fresh, firsts))
+    facts = list(_facts(batch, fresh, firsts)) if is_judged else []
+    judgement = judging.judge(batch.account, facts)
+    judged = _judged(fresh, firsts, facts, judgement)
     apart = _apart(batch, rows, known)
     stem = numbers.fresh("L", 10)
     paid = matching.arrivals(
@@ -202,10 +212,18 @@ def _take(
         for entry in judged
         if entry.decision.pays
     )
-    _store(batch, stem, [*judged, *apart], paid, at)
+    _store(
+        batch,
+        stem=stem,
+        entries=[*judged, *apart],
+        paid=paid,
+        version=judgement.version,
+        at=at,
+    )
     _finish_with(batch, rows)
     ledger.post(drafts(batch.account.account_no, stem, fresh, firsts), at=at)
     matching.pay(paid, at)
+    _note_shadows(stem, fresh, facts, judgement, at)
     _note_what_follows(batch, judged, [known[entry.row.key] for entry in apart], at)
     return Taken(len(rows), len(judged) + len(apart), len(apart))
 
@@ -281,36 +299,45 @@ def _apart(batch: Batch, rows: Sequence[Staged], known: Mapping[str, Known]) -> 
 
 
 def _as_screened(first: Screening) -> Decision:
+    if first is FRESH:
+        return Decision(Verdict.CONFLICT, "", (FAILED,))
     return Decision(first.verdict, first.rule, first.reasons)
 
 
-def _judged(
-    batch: Batch, rows: Sequence[Staged], firsts: Sequence[Screening], at: datetime
-) -> Iterator[Entry]:
-    """Payments that are named are locked here: what is outstanding now is so at commit."""
+def _facts(batch: Batch, rows: Sequence[Staged], firsts: Sequence[Screening]) -> Iterator[Fact]:
+    """What the ladder is told of the rows that screening has left to it."""
     reversed_serials = _reversed(batch)
-    facts = [
-        Fact(
+    account_id = batch.account.pk
+    for i, (row, first) in enumerate(zip(rows, firsts, strict=True)):
+        if first is not FRESH:
+            continue
+        texts = row.texts
+        yield Fact(
             i,
-            batch.account.pk,
+            account_id,
             row.amount_fen,
             row.virtual_account,
-            codes_in(row.texts),
-            row.texts,
+            codes_in(texts),
+            texts,
             row.payer_name,
             row.payer_account,
             row.caution,
             row.serial in reversed_serials,
         )
+
+
+def _judged(
+    rows: Sequence[Staged],
+    firsts: Sequence[Screening],
+    facts: Sequence[Fact],
+    judgement: judging.Judgement,
+) -> list[Entry]:
+    """Every row with its verdict; one that was to be judged and was not is for a person."""
+    decided = {fact.line: one for fact, one in zip(facts, judgement.decisions, strict=True)}
+    return [
+        Entry(row, row.key, first, decided.get(i) or _as_screened(first))
         for i, (row, first) in enumerate(zip(rows, firsts, strict=True))
-        if first is FRESH
     ]
-    court = judging.court_of(batch.account)
-    book = judging.book_of(facts)
-    decisions = judging.decide(facts, book, court.version)
-    decided = {fact.line: one for fact, one in zip(facts, decisions, strict=True)}
-    for i, (row, first) in enumerate(zip(rows, firsts, strict=True)):
-        yield Entry(row, row.key, first, decided[i] if i in decided else _as_screened(first))
 
 
 def _reversed(batch: Batch) -> frozenset[str]:
@@ -321,20 +348,16 @@ def _reversed(batch: Batch) -> frozenset[str]:
     return batch.reversed_serials | waiting
 
 
-def _unjudged(rows: Sequence[Staged], firsts: Sequence[Screening]) -> Iterator[Entry]:
-    failed = Decision(Verdict.CONFLICT, "", (FAILED,))
-    for row, first in zip(rows, firsts, strict=True):
-        yield Entry(row, row.key, first, failed if first is FRESH else _as_screened(first))
-
-
 # --- into the tables ----------------------------------------------------------------------------
 
 
 def _store(
     batch: Batch,
+    *,
     stem: str,
     entries: Sequence[Entry],
     paid: Sequence[matching.Paid],
+    version: str,
     at: datetime,
 ) -> None:
     """Lines and what they pay, in one statement; Raced where one of them is stored already."""
@@ -342,7 +365,7 @@ def _store(
     params: dict[str, Any] = {
         "batch": batch.name,
         "stem": stem,
-        "version": judging.CURRENT,
+        "version": version,
         "statement": batch.statement_id,
         "account": batch.account.pk,
         "at": at,
@@ -367,6 +390,40 @@ def _store(
         raise Raced
 
 
+_SHADOW = """
+INSERT INTO payments_shadowverdict (line_id, version, verdict, rule, payments, at)
+SELECT l.id, %s, d.verdict, d.rule, d.payments::jsonb, %s
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS d (number, verdict, rule, payments)
+JOIN payments_statementline l USING (number)
+"""
+
+
+def _note_shadows(
+    stem: str,
+    rows: Sequence[Staged],
+    facts: Sequence[Fact],
+    judgement: judging.Judgement,
+    at: datetime,
+) -> None:
+    """What the version on trial would have done, beside what was done."""
+    if not judgement.shadows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _SHADOW,
+            [
+                judgement.shadow,
+                at,
+                sql.texts(f"{stem}{rows[fact.line].n}" for fact in facts),
+                sql.texts(one.verdict.value for one in judgement.shadows),
+                sql.texts(one.rule for one in judgement.shadows),
+                sql.texts(
+                    orjson.dumps([pk for pk, _ in one.pays]).decode() for one in judgement.shadows
+                ),
+            ],
+        )
+
+
 def _candidates(candidates: tuple[Candidate, ...]) -> str:
     return orjson.dumps(candidates).decode() if candidates else "[]"
 
@@ -388,7 +445,6 @@ def _doubt(line_ids: Sequence[int], at: datetime) -> None:
     ).update(
         verdict=Verdict.CONFLICT,
         rule="T0",
-        rule_version=judging.CURRENT,
         reasons=["同一流水号出现了不同的内容，需人工核对"],
         decided_at=at,
     )

@@ -1,16 +1,17 @@
-"""What the ladder is asked: the payments that lines may be for, locked, and their merchants' terms."""
+"""What the ladder is asked: the payments that lines may be for, and their merchants' terms."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import connection
 
 from config.kit import sql
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import evidence
-from payments.transfers.ladder.facts import Book, Decision, Fact, Intent, Terms
-from payments.transfers.ladder.versions import CURRENT, LADDERS, needs_more
+from payments.transfers.ladder.facts import Book, Decision, Fact, Intent
+from payments.transfers.ladder.versions import CURRENT, LADDERS, decide, needs_more
 from payments.transfers.models import Policy
+from payments.transfers.rules import Verdict
 
 # Payments are locked before anything is decided: what is outstanding now is so at commit.
 _INTENTS = """
@@ -29,40 +30,46 @@ JOIN payments_payment p ON p.id = i.payment_id
 LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
 ORDER BY p.id FOR UPDATE OF p
 """
+CHANGED = "付款单的状态刚有变化，请人工确认"
 
 
-@dataclass(frozen=True)
-class Court:
-    """The versions of the ladder that an account's lines are judged by; `shadow` may be empty."""
+class Judgement(NamedTuple):
+    """One decision a line, and what a version on trial would have decided (empty without one)."""
 
     version: str
-    shadow: str
+    decisions: Sequence[Decision]
+    shadow: str = ""
+    shadows: Sequence[Decision] = ()
 
 
-def court_of(account: ReceivingAccount) -> Court:
-    """By the policy of the account's merchant, else by everybody's."""
+def judge(account: ReceivingAccount, facts: Sequence[Fact]) -> Judgement:
+    """Decide lines of one account, in their order; every payment that is paid is locked.
+
+    A constant number of statements.  By the versions that the policy of the account's merchant
+    names, else everybody's.
+    """
+    version, shadow = _versions(account)
+    if not facts:
+        return Judgement(version, ())
+    virtual = {fact.virtual_account for fact in facts} - {""}
+    codes = {code for fact in facts for code in fact.codes.found}
+    book = Book.of(_intents(virtual, codes) if virtual or codes else ())
+    held = frozenset(book.intents)
+    if doubtful := [fact for fact in facts if needs_more(fact, book)]:
+        intents, book.payers = evidence.more(doubtful)
+        book.add(intents)
+    book.terms = evidence.terms({intent.merchant for intent in book.intents.values()})
+    decisions = _still_so(decide(facts, book, version), book, held)
+    shadows = decide(facts, book, shadow) if shadow else ()
+    return Judgement(version, decisions, shadow, shadows)
+
+
+def _versions(account: ReceivingAccount) -> tuple[str, str]:
     rows = Policy.objects.filter(merchant__in={account.merchant, ""}).order_by("-merchant")
     policy = rows.first()
     version = policy.version if policy and policy.version in LADDERS else CURRENT
     shadow = policy.shadow if policy and policy.shadow in LADDERS else ""
-    return Court(version, shadow if shadow != version else "")
-
-
-def book_of(facts: Sequence[Fact]) -> Book:
-    """Every payment that a line may be for, in a constant number of statements."""
-    virtual = {fact.virtual_account for fact in facts} - {""}
-    named = {code for fact in facts for code in fact.codes.found}
-    book = Book.of(_intents(virtual, named) if virtual or named else [])
-    doubtful = [fact for fact in facts if needs_more(fact, book)]
-    if doubtful:
-        intents, book.payers = evidence.more(doubtful, book)
-        book.add(intents)
-    book.terms = terms_of({intent.merchant for intent in book.intents.values()})
-    return book
-
-
-def decide(facts: Sequence[Fact], book: Book, version: str) -> list[Decision]:
-    return LADDERS[version](facts, book)
+    return version, shadow if shadow != version else ""
 
 
 def _intents(virtual: Iterable[str], codes: Iterable[str]) -> list[Intent]:
@@ -71,16 +78,16 @@ def _intents(virtual: Iterable[str], codes: Iterable[str]) -> list[Intent]:
         return list(map(Intent._make, cursor.fetchall()))
 
 
-def terms_of(merchants: set[str]) -> dict[str, Terms]:
-    if not merchants:
-        return {}
-    return {
-        row.merchant: Terms(
-            off=frozenset(row.rungs_off),
-            auto=frozenset(row.rungs_on),
-            up_to_fen=row.automatic_up_to_fen,
-            fee_up_to_fen=row.fee_up_to_fen,
-            version=row.version,
-        )
-        for row in Policy.objects.filter(merchant__in=merchants | {""})
-    }
+def _still_so(decisions: list[Decision], book: Book, held: frozenset[int]) -> list[Decision]:
+    """A payment that was found without its lock and has changed since is not paid by itself."""
+    guessed = {pk for one in decisions if one.pays for pk, _ in one.pays if pk not in held}
+    if not guessed:
+        return decisions
+    left = evidence.hold(guessed)
+    changed = {pk for pk in guessed if left.get(pk) != book.intents[pk].left_fen}
+    return [
+        one
+        if changed.isdisjoint(pk for pk, _ in one.pays)
+        else Decision(Verdict.SUGGESTED, one.rule, (CHANGED, *one.reasons), (), one.facts)
+        for one in decisions
+    ]

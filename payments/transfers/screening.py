@@ -74,31 +74,29 @@ def screen(
         return _ignored(f"币种 {row.currency[:8]}，只核销人民币", is_elsewhere=False)
     if row.is_reversal:
         original = f"，原流水号 {row.reverses}" if row.reverses else "，银行未注明原流水号"
-        return Screening(
-            Verdict.CONFLICT, row.amount_fen > 0, "R", (f"冲正或退汇{original}，需人工处理",)
-        )
-    if row.serial and row.serial in payouts and row.amount_fen < 0:
-        return _ignored("本店退款付出", is_elsewhere=False)
-    if why := _why_not_a_buyers(row, own_accounts):
-        return _ignored(why, is_elsewhere=row.amount_fen != 0)
+        why = f"冲正或退汇{original}，需人工处理"
+        return Screening(Verdict.CONFLICT, row.amount_fen > 0, "R", (why,))
     if not EARLIEST <= row.booked_at <= at + AHEAD:
         day = row.booked_at.astimezone(SHANGHAI).date()
         return Screening(Verdict.CONFLICT, False, "T0", (f"入账日期 {day} 不可信，未记账",))
-    return FRESH
+    return _not_a_buyers(row, own_accounts, payouts) or FRESH
 
 
 def _ignored(why: str, *, is_elsewhere: bool) -> Screening:
     return Screening(Verdict.IGNORED, False, "T0", (why,), is_elsewhere)
 
 
-def _why_not_a_buyers(row: Booking, own_accounts: frozenset[str]) -> str:
+def _not_a_buyers(
+    row: Booking, own_accounts: frozenset[str], payouts: frozenset[str]
+) -> Screening | None:
     if row.amount_fen == 0:
-        return "金额为零"
+        return _ignored("金额为零", is_elsewhere=False)
     if row.amount_fen < 0:
-        return "支出"
+        is_ours = bool(row.serial) and row.serial in payouts
+        return _ignored("本店退款付出" if is_ours else "支出", is_elsewhere=not is_ours)
     if row.payer_account and row.payer_account in own_accounts:
-        return "本店账户之间的调拨"
-    return "银行结息或费用" if _is_banks_own(row) else ""
+        return _ignored("本店账户之间的调拨", is_elsewhere=True)
+    return _ignored("银行结息或费用", is_elsewhere=True) if _is_banks_own(row) else None
 
 
 def _is_banks_own(row: Booking) -> bool:

@@ -318,4 +318,7 @@ def take(*, account: ReceivingAccount, rows: list[Row], at: datetime) -> intake.
     batch = intake.Batch(numbers.fresh("N"), account)
     for _ in staging.stage(batch.name, account.account_no, rows):
         pass
-    return intake.take(batch=batch, at=at, limit=len(rows))
+    total = intake.Taken()
+    while (taken := intake.take(batch=batch, at=at)).rows:
+        total += taken
+    return total

@@ -37,6 +37,13 @@ FROM (
 ) d
 WHERE s.batch = %(batch)s AND s.n = d.n AND d.turn > 1
 """
+_IS_BACKWARDS = """
+SELECT coalesce(
+    (SELECT booked_at FROM payments_stagedline WHERE batch = %(batch)s ORDER BY n LIMIT 1)
+    > (SELECT booked_at FROM payments_stagedline WHERE batch = %(batch)s ORDER BY n DESC LIMIT 1),
+    false
+)
+"""
 # What COPY's text format would take for its own, and our own separator.
 _SPECIAL = re.compile("[\\\\\n\r\t\x00]")
 _ESCAPED = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\x00": ""})
@@ -69,12 +76,8 @@ def left(batch: str) -> int:
 
 def is_backwards(batch: str) -> bool:
     """Whether a file begins with its newest booking."""
-    first, last = (
-        "(SELECT booked_at FROM payments_stagedline WHERE batch = %(batch)s ORDER BY n" + end
-        for end in (" LIMIT 1)", " DESC LIMIT 1)")
-    )
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT coalesce({first} > {last}, false)", {"batch": batch})  # noqa: S608
+        cursor.execute(_IS_BACKWARDS, {"batch": batch})
         return bool(cursor.fetchone()[0])
 
 

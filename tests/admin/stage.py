@@ -1,5 +1,6 @@
 """Two merchants with one row of everything each; all names of the second begin with 乙号."""
 
+import io
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -164,7 +165,7 @@ def _money(side: Side, account_no: str, at: datetime) -> None:
     )
     row = booking(12_00, remark="文件里的一笔", payer_name=f"{name}客户", booked_at=at)
     statement = transfers.upload(
-        content=ccb_csv([row], own=account_no),
+        file=io.BytesIO(ccb_csv([row], own=account_no)),
         filename=f"{name}流水.csv",
         account_no=account_no,
         tenants=None,

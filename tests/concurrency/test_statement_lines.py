@@ -1,19 +1,18 @@
 """Bank lines under concurrency: each race beside a control that shows it without its guard."""
 
+import io
 import time
 from collections import Counter
 from dataclasses import replace
 
 import pytest
-from django.db import connection, transaction
 
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.receiving.models import TransferIntent, VirtualAccount
-from payments.transfers import desk, matching, services
+from payments.transfers import desk, intake, services
 from payments.transfers.models import Allocation, Statement, StatementLine
-from payments.transfers.screening import keys
 from tests.concurrency.together import together
 from tests.members.people import make_user
 from tests.payments import payable
@@ -40,38 +39,38 @@ def own():
     assert ledger.audit() == []
 
 
-def stored(own, *rows):
-    """Lines that are in and not judged."""
-    lines = list(zip(keys(ACCOUNT, rows), rows, strict=True))
-    return services.intake(account=own, lines=lines, reference="X1", at=NOON).waiting
+def taken(own, *rows):
+    """Lines that are in; their keys, in the given order."""
+    services.take(account=own, rows=list(rows), at=NOON)
+    ids = dict(StatementLine.objects.values_list("serial", "pk"))
+    return [ids[row.serial] for row in rows]
 
 
-def test_a_line_is_judged_by_one_of_many_workers(own):
+def test_the_same_lines_taken_by_many_at_once_pay_once(own):
     payments = [expected() for _ in range(10)]
-    ids = stored(own, *(booking(PRICE, virtual_account=virtual_of(row)) for row in payments))
+    rows = [booking(PRICE, virtual_account=virtual_of(row)) for row in payments]
 
-    endings = together(6, lambda i: matching.match(line_ids=ids, at=NOON))
+    endings = together(6, lambda i: services.take(account=own, rows=rows, at=NOON))
 
     assert endings == {"ok": 6}
+    assert StatementLine.objects.count() == 10
     assert Allocation.objects.count() == Receipt.objects.count() == 10
     assert not Refund.objects.exists()
     assert sorted(payable.told.paid) == sorted(row.reference for row in payments)
 
 
-def test_without_the_claim_two_workers_judge_the_same_line(own):
+def test_without_the_key_of_a_line_the_same_booking_is_taken_twice(own):
     """If this ever fails, the test above proves nothing."""
-    ids = stored(own, booking(PRICE))
-    judged = []
+    row = booking(PRICE)
 
     def careless(i):
-        if StatementLine.objects.filter(pk=ids[0], verdict="NEW").exists():
+        if not StatementLine.objects.filter(remark=row.remark).exists():
             time.sleep(0.05)
-            StatementLine.objects.filter(pk=ids[0]).update(verdict="UNMATCHED")
-            judged.append(i)
+            services.take(account=own, rows=[replace(row, serial=f"{row.serial}{i}")], at=NOON)
 
     together(4, careless)
 
-    assert len(judged) > 1
+    assert StatementLine.objects.count() > 1
 
 
 def test_one_payment_paid_by_many_lines_at_once_is_full_once(own):
@@ -133,7 +132,7 @@ def test_the_same_file_uploaded_at_once_is_taken_once(own):
 
     def upload(i):
         services.upload(
-            content=content,
+            file=io.BytesIO(content),
             filename="a.csv",
             account_no="",
             tenants=None,
@@ -167,11 +166,11 @@ def test_without_the_constraint_the_same_file_is_taken_twice(own):
 
 
 def test_one_statement_imported_by_many_workers_counts_once(own, monkeypatch):
-    monkeypatch.setattr(services, "CHUNK", 3)
+    monkeypatch.setattr(intake, "CHUNK", 3)
     payments = [expected() for _ in range(12)]
     rows = [booking(PRICE, virtual_account=virtual_of(row)) for row in payments]
     statement = services.upload(
-        content=ccb_csv(rows),
+        file=io.BytesIO(ccb_csv(rows)),
         filename="",
         account_no="",
         tenants=None,
@@ -191,11 +190,9 @@ def test_one_statement_imported_by_many_workers_counts_once(own, monkeypatch):
 
 def test_overlapping_statements_in_opposite_order_do_not_deadlock(own):
     rows = [booking(PRICE + i) for i in range(200)]
-    named = list(zip(keys(ACCOUNT, rows), rows, strict=True))
 
     def take(i):
-        lines = named if i % 2 else named[::-1]
-        services.intake(account=own, lines=lines, reference=f"X{i}", at=NOON)
+        services.take(account=own, rows=rows if i % 2 else rows[::-1], at=NOON)
 
     assert together(4, take) == {"ok": 4}
     assert StatementLine.objects.count() == 200
@@ -238,8 +235,7 @@ def test_without_the_row_lock_one_virtual_account_is_given_twice(own):
 
 def test_two_clerks_give_one_line_to_different_payments_and_one_succeeds(own):
     payments = [expected() for _ in range(4)]
-    (line_id,) = stored(own, booking(PRICE))
-    matching.match(line_ids=[line_id], at=NOON)
+    (line_id,) = taken(own, booking(PRICE))
 
     def give(i):
         line = StatementLine.objects.select_related("receiving_account").get(pk=line_id)
@@ -256,27 +252,9 @@ def test_two_clerks_give_one_line_to_different_payments_and_one_succeeds(own):
     assert sum(Payment.objects.values_list("received_fen", flat=True)) == PRICE
 
 
-def test_a_line_that_another_worker_holds_is_left_to_it(own):
-    payment = expected()
-    ids = stored(own, booking(PRICE, virtual_account=virtual_of(payment)))
-
-    with transaction.atomic():
-        list(StatementLine.objects.select_for_update().filter(pk__in=ids))
-        # Another connection does not wait for this one.
-        started = time.monotonic()
-        assert together(1, lambda i: matching.match(line_ids=ids, at=NOON)) == {"ok": 1}
-        assert time.monotonic() - started < 2
-
-    assert StatementLine.objects.get().verdict == "NEW"
-    matching.match(line_ids=ids, at=NOON)
-    assert StatementLine.objects.get().verdict == "MATCHED"
-    assert connection.in_atomic_block is False
-
-
 def test_two_clerks_give_two_lines_to_one_payment(own):
     payments = [expected(), expected()]
-    ids = stored(own, booking(PRICE), booking(PRICE), booking(PRICE), booking(PRICE))
-    matching.match(line_ids=ids, at=NOON)
+    ids = taken(own, booking(PRICE), booking(PRICE), booking(PRICE), booking(PRICE))
 
     def give(i):
         line = StatementLine.objects.select_related("receiving_account").get(pk=ids[i])

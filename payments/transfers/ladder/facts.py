@@ -124,8 +124,31 @@ class Book:
             else:
                 self.by_virtual_account[intent.virtual_account] = intent
 
+    def coded(self, fact: Fact) -> list[Intent]:
+        """The payments that the codes name; of another account only where this one has none."""
+        found = fact.codes.found
+        if not found:
+            return []
+        if len(found) == 1:
+            (code,) = found
+            intents = self.by_code.get(code, [])
+            return intents if len(intents) < 2 else _here(intents, fact)
+        named: list[Intent] = []
+        for code in sorted(found):
+            named += _here(self.by_code.get(code, []), fact)
+        return named
+
+    def knows(self, fact: Fact, intent: Intent) -> bool:
+        """Whether this payer has paid for this buyer before."""
+        known = self.payers.get(intent.payer_id, set())
+        return not known.isdisjoint(payer_marks(fact.payer_account, fact.payer_name))
+
     def terms_of(self, merchant: str) -> Terms:
         return self.terms.get(merchant) or self.terms.get("", NO_TERMS)
+
+
+def _here(intents: list[Intent], fact: Fact) -> list[Intent]:
+    return [one for one in intents if one.account_id == fact.account_id] or intents
 
 
 def payer_marks(account: str, name: str) -> set[str]:

@@ -49,9 +49,7 @@ def header_names(row: Sequence[object]) -> list[str]:
     return names
 
 
-def stream(
-    layout: Layout, at: Places, grid: Grid, ours: Collection[str], checks: Checks
-) -> Stream:
+def stream(layout: Layout, at: Places, grid: Grid, ours: Collection[str], checks: Checks) -> Stream:
     """Raises what the lines above the rows and the first rows already tell to be wrong."""
     table = _Table(layout, at, grid, ours, checks)
     return Stream(
@@ -190,7 +188,8 @@ class _Table:
                 raise self._not_ours(account, number)
             if len(account) <= len(self.units):
                 raise DamagedFile(
-                    f"第 {number} 行是主账号 {account}，之前只有它的子账号，请按账户导出", row=number
+                    f"第 {number} 行是主账号 {account}，之前只有它的子账号，请按账户导出",
+                    row=number,
                 )
         return account
 

@@ -245,7 +245,7 @@ def test_an_answer_that_never_came_is_asked_for_again_and_paid_once(bank):
     line.refresh_from_db()
     assert line.verdict == Verdict.RETURNING
 
-    tasks.match_waiting()
+    tasks.send_returns()
 
     line.refresh_from_db()
     assert line.verdict == Verdict.RETURNED

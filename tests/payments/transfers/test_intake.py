@@ -1,5 +1,6 @@
 """Each booking of the bank is taken in once, whichever way it comes, and nothing is dropped."""
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,7 +11,6 @@ from payments.ledger.models import Posting
 from payments.transfers import desk, services, tasks
 from payments.transfers.models import LineEvent, Statement, StatementLine
 from payments.transfers.rules import Verdict
-from payments.transfers.screening import keys
 from tests.members.people import make_user
 from tests.payments import payable
 from tests.payments.transfers.bank import (
@@ -21,7 +21,6 @@ from tests.payments.transfers.bank import (
     ccb_csv,
     expected,
     push,
-    serial,
     transfer_in,
     virtual_of,
 )
@@ -33,7 +32,7 @@ SUSPENSE, BANK = f"suspense:{ACCOUNT}", f"bank:{ACCOUNT}"
 
 def upload(content: bytes, *, account_no: str = "", tenants=None) -> Statement:
     return services.upload(
-        content=content,
+        file=io.BytesIO(content),
         filename="明细.csv",
         account_no=account_no,
         tenants=tenants,
@@ -259,17 +258,3 @@ def test_an_import_that_was_cut_off_is_finished_by_the_sweep(account, monkeypatc
     assert (statement.status, statement.matched, statement.duplicates) == ("DONE", 5, 0)
     assert sorted(payable.told.paid) == sorted(payment.reference for payment in payments)
     assert ledger.balance(BANK) == 5 * PRICE
-
-
-def test_lines_that_were_stored_and_not_judged_are_judged_by_the_sweep(account, monkeypatch):
-    payment = expected()
-    with monkeypatch.context() as patched:
-        patched.setattr(services.matching, "match", lambda **_: None)  # the worker dies here
-        push(booking(PRICE, virtual_account=virtual_of(payment), serial=serial()))
-    assert StatementLine.objects.get().verdict == Verdict.NEW
-
-    tasks.match_waiting()
-    tasks.match_waiting()
-
-    assert StatementLine.objects.get().verdict == Verdict.MATCHED
-    assert payable.told.paid == [payment.reference]

@@ -60,7 +60,7 @@ def test_a_return_that_cannot_even_be_tried(bank):
     then_with_a_bank()
     second = returning(ACCOUNT)
 
-    tasks.match_waiting()
+    tasks.send_returns()
 
     first.refresh_from_db()
     second.refresh_from_db()
