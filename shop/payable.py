@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from config.kit.errors import NotFound, StaleState
 from payments.cashier.rules import Due
 from shop.orders import services as orders
-from shop.orders.models import Order, OrderEvent
+from shop.orders.models import Order
 from shop.orders.rules import Status
 
 
@@ -41,5 +41,4 @@ def unpaid(*, references: Sequence[str], at: datetime) -> None:
 
 
 def refunded(*, references: Sequence[str], at: datetime) -> None:
-    rows = Order.objects.filter(number__in=references).values_list("pk", flat=True)
-    OrderEvent.objects.bulk_create(OrderEvent(order_id=pk, kind="REFUNDED", at=at) for pk in rows)
+    orders.note_refunds(order_numbers=references, at=at)

@@ -10,3 +10,12 @@ def append_only(table: str) -> migrations.RunSQL:
         " FOR EACH ROW EXECUTE FUNCTION kit_append_only()",
         f"DROP TRIGGER {table}_append_only ON {table}",
     )
+
+
+def never_deleted(table: str) -> migrations.RunSQL:
+    """For a table whose rows change but stay; others may name them without looking them up."""
+    return migrations.RunSQL(
+        f"CREATE TRIGGER {table}_never_deleted BEFORE DELETE ON {table}"
+        " FOR EACH ROW EXECUTE FUNCTION kit_append_only()",
+        f"DROP TRIGGER {table}_never_deleted ON {table}",
+    )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from django.db import models
 
@@ -68,8 +69,7 @@ def rebond(
     return Bond(guide_id, at)
 
 
-@dataclass(frozen=True)
-class Due:
+class Due(NamedTuple):
     """What an order line will bring its guide; `base_fen` is what was paid for the line."""
 
     guide_id: int

@@ -1,8 +1,9 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
+from config.kit import sql
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
 from config.kit.states import move
@@ -87,6 +88,16 @@ def follow(*, customer: User, code: str, at: datetime) -> None:
         BondEvent.objects.create(customer=customer, guide=guide, share_code=share_code, at=at)
 
 
+_EXPECT = """
+INSERT INTO members_commission AS c
+    (guide_id, order_number, line, base_fen, amount_fen, rate, status, created_at)
+SELECT d.*, 'PENDING', %s
+FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::bigint[], %s::bigint[], %s::numeric[]) AS d
+ON CONFLICT (order_number, line) DO UPDATE SET status = 'PENDING', settled_at = NULL
+WHERE c.status = 'VOID'
+"""
+
+
 @joined
 def expect(*, dues: Sequence[Due], at: datetime) -> None:
     """Orders were paid: note what their guides will earn.
@@ -94,24 +105,19 @@ def expect(*, dues: Sequence[Due], at: datetime) -> None:
     A line that is noted stays as it is, but for one that was voided: its match was undone, and
     now it is paid again.
     """
-    Commission.objects.bulk_create(
-        [
-            Commission(
-                guide_id=due.guide_id,
-                order_number=due.order_number,
-                line=due.line,
-                base_fen=due.base_fen,
-                amount_fen=due.amount_fen,
-                rate=due.rate,
-                created_at=at,
-            )
-            for due in dues
-        ],
-        ignore_conflicts=True,
-    )
-    numbers = {due.order_number for due in dues}
-    voided = Commission.objects.filter(order_number__in=numbers, status=Status.VOID)
-    voided.update(status=Status.PENDING, settled_at=None)
+    if not dues:
+        return
+    guide_ids, order_numbers, lines, bases, rates = zip(*dues, strict=True)
+    columns = [
+        sql.ints(guide_ids),
+        sql.texts(order_numbers),
+        sql.ints(lines),
+        sql.ints(bases),
+        sql.ints(due.amount_fen for due in dues),
+        sql.texts(map(str, rates)),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPECT, [at, *columns])
 
 
 @joined

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from config.kit.viewer import Viewer
-from payments.cashier.rules import Reason, RefundStatus, Status
+from payments.cashier.rules import Locked, Reason, RefundStatus, Status
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
@@ -17,13 +17,22 @@ class PaymentQuerySet(models.QuerySet["Payment"]):
         tenants = viewer.tenants(role)
         return self if tenants is None else self.filter(merchant__in=tenants)
 
+    def locked(self) -> list[Locked]:
+        """These rows as they stand, locked in key order until the transaction ends."""
+        rows = self.select_for_update(no_key=True).order_by("pk")
+        return [Locked._make(row) for row in rows.values_list(*Locked._fields)]
+
 
 class Payment(models.Model):
     """The collecting of one amount for something a folder above sells, perhaps in parts."""
 
-    number = models.CharField("支付单号", max_length=24, unique=True)
+    number = models.CharField("支付单号", max_length=24)
     payer = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="payments", verbose_name="付款人"
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="payments",
+        verbose_name="付款人",
+        db_index=False,
     )
     merchant = models.CharField("商家", max_length=24, help_text="商家编号")
     purpose = models.CharField("用途", max_length=16, help_text="settings.PAYABLES 的键")
@@ -36,12 +45,14 @@ class Payment(models.Model):
     opened_at = models.DateTimeField("发起时间")
     pay_before = models.DateTimeField("付款期限")
     confirmed_at = models.DateTimeField("到账时间", null=True, blank=True)
+    closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
 
     objects = PaymentQuerySet.as_manager()
 
     class Meta:
         verbose_name = verbose_name_plural = "支付单"
         constraints = [
+            models.UniqueConstraint("number", name="payment_number_once"),
             models.CheckConstraint(
                 name="payment_status_known", condition=Q(status__in=Status.values)
             ),
@@ -59,12 +70,19 @@ class Payment(models.Model):
                 name="payment_refunded_within_received",
                 condition=Q(refunded_fen__lte=F("received_fen")),
             ),
+            models.CheckConstraint(
+                name="payment_closed_has_time",
+                condition=Q(status="CLOSED", closed_at__isnull=False)
+                | ~Q(status="CLOSED") & Q(closed_at=None),
+            ),
+            # By closed_at, which stays when money comes: no index mentions what confirming
+            # changes, so that the row is rewritten in place (HOT).
             models.UniqueConstraint(
                 "purpose",
                 "reference",
                 "method",
                 name="payment_one_open_per_method",
-                condition=Q(status="WAITING"),
+                condition=Q(closed_at=None),
             ),
         ]
         indexes = [
@@ -123,7 +141,7 @@ class Receipt(models.Model):
 class Refund(models.Model):
     """Money to be given back to where it came from, whatever the reason."""
 
-    number = models.CharField("退款单号", max_length=24, unique=True)
+    number = models.CharField("退款单号", max_length=24)
     payment = models.ForeignKey(
         Payment, models.PROTECT, related_name="refunds", verbose_name="支付单"
     )
@@ -151,6 +169,7 @@ class Refund(models.Model):
     class Meta:
         verbose_name = verbose_name_plural = "退款单"
         constraints = [
+            models.UniqueConstraint("number", name="refund_number_once"),
             models.CheckConstraint(
                 name="refund_status_known", condition=Q(status__in=RefundStatus.values)
             ),
@@ -175,9 +194,13 @@ class Refund(models.Model):
 
 
 class PaymentEvent(models.Model):
-    """What happened to a payment or its refunds, by whom; only ever added to."""
+    """What happened to a payment or its refunds, by whom; only ever added to.
 
-    payment = models.ForeignKey(Payment, models.PROTECT, related_name="events")
+    Written by the statement that moved the payment, which is never deleted (a trigger): looking
+    it up again for every row would cost as much as writing the event.
+    """
+
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="events", db_constraint=False)
     kind = models.CharField("事件", max_length=24)
     actor = models.CharField("操作者", max_length=24, help_text="用户编号；系统为空", blank=True)
     at = models.DateTimeField("时间")

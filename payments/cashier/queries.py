@@ -42,9 +42,33 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
     ]
 
 
+# One posting books many receipts: together they are what its legs say.
+_BUNDLES = """
+WITH received AS (
+    SELECT posting, sum(amount_fen) AS fen, sum(kept_fen) AS kept, sum(owed_fen) AS owed
+    FROM payments_receipt GROUP BY posting
+), booked AS (
+    SELECT p.reference AS posting, sum(e.amount_fen) FILTER (WHERE e.amount_fen > 0) AS fen,
+           coalesce(-sum(e.amount_fen) FILTER (WHERE a.code LIKE 'held:%'), 0) AS kept,
+           coalesce(-sum(e.amount_fen) FILTER (WHERE a.code LIKE 'refund_payable:%'), 0) AS owed
+    FROM payments_posting p JOIN payments_entry e ON e.posting_id = p.id
+    JOIN payments_account a ON a.id = e.account_id WHERE p.kind = 'RECEIPT' GROUP BY p.reference
+)
+SELECT posting, coalesce(r.fen, 0), coalesce(b.fen, 0)
+FROM received r FULL JOIN booked b USING (posting)
+WHERE (r.fen, r.kept, r.owed) IS DISTINCT FROM (b.fen, b.kept, b.owed) LIMIT 20
+"""
+
+
 def findings() -> Iterator[str]:
     """Payments against their receipts, and what is held or owed against the ledger."""
     with connection.cursor() as cursor:
+        cursor.execute(_BUNDLES)
+        for posting, received, booked in cursor.fetchall():
+            yield (
+                f"凭证 {posting} 入账 {yuan(int(booked))} 元，"
+                f"到账记录合计 {yuan(int(received))} 元，或入账与应退之分不符"
+            )
         cursor.execute(
             "SELECT p.number, p.received_fen, coalesce(sum(r.kept_fen), 0) FROM payments_payment p"
             " LEFT JOIN payments_receipt r ON r.payment_id = p.id AND r.undone_at IS NULL"

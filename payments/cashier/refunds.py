@@ -1,8 +1,9 @@
 """Money that goes back: owed, approved, sent, done."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Protocol
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -15,7 +16,7 @@ from config.kit.outside import assert_no_transaction
 from config.kit.states import move
 from payments.cashier.models import Payment, Refund
 from payments.cashier.payables import Sent, method, payable
-from payments.cashier.rules import REFUND_TRANSITIONS, Reason, RefundStatus
+from payments.cashier.rules import REFUND_TRANSITIONS, Owed, Reason, RefundStatus
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 
@@ -32,48 +33,70 @@ SELECT id, %s, %s, %s, '{}' FROM unnest(%s::bigint[]) AS d (id)
 """
 
 
-def record(payments: Iterable[Payment], kind: str, at: datetime, actor: str = "") -> None:
+class Keyed(Protocol):
+    @property
+    def pk(self) -> int: ...
+
+
+def record(payments: Iterable[Keyed], kind: str, at: datetime, actor: str = "") -> None:
     with connection.cursor() as cursor:
         cursor.execute(_RECORD, [kind, actor, at, sql.ints(row.pk for row in payments)])
+
+
+_TAKE_OUT = """
+UPDATE payments_payment p SET refunded_fen = p.refunded_fen + d.fen
+FROM unnest(%s::bigint[], %s::bigint[]) AS d (id, fen)
+WHERE p.id = d.id AND p.received_fen >= p.refunded_fen + d.fen
+"""
+_STORE = """
+INSERT INTO payments_refund
+    (number, payment_id, amount_fen, reason, status, owed_at, failure, asked_by)
+SELECT d.number, d.payment_id, d.fen, %s, %s, %s, '', ''
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS d (number, payment_id, fen)
+RETURNING id
+"""
 
 
 @joined
 def owe_back(
     *,
-    payment: Payment,
-    amount_fen: int,
+    owed: Sequence[Owed],
     reason: Reason,
     at: datetime,
     status: RefundStatus = RefundStatus.OWED,
     actor: str = "",
-) -> Refund:
-    """Take money that was kept for a payment out of guarantee: it is the payer's again."""
-    enough = Payment.objects.filter(pk=payment.pk, received_fen__gte=F("refunded_fen") + amount_fen)
-    if enough.update(refunded_fen=F("refunded_fen") + amount_fen) != 1:
-        raise MoreThanReceived(payment=payment.number)
-    refund = Refund.objects.create(
-        number=numbers.fresh("R"),
-        payment=payment,
-        amount_fen=amount_fen,
-        reason=reason,
-        status=status,
-        owed_at=at,
-    )
+) -> list[int]:
+    """Take money that was kept for payments out of guarantee: it is the payers' again.
+
+    Each payment at most once; the caller holds them.  Answers the ids of the refunds.
+    """
+    if not owed:
+        return []
+    numbered = numbers.fresh_many("R", len(owed))
+    ids, fens = sql.ints(one.payment.pk for one in owed), sql.ints(one.fen for one in owed)
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_OUT, [ids, fens])
+        if cursor.rowcount != len(owed):
+            raise MoreThanReceived(payments=sorted(one.payment.number for one in owed))
+        cursor.execute(_STORE, [reason, status, at, sql.texts(numbered), ids, fens])
+        made = [pk for (pk,) in cursor.fetchall()]
     ledger.post(
         [
             Draft(
                 kind="OWE_BACK",
-                reference=refund.number,
-                debits={f"held:{payment.merchant}": amount_fen},
-                credits={f"refund_payable:{payment.method}": amount_fen},
+                reference=number,
+                debits={f"held:{one.payment.merchant}": one.fen},
+                credits={f"refund_payable:{one.payment.method}": one.fen},
             )
+            for number, one in zip(numbered, owed, strict=True)
         ],
         at=at,
     )
-    record([payment], f"REFUND_{status}", at, actor)
+    record((one.payment for one in owed), f"REFUND_{status}", at, actor)
     if status == RefundStatus.APPROVED:
-        later("payments.cashier.tasks.send_refund", refund_id=refund.pk)
-    return refund
+        for pk in made:
+            later("payments.cashier.tasks.send_refund", refund_id=pk)
+    return made
 
 
 @joined
@@ -82,19 +105,16 @@ def refund_all(
 ) -> list[Refund]:
     """Everything that was kept for a thing goes back to where it came from, at once."""
     paid = Payment.objects.filter(
-        received_fen__gt=F("refunded_fen"), purpose=purpose, reference=reference
+        purpose=purpose, reference=reference, received_fen__gt=F("refunded_fen")
     )
-    return [
-        owe_back(
-            payment=row,
-            amount_fen=row.received_fen - row.refunded_fen,
-            reason=reason,
-            status=RefundStatus.APPROVED,
-            at=at,
-            actor=actor,
-        )
-        for row in paid.select_for_update().order_by("pk")
-    ]
+    made = owe_back(
+        owed=[Owed(row, row.received_fen - row.refunded_fen) for row in paid.locked()],
+        reason=reason,
+        status=RefundStatus.APPROVED,
+        at=at,
+        actor=actor,
+    )
+    return list(Refund.objects.filter(pk__in=made).select_related("payment").order_by("pk"))
 
 
 @joined

@@ -1,8 +1,9 @@
 """What money does to a payment: how much of an arrival is kept, how much is owed back."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import models
 
@@ -55,8 +56,7 @@ class Due:
     pay_before: datetime
 
 
-@dataclass(frozen=True)
-class Arrival:
+class Arrival(NamedTuple):
     """Money that is here for a payment.
 
     `channel_txn` is the channel's own number of it, unique per method; `source` the ledger
@@ -69,8 +69,22 @@ class Arrival:
     source: str
 
 
-@dataclass(frozen=True)
-class Share:
+class Locked(NamedTuple):
+    """A payment as its lock found it: what it is, and where its money stands, in fen."""
+
+    pk: int
+    number: str
+    method: str
+    merchant: str
+    purpose: str
+    reference: str
+    amount_fen: int
+    received_fen: int
+    refunded_fen: int
+    status: str
+
+
+class Share(NamedTuple):
     """How one arrival is divided; kept + owed is the whole."""
 
     arrival: Arrival
@@ -79,30 +93,73 @@ class Share:
     reason: Reason = Reason.EXCESS
 
 
-@dataclass
+@dataclass(slots=True)
 class Till:
-    """One payment while a batch of arrivals is shared out."""
+    """One payment while a batch of arrivals is shared out; only one that waits has room."""
 
-    amount_fen: int
-    received_fen: int
-    status: Status
-    shares: list[Share] = field(default_factory=list)
+    room_fen: int
+    is_closed: bool = False
+    kept_fen: int = 0
 
     @property
-    def is_full(self) -> bool:
-        return self.received_fen >= self.amount_fen
+    def is_filled(self) -> bool:
+        """By this very batch."""
+        return self.kept_fen > 0 and self.room_fen == 0
 
-    def take(self, arrival: Arrival) -> None:
+    def take(self, arrival: Arrival) -> Share:
         """Up to what is outstanding is kept; the rest, and all that is late, is the payer's."""
-        room = self.amount_fen - self.received_fen if self.status == Status.WAITING else 0
-        kept = min(max(room, 0), arrival.fen)
-        reason = Reason.LATE if self.status == Status.CLOSED else Reason.EXCESS
-        self.shares.append(Share(arrival, kept, arrival.fen - kept, reason))
-        self.received_fen += kept
+        kept = min(self.room_fen, arrival.fen)
+        self.room_fen -= kept
+        self.kept_fen += kept
+        reason = Reason.LATE if self.is_closed else Reason.EXCESS
+        return Share(arrival, kept, arrival.fen - kept, reason)
 
 
-def share_out(tills: dict[int, Till], arrivals: Iterable[Arrival]) -> list[Share]:
+def till_of(row: Locked) -> Till:
+    if row.status != Status.WAITING:
+        return Till(0, row.status == Status.CLOSED)
+    return Till(row.amount_fen - row.received_fen)
+
+
+def share_out(tills: Mapping[int, Till], arrivals: Iterable[Arrival]) -> list[Share]:
     """Divide arrivals in their order among their payments' tills."""
-    for arrival in arrivals:
-        tills[arrival.payment_id].take(arrival)
-    return [share for till in tills.values() for share in till.shares]
+    return [tills[arrival.payment_id].take(arrival) for arrival in arrivals]
+
+
+class Owed(NamedTuple):
+    """Fen that were kept for a payment and are its payer's again."""
+
+    payment: Locked
+    fen: int
+
+
+@dataclass(slots=True)
+class Bundle:
+    """Receipts of a batch that move money between the same accounts: one posting for all."""
+
+    reference: str
+    method: str
+    merchant: str
+    source: str
+    kept_fen: int = 0
+    owed_fen: int = 0
+
+
+def bundle(
+    shares: Iterable[Share], payments: Mapping[int, Locked]
+) -> tuple[list[Bundle], list[int]]:
+    """One bundle a method, merchant and source, named by its first arrival; and whose is whose."""
+    found: dict[tuple[str, str, str], int] = {}
+    bundles: list[Bundle] = []
+    places = []
+    for arrival, kept, owed, _ in shares:
+        row = payments[arrival.payment_id]
+        key = (row.method, row.merchant, arrival.source)
+        place = found.get(key)
+        if place is None:
+            place = found[key] = len(bundles)
+            bundles.append(Bundle(f"{row.method}:{arrival.channel_txn}", *key))
+        bundles[place].kept_fen += kept
+        bundles[place].owed_fen += owed
+        places.append(place)
+    return bundles, places

@@ -1,18 +1,29 @@
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
 
 from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
 from payments.cashier import refunds
-from payments.cashier.models import Payment, Receipt, Refund
+from payments.cashier.models import Payment, Receipt
 from payments.cashier.payables import method as method_named
 from payments.cashier.payables import payable
-from payments.cashier.rules import Arrival, Reason, RefundStatus, Share, Status, Till, share_out
+from payments.cashier.rules import (
+    Arrival,
+    Bundle,
+    Locked,
+    Owed,
+    Reason,
+    Share,
+    Status,
+    Till,
+    bundle,
+    share_out,
+    till_of,
+)
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 
@@ -63,24 +74,45 @@ def open_payment(
     return found
 
 
-_LOCK = "SELECT * FROM payments_payment WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE"
+_LOCK = """
+SELECT id, number, method, merchant, purpose, reference, amount_fen, received_fen, refunded_fen,
+       status
+FROM payments_payment WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
+"""
 _KNOWN = """
 SELECT method, channel_txn FROM payments_receipt
 WHERE method = ANY(%s::text[]) AND channel_txn = ANY(%s::text[]) AND undone_at IS NULL
 """
+_KEEP = """
+WITH kept AS (
+    UPDATE payments_payment p SET received_fen = p.received_fen + d.fen,
+        status = CASE WHEN d.is_filled THEN 'CONFIRMED' ELSE p.status END,
+        confirmed_at = CASE WHEN d.is_filled THEN %s ELSE p.confirmed_at END
+    FROM unnest(%s::bigint[], %s::bigint[], %s::bool[]) AS d (id, fen, is_filled)
+    WHERE p.id = d.id
+    RETURNING p.id, d.is_filled
+)
+INSERT INTO payments_paymentevent (payment_id, kind, actor, at, facts)
+SELECT id, 'CONFIRMED', '', %s, '{}' FROM kept WHERE is_filled
+"""
 _STORE_RECEIPTS = """
 INSERT INTO payments_receipt
-    (payment_id, method, channel_txn, source, amount_fen, kept_fen, owed_fen, received_at)
-SELECT d.*, %s FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::bigint[],
-                           %s::bigint[], %s::bigint[]) AS d
+    (payment_id, channel_txn, amount_fen, kept_fen, owed_fen, method, source, posting, received_at)
+SELECT d.payment_id, d.channel_txn, d.kept_fen + d.owed_fen, d.kept_fen, d.owed_fen,
+       b.method, b.source, b.posting, %s
+FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::bigint[], %s::int[])
+  AS d (payment_id, channel_txn, kept_fen, owed_fen, place)
+JOIN unnest(%s::text[], %s::text[], %s::text[]) WITH ORDINALITY
+  AS b (method, source, posting, place) ON b.place = d.place + 1
 """
-_STORE_TILLS = """
-UPDATE payments_payment p SET received_fen = d.received_fen,
-    status = CASE WHEN p.status = 'WAITING' AND d.received_fen = p.amount_fen
-             THEN 'CONFIRMED' ELSE p.status END,
-    confirmed_at = CASE WHEN p.status = 'WAITING' AND d.received_fen = p.amount_fen
-                   THEN %s ELSE p.confirmed_at END
-FROM unnest(%s::bigint[], %s::bigint[]) AS d (id, received_fen) WHERE p.id = d.id
+_OWE = """
+INSERT INTO payments_refund
+    (number, payment_id, receipt_id, amount_fen, reason, status, owed_at, failure, asked_by)
+SELECT d.number, r.payment_id, r.id, r.owed_fen, d.reason, 'OWED', %s, '', ''
+FROM unnest(%s::text[], %s::bigint[], %s::text[], %s::text[])
+  AS d (number, payment_id, channel_txn, reason)
+JOIN payments_receipt r ON r.payment_id = d.payment_id AND r.channel_txn = d.channel_txn
+WHERE r.undone_at IS NULL
 """
 
 
@@ -92,38 +124,33 @@ def confirm(*, arrivals: Sequence[Arrival], at: datetime) -> dict[str, Share]:
     refused: what is late, too much or twice is owed back.  Answers the shares by channel_txn;
     an arrival that is known already is left out.
     """
-    payments = _locked({arrival.payment_id for arrival in arrivals})
-    fresh = _unknown(arrivals, payments)
-    tills = {
-        pk: Till(row.amount_fen, row.received_fen, Status(row.status))
-        for pk, row in payments.items()
-    }
-    shares = share_out(tills, fresh)
-    full = [
-        row
-        for pk, row in payments.items()
-        if row.status == Status.WAITING and tills[pk].shares and tills[pk].is_full
-    ]
-    _store(payments, tills, shares, at)
-    refunds.record(full, "CONFIRMED", at)
-    refused = _tell_payables(full, at)
-    _post_receipts(payments, shares, at)
-    _owe(payments, shares, at)
-    for row in refused:
-        refunds.owe_back(payment=row, amount_fen=row.amount_fen, reason=Reason.TWICE, at=at)
+    payments = _locked(arrival.payment_id for arrival in arrivals)
+    tills = {pk: till_of(row) for pk, row in payments.items()}
+    shares = share_out(tills, _unknown(arrivals, payments))
+    refused = _tell_payables([row for pk, row in payments.items() if tills[pk].is_filled], at)
+    _keep(tills, at)
+    _book(payments, shares, at)
+    _owe(payments, [share for share in shares if share.owed_fen], at)
+    refunds.owe_back(
+        owed=[Owed(row, row.amount_fen) for row in refused], reason=Reason.TWICE, at=at
+    )
     return {share.arrival.channel_txn: share for share in shares}
 
 
-def _locked(ids: set[int]) -> dict[int, Payment]:
-    return {row.pk: row for row in Payment.objects.raw(_LOCK, [sql.ints(ids)])}
+def _locked(ids: Iterable[int]) -> dict[int, Locked]:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [sql.ints(set(ids))])
+        return {row[0]: Locked._make(row) for row in cursor.fetchall()}
 
 
-def _unknown(arrivals: Sequence[Arrival], payments: dict[int, Payment]) -> list[Arrival]:
+def _unknown(arrivals: Sequence[Arrival], payments: Mapping[int, Locked]) -> Sequence[Arrival]:
     methods = {row.method for row in payments.values()}
     with connection.cursor() as cursor:
         txns = sql.texts(arrival.channel_txn for arrival in arrivals)
         cursor.execute(_KNOWN, [sql.texts(methods), txns])
         known = set(cursor.fetchall())
+    if not known:
+        return arrivals
     return [
         arrival
         for arrival in arrivals
@@ -131,79 +158,74 @@ def _unknown(arrivals: Sequence[Arrival], payments: dict[int, Payment]) -> list[
     ]
 
 
-def _store(
-    payments: dict[int, Payment], tills: dict[int, Till], shares: list[Share], at: datetime
-) -> None:
-    columns = [
-        sql.ints(share.arrival.payment_id for share in shares),
-        sql.texts(payments[share.arrival.payment_id].method for share in shares),
-        sql.texts(share.arrival.channel_txn for share in shares),
-        sql.texts(share.arrival.source for share in shares),
-        sql.ints(share.arrival.fen for share in shares),
-        sql.ints(share.kept_fen for share in shares),
-        sql.ints(share.owed_fen for share in shares),
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(_STORE_RECEIPTS, [at, *columns])
-        cursor.execute(
-            _STORE_TILLS,
-            [at, sql.ints(tills), sql.ints(till.received_fen for till in tills.values())],
-        )
-
-
-def _tell_payables(full: list[Payment], at: datetime) -> list[Payment]:
-    refused: list[Payment] = []
-    for purpose in sorted({row.purpose for row in full}):
-        of_purpose = {row.reference: row for row in full if row.purpose == purpose}
+def _tell_payables(filled: Sequence[Locked], at: datetime) -> list[Locked]:
+    """Answers the payments whose thing took no money: closed, or paid by another payment."""
+    refused: list[Locked] = []
+    for purpose in sorted({row.purpose for row in filled}):
+        mine = [row for row in filled if row.purpose == purpose]
+        of_purpose = {row.reference: row for row in mine}
         answer = payable(purpose).paid(references=sorted(of_purpose), at=at)
-        # Two payments for one thing in one batch: the thing was paid by one of them.
-        twice = [
-            row for row in full if row.purpose == purpose and of_purpose[row.reference] is not row
-        ]
-        refused += [of_purpose[reference] for reference in sorted(answer)] + twice
+        refused += [of_purpose[reference] for reference in sorted(answer)]
+        if len(mine) > len(of_purpose):  # two payments for one thing in one batch: one pays it
+            refused += [row for row in mine if of_purpose[row.reference] is not row]
     return refused
 
 
-def _post_receipts(payments: dict[int, Payment], shares: list[Share], at: datetime) -> None:
-    drafts = []
-    for share in shares:
-        payment = payments[share.arrival.payment_id]
-        credited = {
-            f"held:{payment.merchant}": share.kept_fen,
-            f"refund_payable:{payment.method}": share.owed_fen,
-        }
-        drafts.append(
-            Draft(
-                kind="RECEIPT",
-                reference=f"{payment.method}:{share.arrival.channel_txn}",
-                debits={share.arrival.source: share.arrival.fen},
-                credits={code: fen for code, fen in credited.items() if fen},
-            )
-        )
-    ledger.post(drafts, at=at)
+def _keep(tills: Mapping[int, Till], at: datetime) -> None:
+    kept = [(pk, till.kept_fen, till.is_filled) for pk, till in tills.items() if till.kept_fen]
+    if not kept:
+        return
+    ids, fens, filled = zip(*kept, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(_KEEP, [at, sql.ints(ids), sql.ints(fens), sql.bools(filled), at])
 
 
-def _owe(payments: dict[int, Payment], shares: list[Share], at: datetime) -> None:
+def _book(payments: Mapping[int, Locked], shares: Sequence[Share], at: datetime) -> None:
+    """The receipts, and one posting for all that move money between the same accounts."""
+    bundles, places = bundle(shares, payments)
+    columns = [
+        sql.ints(share.arrival.payment_id for share in shares),
+        sql.texts(share.arrival.channel_txn for share in shares),
+        sql.ints(share.kept_fen for share in shares),
+        sql.ints(share.owed_fen for share in shares),
+        sql.ints(places),
+        sql.texts(one.method for one in bundles),
+        sql.texts(one.source for one in bundles),
+        sql.texts(one.reference for one in bundles),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE_RECEIPTS, [at, *columns])
+    ledger.post([_receipt_posting(one) for one in bundles], at=at)
+
+
+def _receipt_posting(one: Bundle) -> Draft:
+    credited = {
+        f"held:{one.merchant}": one.kept_fen,
+        f"refund_payable:{one.method}": one.owed_fen,
+    }
+    return Draft(
+        kind="RECEIPT",
+        reference=one.reference,
+        debits={one.source: one.kept_fen + one.owed_fen},
+        credits={code: fen for code, fen in credited.items() if fen},
+    )
+
+
+def _owe(payments: Mapping[int, Locked], owed: Sequence[Share], at: datetime) -> None:
     """What was not kept waits for a person or the buyer to say where it goes."""
-    owed = {share.arrival.channel_txn: share for share in shares if share.owed_fen}
     if not owed:
         return
-    receipts = Receipt.objects.filter(
-        payment__in=payments, channel_txn__in=owed, undone_at=None, owed_fen__gt=0
-    )
-    Refund.objects.bulk_create(
-        Refund(
-            number=numbers.fresh("R"),
-            payment_id=receipt.payment_id,
-            receipt=receipt,
-            amount_fen=receipt.owed_fen,
-            reason=owed[receipt.channel_txn].reason,
-            status=RefundStatus.OWED,
-            owed_at=at,
-        )
-        for receipt in receipts
-    )
-    refunds.record((payments[share.arrival.payment_id] for share in owed.values()), "OWED_BACK", at)
+    columns = [
+        sql.texts(numbers.fresh_many("R", len(owed))),
+        sql.ints(share.arrival.payment_id for share in owed),
+        sql.texts(share.arrival.channel_txn for share in owed),
+        sql.texts(share.reason.value for share in owed),
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_OWE, [at, *columns])
+        if cursor.rowcount != len(owed):
+            raise RuntimeError(f"{cursor.rowcount} of {len(owed)} refunds were written")
+    refunds.record((payments[share.arrival.payment_id] for share in owed), "OWED_BACK", at)
 
 
 @joined
@@ -225,16 +247,25 @@ def close(*, purpose: str, references: Sequence[str], at: datetime) -> None:
     waiting = Payment.objects.filter(
         purpose=purpose, reference__in=references, status=Status.WAITING
     )
-    closing = list(waiting.select_for_update().order_by("pk"))
+    closing = waiting.locked()
     if not closing:
         return
-    Payment.objects.filter(pk__in=[row.pk for row in closing]).update(status=Status.CLOSED)
+    Payment.objects.filter(pk__in=[row.pk for row in closing]).update(
+        status=Status.CLOSED, closed_at=at
+    )
     refunds.record(closing, "CLOSED", at)
-    for row in closing:
-        if row.received_fen:
-            refunds.owe_back(
-                payment=row, amount_fen=row.received_fen, reason=Reason.UNFINISHED, at=at
-            )
+    refunds.owe_back(
+        owed=[Owed(row, row.received_fen) for row in closing if row.received_fen],
+        reason=Reason.UNFINISHED,
+        at=at,
+    )
+
+
+_UNKEEP = """
+UPDATE payments_payment p
+SET received_fen = p.received_fen - d.fen, status = 'WAITING', confirmed_at = NULL
+FROM unnest(%s::bigint[], %s::bigint[]) AS d (id, fen) WHERE p.id = d.id
+"""
 
 
 @transaction.atomic
@@ -249,7 +280,7 @@ def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datet
     )
     if len(receipts) != len(channel_txns):
         raise StaleState
-    payments = _locked({receipt.payment_id for receipt in receipts})
+    payments = _locked(receipt.payment_id for receipt in receipts)
     kept: dict[int, int] = {}
     for receipt in receipts:
         kept[receipt.payment_id] = kept.get(receipt.payment_id, 0) + receipt.kept_fen
@@ -260,10 +291,8 @@ def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datet
     taken = Receipt.objects.filter(pk__in=[receipt.pk for receipt in receipts], undone_at=None)
     if taken.update(undone_at=at) != len(receipts):
         raise StaleState
-    for pk, fen in kept.items():
-        Payment.objects.filter(pk=pk).update(
-            received_fen=F("received_fen") - fen, status=Status.WAITING, confirmed_at=None
-        )
+    with connection.cursor() as cursor:
+        cursor.execute(_UNKEEP, [sql.ints(kept), sql.ints(kept.values())])
     refunds.record(payments.values(), "UNDONE", at, actor)
     confirmed = [row for row in payments.values() if row.status == Status.CONFIRMED]
     for purpose in sorted({row.purpose for row in confirmed}):
@@ -272,7 +301,7 @@ def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datet
     ledger.post([_reversed(receipt, payments[receipt.payment_id]) for receipt in receipts], at=at)
 
 
-def _reversed(receipt: Receipt, payment: Payment) -> Draft:
+def _reversed(receipt: Receipt, payment: Locked) -> Draft:
     return Draft(
         kind="RECEIPT_UNDONE",
         reference=str(receipt.pk),

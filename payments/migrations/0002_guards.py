@@ -10,7 +10,7 @@ commits.  TRUNCATE is not refused: only tests do it.
 
 from django.db import migrations
 
-from config.kit.append_only import append_only
+from config.kit.append_only import append_only, never_deleted
 
 APPEND_ONLY = ["payments_posting", "payments_entry", "payments_paymentevent", "payments_lineevent"]
 
@@ -102,4 +102,11 @@ class Migration(migrations.Migration):
         migrations.RunSQL(FUNCTIONS, NO_FUNCTIONS),
         migrations.RunSQL(STAGE, "DROP TABLE payments_stagedline"),
         *(append_only(table) for table in APPEND_ONLY),
+        never_deleted("payments_payment"),
+        # A file pays thousands of neighbours at once: each page has room to write all its rows
+        # anew, in place, without touching an index.
+        migrations.RunSQL(
+            "ALTER TABLE payments_payment SET (fillfactor = 50)",
+            "ALTER TABLE payments_payment RESET (fillfactor)",
+        ),
     ]

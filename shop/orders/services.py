@@ -2,9 +2,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from config.kit import numbers
+from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
 from config.kit.jobs import later
@@ -25,7 +25,7 @@ from shop.inventory import services as inventory
 from shop.inventory.services import SoldOut
 from shop.offers import services as offers
 from shop.offers.services import OfferGone
-from shop.orders.models import Order, OrderEvent, OrderLine
+from shop.orders.models import Order, OrderLine
 from shop.orders.rules import TRANSITIONS, CloseReason, Status, Wish
 
 PURPOSE = "ORDER"
@@ -181,10 +181,15 @@ def _affordable(wanted: dict[int, list[Line]], at: datetime) -> dict[int, list[L
     return served
 
 
+_RECORD = """
+INSERT INTO shop_orderevent (order_id, kind, actor, at, facts)
+SELECT id, %s, %s, %s, '{}' FROM unnest(%s::bigint[]) AS d (id)
+"""
+
+
 def _record(orders: Iterable[Order], kind: str, at: datetime, actor: str = "") -> None:
-    OrderEvent.objects.bulk_create(
-        OrderEvent(order_id=order.pk, kind=kind, at=at, actor=actor) for order in orders
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_RECORD, [kind, actor, at, sql.ints(order.pk for order in orders)])
 
 
 @joined
@@ -203,13 +208,39 @@ def extend(*, order: Order, until: datetime) -> None:
     unpaid.update(pay_before=until)
 
 
+# The event is written from the rows that moved, so that none is without one.
+_PAY = """
+WITH waiting AS (
+    SELECT id FROM shop_order WHERE number = ANY(%s::text[]) AND status = ANY(%s)
+    ORDER BY id FOR NO KEY UPDATE
+), paid AS (
+    UPDATE shop_order o SET status = 'PAID', paid_at = %s FROM waiting w WHERE o.id = w.id
+    RETURNING o.id, o.number, o.guide_id
+), event AS (
+    INSERT INTO shop_orderevent (order_id, kind, actor, at, facts)
+    SELECT id, 'PAID', '', %s, '{}' FROM paid
+)
+SELECT number, CASE WHEN guide_id IS NULL THEN 0 ELSE id END FROM paid
+"""
+_DUES = """
+SELECT o.guide_id, o.number, l.line, l.total_fen, o.commission_rate
+FROM shop_order o JOIN shop_orderline l ON l.order_id = o.id
+WHERE o.id = ANY(%s::bigint[]) ORDER BY o.id, l.line
+"""
+
+
 @joined
 def receive_payments(*, order_numbers: Sequence[str], at: datetime) -> set[str]:
     """Paid in full.  Answers the numbers of orders that were not waiting for money."""
-    paid = _advance(order_numbers, Status.PAID, paid_at=at)
-    _record(paid, "PAID", at)
-    _expect_commissions([order for order in paid if order.guide_id], at)
-    return set(order_numbers) - {order.number for order in paid}
+    with connection.cursor() as cursor:
+        states = sources(Status.PAID, TRANSITIONS)
+        cursor.execute(_PAY, [sql.texts(order_numbers), states, at, at])
+        paid = dict(cursor.fetchall())
+        guided = [pk for pk in paid.values() if pk]
+        if guided:
+            cursor.execute(_DUES, [sql.ints(guided)])
+            commissions.expect(dues=[Due._make(row) for row in cursor.fetchall()], at=at)
+    return set(order_numbers).difference(paid)
 
 
 def _advance(order_numbers: Sequence[str], to: Status, **changes: object) -> list[Order]:
@@ -219,20 +250,6 @@ def _advance(order_numbers: Sequence[str], to: Status, **changes: object) -> lis
     moving = list(rows.order_by("pk"))
     Order.objects.filter(pk__in=[order.pk for order in moving]).update(status=to, **changes)
     return moving
-
-
-def _expect_commissions(orders: list[Order], at: datetime) -> None:
-    lines = OrderLine.objects.filter(order__in=orders).order_by("order_id", "line")
-    by_id = {order.pk: order for order in orders}
-    dues = []
-    for line in lines:
-        order = by_id[line.order_id]
-        assert order.guide_id
-        dues.append(
-            Due(order.guide_id, order.number, line.line, line.total_fen, order.commission_rate)
-        )
-    if dues:
-        commissions.expect(dues=dues, at=at)
 
 
 @joined
@@ -250,6 +267,12 @@ def unpay(*, order_numbers: Sequence[str], at: datetime) -> None:
         )
     _record(moving, "UNPAID", at)
     commissions.void(order_numbers=order_numbers, at=at)
+
+
+@joined
+def note_refunds(*, order_numbers: Sequence[str], at: datetime) -> None:
+    """Money of these is back where it came from; nothing else changes."""
+    _record(Order.objects.filter(number__in=order_numbers).only("pk"), "REFUNDED", at)
 
 
 # --- closing ------------------------------------------------------------------------------------
