@@ -27,6 +27,11 @@ _NOT_REVERSED = frozenset({"", "N", "NO", "0", "否", "正常", "未冲账", "FA
 _PARTY = re.compile(r"(.*?)[\s/]*((?<!\d)\d[\d*]{7,39})?", re.DOTALL | re.ASCII)
 _PARTY_BEHIND = re.compile(r"([\d*]{8,40})\s*/\s*(.*)", re.DOTALL | re.ASCII)
 _TITLE_MONTH = re.compile(r"(\d{4})年(\d{1,2})月", re.ASCII)
+_SCIENTIFIC = re.compile(r"\dE\+\d", re.ASCII)
+_EXACT = frozenset(
+    {"day", "clock", "in", "out", "amount", "balance", "currency", "serial", "account", "party"}
+    | {"payer_account", "payee_account"}
+)
 _YUAN = frozenset({"", "人民币", "人民币元", "RMB", "CNY", "156", "01"})
 
 
@@ -114,6 +119,7 @@ class _Table:
         self.serials = Serials()
         self.has_negatives = False
         self.at = _Columns(layout, at)
+        self.ends_exactly = self._ends_exactly()
         self.money = self._single if "amount" in at else self._two_columns
         self.written_day = self._days()
         self.owner = Owner(
@@ -124,6 +130,12 @@ class _Table:
         )
         self.own = self.owner.own
         self.summary.accounts = (self.own,) if self.own else ()
+
+    def _ends_exactly(self) -> bool:
+        """Whether the last column is one of which half would be another value, unnoticed."""
+        proved = {"in", "out", "amount", "balance"} if "balance" in self.places else set()
+        last = {role for role, place in self.places.items() if place == self.width - 1}
+        return bool(last & (_EXACT - proved))
 
     def _days(self) -> Callable[[str], str] | None:
         """How a day is rewritten before it is read; None where it is not."""
@@ -167,9 +179,9 @@ class _Table:
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Rows of money apart from blank lines, repeated headers and footers."""
         day = self.at.day
-        ended = short = 0
+        ended = unsure = 0  # rows: of a footer, of one that would look no different when cut
         for number, row in self.grid.body():
-            short = 0
+            unsure = 0
             if len(row) > MAX_COLUMNS:
                 raise DamagedFile(f"第 {number} 行有 {len(row)} 列，不是明细", row=number)
             if len(row) > day and self._is_money(row):
@@ -177,15 +189,15 @@ class _Table:
                     raise DamagedFile(
                         f"第 {number} 行：合计行（第 {ended} 行）之后还有明细", row=number
                     )
-                short = number if len(row) < self.width else 0
+                unsure = number if len(row) < self.width or self.ends_exactly else 0
                 self._fit(number, row)
                 yield number, row
             elif not any(cells.clean(cell) for cell in row):
                 continue
             elif header_names(row[: self.width]) != list(self.grid.header):
                 ended = self._footer(number, row) or ended
-        if short and not self.grid.whole_end():
-            raise DamagedFile(f"最后一行（第 {short} 行）不完整，文件可能被截断", row=short)
+        if unsure and not self.grid.whole_end():
+            raise DamagedFile(f"最后一行（第 {unsure} 行）没有换行，文件可能被截断", row=unsure)
 
     def _fit(self, number: int, row: list[str]) -> None:
         """Exactly as wide as the header, and the empty cell behind it."""
@@ -215,6 +227,8 @@ class _Table:
         name, payer_account = clean(row[side.name]), clean(row[side.account])
         if at.party >= 0:
             name, payer_account = _party(clean(row[at.party]))
+            if _SCIENTIFIC.search(name):
+                raise self._damaged_id(number, row)
         own = clean(row[side.own]) or self.own or ""
         serial = self._serial(row)
         if "E+" in own or "E+" in payer_account or (serial and "E+" in serial):
