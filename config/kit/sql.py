@@ -10,11 +10,6 @@ def ints(values: Iterable[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
-def bools(values: Iterable[bool]) -> str:
-    """An array literal for `%s::bool[]`."""
-    return "{" + ",".join("t" if value else "f" for value in values) + "}"
-
-
 def texts(values: Iterable[str]) -> str:
     """An array literal for `%s::text[]`; PostgreSQL itself refuses NUL."""
     listed = list(values)

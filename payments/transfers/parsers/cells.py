@@ -13,6 +13,7 @@ _MOMENT = re.compile(
     r"(?:[ T]*(\d{2})[:时]?(\d{2})(?:[:分]?(\d{2})(?:\.\d+)?秒?)?)?",
     re.ASCII,
 )
+_PLAIN_MOMENT = re.compile(r"(?:\d{8}|\d{4}-\d\d-\d\d)(?: (?:\d{6}|\d\d:\d\d:\d\d))?", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{2})/(\d{2})/(\d{4})", re.ASCII)
 _WITHOUT_YEAR = re.compile(r"(\d{2})/(\d{2})", re.ASCII)
 _BRACKETED = re.compile(r"\[[^\]]*\]")
@@ -72,24 +73,15 @@ def _plain_amount(cell: str) -> str:
 
 def moment(day: str, clock: str = "") -> datetime:
     """A date (and time) without zone is Shanghai's; ValueError when it is not one."""
-    text = f"{day} {clock}" if clock else day
-    # 20260105 18:22:21 and 2026-01-05 18:22:21, as nearly every cell is; the places of the marks
-    # tell that what the library takes has no week, no zone and no fraction.
-    if text[-9:-8] == " " and text[-6:-5] == text[-3:-2] == ":" and _is_iso_day(text[:-9]):
-        return _in_range(datetime.fromisoformat(text)).replace(tzinfo=SHANGHAI)
     if clock:
-        text = f"{day} {clock.zfill(6)}" if clock.isdecimal() else text
-    found = _MOMENT.fullmatch(text)
+        day = f"{day} {clock.zfill(6) if clock.isdecimal() else clock}"
+    if _PLAIN_MOMENT.fullmatch(day):  # as nearly every cell is
+        return _in_range(datetime.fromisoformat(day)).replace(tzinfo=SHANGHAI)
+    found = _MOMENT.fullmatch(day)
     if not found:
-        raise ValueError(text)
+        raise ValueError(day)
     year, month, date, hour, minute, second = (int(part or 0) for part in found.groups())
     return _in_range(datetime(year, month, date, hour, minute, second, tzinfo=SHANGHAI))
-
-
-def _is_iso_day(day: str) -> bool:
-    if len(day) == 8:
-        return day.isdecimal()
-    return len(day) == 10 and day[4] == day[7] == "-"
 
 
 def plausible(at: datetime) -> datetime:

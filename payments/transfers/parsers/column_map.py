@@ -7,8 +7,8 @@ from .layout import Layout
 from .refusals import BadColumns
 
 ROLES = frozenset(
-    "day clock in out amount direction balance currency name payer_account payer_bank account"
-    " serial kind reversal".split()
+    {"day", "clock", "in", "out", "amount", "direction", "balance", "currency", "serial", "kind"}
+    | {"name", "payer_account", "payer_bank", "account", "reversal"}
 )
 REMARK = "remark"  # and remark2, remark3, …: every column the payer's words may be in
 

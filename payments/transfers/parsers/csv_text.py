@@ -10,6 +10,7 @@ from .refusals import DamagedFile
 from .statement import Checks, Stream
 
 DELIMITERS = (",", "\t")
+MAX_LINES_OF_A_ROW = 50  # a quoted remark may hold line breaks, but not a file
 
 
 def recognises(head: bytes) -> bool:
@@ -39,7 +40,7 @@ def open(
                     header=header,
                     lead=[_cells(above, delimiter) for above in top[:number]],
                     body=lines.rows,
-                    whole_end=lambda: lines.ended,
+                    whole_end=lines.was_ended,
                 )
                 return tables.stream(*found, grid, ours, checks)
     raise foreign.refuse(seen, columns)
@@ -69,7 +70,8 @@ class _Lines:
         self.encoding = encoding
         self.delimiter = delimiter
         self.above = above  # lines, the header among them
-        self.ended = True  # the last line read had an end
+        self.pending = 0  # lines of the row that is being read
+        self.ended = True
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Row numbers are those of the file's lines; raises DamagedFile, WrongEncoding."""
@@ -77,6 +79,7 @@ class _Lines:
         reader = csv.reader(self._plain(below), delimiter=self.delimiter, strict=True)
         try:
             for row in reader:
+                self.pending = 0
                 yield self.above + reader.line_num, row
         except csv.Error as error:
             line = self.above + reader.line_num
@@ -84,12 +87,19 @@ class _Lines:
                 f"第 {line} 行的引号或换行不完整，文件可能被截断", row=line
             ) from error
 
+    def was_ended(self) -> bool:
+        """Whether the last line that was read had an end."""
+        return self.ended
+
     def _plain(self, below: Iterable[str]) -> Iterator[str]:
         comma = self.delimiter == ","
         line = ""
         for number, line in enumerate(below, start=self.above + 1):
             if len(line) > text.MAX_LINE:
                 raise DamagedFile(f"第 {number} 行长达十万个字符以上，不是明细", row=number)
+            self.pending += 1
+            if self.pending > MAX_LINES_OF_A_ROW:
+                raise DamagedFile(f"第 {number} 行之前的引号没有结束，文件可能被截断", row=number)
             # Chinese exporters put a tab behind a quoted id to keep Excel from rounding it.
             yield line.replace('"\t', '"') if comma and '"\t' in line else line
         self.ended = line.endswith(("\n", "\r"))

@@ -15,10 +15,9 @@ from .statement import Source
 Places = dict[str, int]  # role: column
 
 # As `cells.name` leaves them, in upper case.  In a bank's books of our account credit is money in.
-DIRECTIONS = {
-    **dict.fromkeys("贷 贷方 贷CR CR C CREDIT 收入 收 存入 转入 来账 入账 +".split(), 1),
-    **dict.fromkeys("借 借方 借DR DR D DEBIT 支出 支 付 支取 转出 往账 出账 -".split(), -1),
-}
+_IN = ("贷", "贷方", "贷CR", "CR", "C", "CREDIT", "收", "收入", "存入", "转入", "来账")
+_OUT = ("借", "借方", "借DR", "DR", "D", "DEBIT", "支", "付", "支出", "支取", "转出", "往账")
+DIRECTIONS = {**dict.fromkeys(_IN, 1), **dict.fromkeys(_OUT, -1)}
 
 CARD = "信用卡账单：还款或退款，不是商户收款"
 

@@ -39,7 +39,7 @@ class Preview:
     known: str  # the bank's layout that reads this table already; empty when none does
     guess: Mapping[str, str]  # role → header text, from the likeliest header
     read: tuple[Row, ...] = ()  # with columns: the first rows as they would be read
-    totals: Declared = Declared()  # with columns: of all rows
+    totals: Declared | None = None  # with columns: of all rows
     problem: str = ""  # with columns: why the file would be refused
 
 

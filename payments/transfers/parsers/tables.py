@@ -5,12 +5,14 @@ Where the table comes from (CSV text, a sheet of a workbook) is not its business
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 
 from . import cells, labels
 from .layout import DIRECTIONS, Days, Layout, Places
+from .owner import Owner
 from .refusals import BadCell, CountsDiffer, DamagedFile
 from .statement import Checks, Row, Stream, Summary
 from .sums import Chain, Serials, Tally
@@ -18,7 +20,6 @@ from .sums import Chain, Serials, Tally
 HEADER_WITHIN = 40  # rows
 MAX_COLUMNS = 200
 FIRST_ROWS = 500  # that tell whose account it is, where the lines above the header do not
-MAX_UNIT_DIGITS = 10  # of a virtual account, behind the number of its parent
 
 _ORIGINAL = re.compile(r"原(?:交易)?流水号?[:： ]*([0-9A-Za-z-]{4,40})")
 _REVERSED = re.compile("冲正|冲账|冲帐|冲销|抹账|抹帐|退汇")
@@ -26,6 +27,11 @@ _NOT_REVERSED = frozenset({"", "N", "NO", "0", "否", "正常", "未冲账", "FA
 _PARTY = re.compile(r"(.*?)[\s/]*((?<!\d)\d[\d*]{7,39})?", re.DOTALL | re.ASCII)
 _PARTY_BEHIND = re.compile(r"([\d*]{8,40})\s*/\s*(.*)", re.DOTALL | re.ASCII)
 _TITLE_MONTH = re.compile(r"(\d{4})年(\d{1,2})月", re.ASCII)
+_SCIENTIFIC = re.compile(r"\dE\+\d", re.ASCII)
+_EXACT = frozenset(
+    {"day", "clock", "in", "out", "amount", "balance", "currency", "serial", "account", "party"}
+    | {"payer_account", "payee_account"}
+)
 _YUAN = frozenset({"", "人民币", "人民币元", "RMB", "CNY", "156", "01"})
 
 
@@ -71,14 +77,37 @@ class _Side:
     own: int
 
 
+class _Columns:
+    """Column of each role; -1 where the bank has none: an empty cell is added to each row."""
+
+    def __init__(self, layout: Layout, at: Places) -> None:
+        def place(role: str) -> int:
+            return at.get(role, -1)
+
+        self.day, self.clock, self.balance = place("day"), place("clock"), place("balance")
+        self.into, self.out = place("in"), place("out")
+        self.amount, self.direction = place("amount"), place("direction")
+        self.serial, self.currency, self.party = place("serial"), place("currency"), place("party")
+        self.reversal, self.kind = place("reversal"), place(layout.bank_words)
+        self.texts = [at[role] for role in layout.texts if role in at]
+        self.remarks = [at[role] for role in layout.remark if role in at]
+        # The columns of a bank that names payer and payee trade places with the money.
+        own = ("payee_account", "payer_account") if layout.two_sided else ("account", "account")
+        payer = _Side(place("name"), place("payer_account"), place("payer_bank"), place(own[0]))
+        payee = _Side(
+            place("payee_name"), place("payee_account"), place("payee_bank"), place(own[1])
+        )
+        self.credit, self.debit = payer, payee if layout.two_sided else payer
+
+
 class _Table:
-    """One pass over the rows.  A column the bank does not have is -1: a cell added to each row."""
+    """One pass over the rows."""
 
     def __init__(
         self, layout: Layout, at: Places, grid: Grid, ours: Collection[str], checks: Checks
     ) -> None:
         self.layout = layout
-        self.at = at
+        self.places = at
         self.grid = grid
         self.trusting = checks is Checks.ROWS_ONLY
         self.width = len(grid.header)
@@ -89,36 +118,24 @@ class _Table:
         self.tally = Tally()
         self.serials = Serials()
         self.has_negatives = False
-        place = self._place
-        self.day, self.clock, self.balance = place("day"), place("clock"), place("balance")
-        self.into, self.out = place("in"), place("out")
-        self.amount, self.direction = place("amount"), place("direction")
-        self.serial, self.currency = place("serial"), place("currency")
-        self.reversal, self.kind = place("reversal"), place(layout.bank_words)
-        self.party = place("party")
-        self.texts = [at[role] for role in layout.texts if role in at]
-        self.remarks = [at[role] for role in layout.remark if role in at]
-        # The account columns of a bank that names payer and payee trade places with the money.
-        self.credit = _Side(
-            place("name"),
-            place("payer_account"),
-            place("payer_bank"),
-            place("payee_account") if layout.two_sided else place("account"),
-        )
-        self.debit = self.credit
-        if layout.two_sided:
-            self.debit = _Side(
-                place("payee_name"),
-                place("payee_account"),
-                place("payee_bank"),
-                place("payer_account"),
-            )
+        self.at = _Columns(layout, at)
+        self.ends_exactly = self._ends_exactly()
         self.money = self._single if "amount" in at else self._two_columns
         self.written_day = self._days()
-        self._find_own(ours)
+        self.owner = Owner(
+            self._first_accounts(),
+            said=self.facts.account,
+            ours=ours,
+            names_itself=layout.names_itself,
+        )
+        self.own = self.owner.own
+        self.summary.accounts = (self.own,) if self.own else ()
 
-    def _place(self, role: str) -> int:
-        return self.at.get(role, -1)
+    def _ends_exactly(self) -> bool:
+        """Whether the last column is one of which half would be another value, unnoticed."""
+        proved = {"in", "out", "amount", "balance"} if "balance" in self.places else set()
+        last = {role for role, place in self.places.items() if place == self.width - 1}
+        return bool(last & (_EXACT - proved))
 
     def _days(self) -> Callable[[str], str] | None:
         """How a day is rewritten before it is read; None where it is not."""
@@ -132,100 +149,55 @@ class _Table:
             return lambda day: cells.without_year(day, year, month)
         return None
 
-    # --- whose account ------------------------------------------------------------------------
-
-    def _find_own(self, ours: Collection[str]) -> None:
-        """As the head says, or ours, or the one all others in the first rows are below.
-
-        None when the file does not tell.  Raises DamagedFile when rows belong to unrelated
-        accounts.
-        """
-        said = self.own = self.facts.account
-        self.units: str | None = None  # what virtual accounts begin with, their parent unknown
-        numbers = self._first_accounts()
-        if numbers:
-            self.own = said or _known(numbers, ours) or min(numbers, key=len)
-            alien = [number for number in numbers if not _is_below(number, self.own)]
-            stem = self.own[:-MAX_UNIT_DIGITS]
-            if alien and said is None and _all_begin(alien, stem):
-                self.own, self.units = None, stem
-            elif alien and self.layout.names_itself:
-                raise self._not_ours(alien[0], numbers[alien[0]])
-            elif alien:
-                self.own = said
-        self.summary.accounts = (self.own,) if self.own else ()
-
     def _first_accounts(self) -> dict[str, int]:
         """Account numbers in the first rows of money, with the row that names them first."""
         numbers: dict[str, int] = {}
-        if self.credit.own < 0:
+        if self.at.credit.own < 0:
             return numbers
         for number, row in islice(self.grid.body(), FIRST_ROWS):
             if len(row) >= self.width and self._is_money(row):
-                place = self.credit.own
+                side = self.at.credit
                 if self.layout.two_sided and self._direction(number, row) < 0:
-                    place = self.debit.own
-                if account := cells.clean(row[place]):
+                    side = self.at.debit
+                if account := cells.clean(row[side.own]):
                     numbers.setdefault(account, number)
         return numbers
-
-    def _not_ours(self, account: str, number: int) -> DamagedFile:
-        return DamagedFile(
-            f"第 {number} 行的账号 {account} 不属于账户 {self.own}，请按账户分别导出", row=number
-        )
-
-    def _virtual(self, account: str, number: int) -> str | None:
-        """The number itself when it is one of a virtual account; None when it is our own."""
-        own = self.own
-        if own is not None:
-            if _is_below(account, own):
-                return account
-            if self.layout.names_itself:
-                raise self._not_ours(account, number)
-            return None
-        if self.units is not None:
-            if not account.startswith(self.units):
-                raise self._not_ours(account, number)
-            if len(account) <= len(self.units):
-                raise DamagedFile(
-                    f"第 {number} 行是主账号 {account}，之前只有它的子账号，请按账户导出",
-                    row=number,
-                )
-        return account
 
     # --- rows -----------------------------------------------------------------------------------
 
     def rows(self) -> Iterator[Row]:
-        """Every row of money; raises BadCell, DamagedFile, CountsDiffer, Unbalanced, SerialTwice."""
+        """Every row of money; raises any Unreadable, at the end what the whole does not hold."""
         row = self._row
         for number, line in self._lines():
             yield row(number, line)
         self._close()
 
     def _is_money(self, row: list[str]) -> bool:
-        cell = row[self.day]
+        cell = row[self.at.day]
         return cell[:1].isdigit() or cell.strip(" \t`'=\"")[:1].isdigit()
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Rows of money apart from blank lines, repeated headers and footers."""
-        day = self.day
-        ended = short = 0
+        day = self.at.day
+        ended = unsure = 0  # rows: of a footer, of one that would look no different when cut
         for number, row in self.grid.body():
-            short = 0
+            unsure = 0
+            if len(row) > MAX_COLUMNS:
+                raise DamagedFile(f"第 {number} 行有 {len(row)} 列，不是明细", row=number)
             if len(row) > day and self._is_money(row):
                 if ended:
                     raise DamagedFile(
                         f"第 {number} 行：合计行（第 {ended} 行）之后还有明细", row=number
                     )
-                short = number if len(row) < self.width else 0
+                unsure = number if len(row) < self.width or self.ends_exactly else 0
                 self._fit(number, row)
                 yield number, row
             elif not any(cells.clean(cell) for cell in row):
                 continue
             elif header_names(row[: self.width]) != list(self.grid.header):
                 ended = self._footer(number, row) or ended
-        if short and not self.grid.whole_end():
-            raise DamagedFile(f"最后一行（第 {short} 行）不完整，文件可能被截断", row=short)
+        if unsure and not self.grid.whole_end():
+            raise DamagedFile(f"最后一行（第 {unsure} 行）没有换行，文件可能被截断", row=unsure)
 
     def _fit(self, number: int, row: list[str]) -> None:
         """Exactly as wide as the header, and the empty cell behind it."""
@@ -236,7 +208,7 @@ class _Table:
             del row[width:]
         elif len(row) < width:
             # Some banks leave out what is empty at the end; never what says how much.
-            if not self.layout.ragged or len(row) <= max(self.balance, self.amount):
+            if not self.layout.ragged or len(row) <= max(self.at.balance, self.at.amount):
                 raise DamagedFile(
                     f"第 {number} 行只有 {len(row)} 列，应为 {width} 列：文件可能被截断", row=number
                 )
@@ -244,41 +216,29 @@ class _Table:
         row.append("")
 
     def _row(self, number: int, row: list[str]) -> Row:
-        clean = cells.clean
-        fen, is_reversal = self.money(number, row)
-        try:
-            day = clean(row[self.day])
-            if self.written_day:
-                day = self.written_day(day)
-            booked_at = cells.moment(day, clean(row[self.clock]))
-        except ValueError:
-            said = f"{row[self.day].strip()} {row[self.clock].strip()}"
-            raise self.wrong(number, "day", said.strip(), "不是日期时间") from None
+        at, clean = self.at, cells.clean
+        fen, taken_back = self.money(number, row)
+        booked_at = self._moment(number, row)
         balance = self._balance(number, row)
         if balance is not None and not self.trusting:
             self.chain.add(number, fen, balance)
         self.tally.add(fen, booked_at)
-
-        side = self.credit if fen >= 0 else self.debit
+        side = at.credit if fen >= 0 else at.debit
         name, payer_account = clean(row[side.name]), clean(row[side.account])
-        if self.party >= 0:
-            name, payer_account = _party(clean(row[self.party]))
+        if at.party >= 0:
+            name, payer_account = _party(clean(row[at.party]))
+            if _SCIENTIFIC.search(name):
+                raise self._damaged_id(number, row)
         own = clean(row[side.own]) or self.own or ""
-        serial = clean(row[self.serial])
-        if "E+" in serial or "E+" in payer_account or "E+" in own:
+        serial = self._serial(row)
+        if "E+" in own or "E+" in payer_account or (serial and "E+" in serial):
             raise self._damaged_id(number, row)
-        if serial.strip("0"):
-            self.serials.add(serial)
-        texts = tuple([text for at in self.texts if (text := row[at]) and clean(text)])
-        if not is_reversal:
-            words = row[self.kind]
-            is_reversal = bool(words and _REVERSED.search(words)) or (
-                self.reversal >= 0 and clean(row[self.reversal]).upper() not in _NOT_REVERSED
-            )
-        currency = clean(row[self.currency])
+        texts = tuple([text for place in at.texts if (text := row[place]) and clean(text)])
+        is_reversal = taken_back or self._says_reversal(row)
+        currency = clean(row[at.currency])
         # By position, for speed: in the order of Row's fields.
         return Row(
-            serial if serial.strip("0") else None,
+            serial,
             booked_at,
             fen,
             "CNY" if currency in _YUAN else currency,
@@ -288,7 +248,7 @@ class _Table:
             clean(row[side.bank]),
             self._remark(row),
             texts,
-            self._virtual(own, number) if own and own != self.own else None,
+            self.owner.virtual(own, number) if own and own != self.own else None,
             is_reversal,
             original(texts) if is_reversal else None,
             number,
@@ -296,8 +256,30 @@ class _Table:
             self.layout.caution,
         )
 
+    def _moment(self, number: int, row: list[str]) -> datetime:
+        day, clock = cells.clean(row[self.at.day]), cells.clean(row[self.at.clock])
+        try:
+            return cells.moment(self.written_day(day) if self.written_day else day, clock)
+        except ValueError:
+            raise self.wrong(number, "day", f"{day} {clock}".strip(), "不是日期时间") from None
+
+    def _serial(self, row: list[str]) -> str | None:
+        serial = cells.clean(row[self.at.serial])
+        if not serial.strip("0"):
+            return None  # 0000000000 is how some banks say that there is none
+        self.serials.add(serial)
+        return serial
+
+    def _says_reversal(self, row: list[str]) -> bool:
+        words = row[self.at.kind]
+        if words and _REVERSED.search(words):
+            return True
+        if self.at.reversal < 0:
+            return False
+        return cells.clean(row[self.at.reversal]).upper() not in _NOT_REVERSED
+
     def _remark(self, row: list[str]) -> str:
-        for at in self.remarks:
+        for at in self.at.remarks:
             if said := cells.clean(row[at]):
                 return said
         return ""
@@ -305,49 +287,49 @@ class _Table:
     def _two_columns(self, number: int, row: list[str]) -> tuple[int, bool]:
         """Fen, and whether a negative amount says that it takes something back."""
         try:
-            out, into = cells.fen(row[self.out]), cells.fen(row[self.into])
+            out, into = cells.fen(row[self.at.out]), cells.fen(row[self.at.into])
         except ValueError:
             out, into = self._fen(number, row, "out"), self._fen(number, row, "in")
         if out is None and into is None:
             raise self.wrong(number, "in", "", "为空，借方与贷方至少要有一个金额")
         if out and into:
-            raise self.wrong(number, "in", row[self.into], "与借方金额同时出现")
+            raise self.wrong(number, "in", row[self.at.into], "与借方金额同时出现")
         fen = (into or 0) - (out or 0)
         taken_back = (into or 0) < 0 or (out or 0) < 0
         if taken_back:
             self.has_negatives = True
-        if self.direction >= 0 and fen and cells.clean(row[self.direction]):
+        if self.at.direction >= 0 and fen and cells.clean(row[self.at.direction]):
             said = self._direction(number, row)
             if said * fen < 0 and not taken_back:
-                raise self.wrong(number, "direction", row[self.direction], "与金额所在的列矛盾")
+                raise self.wrong(number, "direction", row[self.at.direction], "与金额所在的列矛盾")
         return fen, taken_back
 
     def _single(self, number: int, row: list[str]) -> tuple[int, bool]:
         fen = self._fen(number, row, "amount")
         if fen is None:
             raise self.wrong(number, "amount", "", "为空")
-        if self.direction < 0:
+        if self.at.direction < 0:
             return fen * self.layout.sign, False
         direction = self._direction(number, row)
         if not self.layout.amounts_signed:
             return fen * direction, fen < 0
         # The sign says again what the direction says; the running balance proves both.
         if direction > 0 > fen:
-            raise self.wrong(number, "amount", row[self.amount], "的正负号与收付方向矛盾")
+            raise self.wrong(number, "amount", row[self.at.amount], "的正负号与收付方向矛盾")
         return abs(fen) * direction, False
 
     def _direction(self, number: int, row: list[str]) -> int:
-        said = cells.name(row[self.direction])
+        said = cells.name(row[self.at.direction])
         try:
             return DIRECTIONS[said.upper()]
         except KeyError:
             raise self.wrong(number, "direction", said, "不是借贷方向") from None
 
     def _balance(self, number: int, row: list[str]) -> int | None:
-        if self.balance < 0:
+        if self.at.balance < 0:
             return None
         try:
-            found = cells.fen(row[self.balance])
+            found = cells.fen(row[self.at.balance])
         except ValueError:
             found = None if self.trusting else self._fen(number, row, "balance")
         if found is None and not self.trusting:
@@ -355,7 +337,7 @@ class _Table:
         return found
 
     def _fen(self, number: int, row: list[str], role: str) -> int | None:
-        text = row[self.at[role]]
+        text = row[self.places[role]]
         try:
             return cells.fen(text)
         except ValueError:
@@ -364,11 +346,11 @@ class _Table:
     def _damaged_id(self, number: int, row: list[str]) -> BadCell:
         """6.2222E+18: a spreadsheet has saved this file, and the number is lost."""
         roles = ("serial", "payer_account", "account", "payee_account", "party")
-        role, text = next((r, t) for r in roles if "E+" in (t := row[self._place(r)]))
+        role, text = next((r, t) for r in roles if "E+" in (t := row[self.places.get(r, -1)]))
         return self.wrong(number, role, text, "已被 Excel 改成科学计数，请重新导出")
 
     def wrong(self, number: int, role: str, text: str, reason: str) -> BadCell:
-        title = self.grid.header[self.at[role]]
+        title = self.grid.header[self.places[role]]
         said = f"“{text[:40]}”" if text else ""
         return BadCell(f"第 {number} 行「{title}」{said}{reason}", row=number, column=title)
 
@@ -386,18 +368,18 @@ class _Table:
             return number
         if first.startswith("#"):
             return number if "结束" in first else 0
-        day = row[self.day] if len(row) > self.day else ""
+        day = row[self.at.day] if len(row) > self.at.day else ""
         raise self.wrong(number, "day", day, "不是日期时间")
 
     def _check_totals(self, number: int, row: list[str]) -> None:
         # A reversal printed as a negative amount is netted on its own side.
-        if self.trusting or self.has_negatives or "in" not in self.at:
+        if self.trusting or self.has_negatives or "in" not in self.places:
             return
         row = [*row, *[""] * self.width]
         for role, found in (("in", self.tally.credit_fen), ("out", self.tally.debit_fen)):
             said = self._fen(number, row, role)
             if said is not None and said != found:
-                title = self.grid.header[self.at[role]]
+                title = self.grid.header[self.places[role]]
                 raise CountsDiffer(
                     f"第 {number} 行合计「{title}」与明细之和不符", row=number, column=title
                 )
@@ -417,24 +399,10 @@ class _Table:
 
     def _serials_again(self) -> Iterator[tuple[str, int]]:
         for number, row in self.grid.body():
-            if len(row) > max(self.day, self.serial) and self._is_money(row):
-                serial = cells.clean(row[self.serial])
+            if len(row) > max(self.at.day, self.at.serial) and self._is_money(row):
+                serial = cells.clean(row[self.at.serial])
                 if serial.strip("0"):
                     yield serial, number
-
-
-def _known(numbers: Collection[str], ours: Collection[str]) -> str | None:
-    """The longest of our accounts that every row's account is, or is below."""
-    fits = [one for one in ours if one and numbers and all(_is_below(n, one) for n in numbers)]
-    return max(fits, key=len, default=None)
-
-
-def _all_begin(numbers: Iterable[str], stem: str) -> bool:
-    return len(stem) >= 8 and all(number.startswith(stem) for number in numbers)
-
-
-def _is_below(number: str, parent: str) -> bool:
-    return number.startswith(parent) and len(number) - len(parent) <= MAX_UNIT_DIGITS
 
 
 def _party(text: str) -> tuple[str, str]:

@@ -46,7 +46,9 @@ def first_rows(sheets: Iterable[Sheet]) -> list[list[str]]:
 def _grid(rows: Sheet, number: int, header: list[str], container: str) -> tables.Grid:
     def body() -> Iterator[tuple[int, list[str]]]:
         for place in range(number, len(rows)):
-            yield place + 1, _written(place + 1, rows[place])
+            row = _written(place + 1, rows[place])
+            # A sheet is as wide as its widest row; what a row leaves out is empty, not cut off.
+            yield place + 1, row + [""] * (len(header) - len(row))
 
     return tables.Grid(
         container=container,

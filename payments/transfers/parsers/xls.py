@@ -217,7 +217,7 @@ def _text(payload: bytes, offset: int) -> str:
 
 
 class _Shared:
-    """The shared strings, packed over several records: a string may begin in one, end in another."""
+    """The shared strings, packed over several records, where one may go on in the next."""
 
     def __init__(self, parts: list[bytes]) -> None:
         self.parts = parts

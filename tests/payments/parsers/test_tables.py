@@ -260,7 +260,7 @@ def test_two_sheets_of_money_are_not_chosen_from():
         (b"a,b,c\r\n1,2,3\r\n", "UNKNOWN_FORMAT"),
         (b"{}", "UNKNOWN_FORMAT"),
         (b"%PDF-1.7", "UNSUPPORTED_STATEMENT"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "UNSUPPORTED_STATEMENT"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "DAMAGED_FILE"),
         (b"<html><table>", "UNSUPPORTED_STATEMENT"),
         (b"PK\x05\x06" + bytes(18), "WRONG_ENCODING"),
         (b"\xff\xfe\x00\xd8", "WRONG_ENCODING"),

@@ -1,7 +1,7 @@
 """招商银行: U-Bank (对公), personal account, credit card.
 
-U-Bank: 母/子公司帐号 holds the virtual account (记账子单元) money came to; the account itself stands in
-the lines above the header.  冲帐标志 marks a reversal.
+U-Bank: 母/子公司帐号 holds the virtual account (记账子单元) money came to; the account itself
+stands in the lines above the header.  冲帐标志 marks a reversal.
 """
 
 from payments.transfers.parsers.layout import CARD, Days, Layout
