@@ -203,6 +203,8 @@ WHITENOISE_USE_FINDERS = SIYU_ENV == "test"
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 MAX_UPLOAD_BYTES = 32 * 1_048_576
+# Connections on which a worker imports one statement: while one waits, another computes.
+IMPORT_LANES = number("IMPORT_LANES", 2)
 # Paths that begin so take larger ones: a statement of a million lines.
 LARGE_UPLOADS = {
     "/api/v1/bank/statements": 512 * 1_048_576,

@@ -14,6 +14,13 @@ from config.kit.append_only import append_only, never_deleted
 
 APPEND_ONLY = ["payments_posting", "payments_entry", "payments_paymentevent", "payments_lineevent"]
 
+NEVER_DELETED = [
+    "payments_payment",
+    "payments_receivingaccount",
+    "payments_statement",
+    "payments_statementline",
+]
+
 FUNCTIONS = """
 CREATE TABLE payments_unbalanced (posting_id bigint NOT NULL);
 
@@ -102,7 +109,7 @@ class Migration(migrations.Migration):
         migrations.RunSQL(FUNCTIONS, NO_FUNCTIONS),
         migrations.RunSQL(STAGE, "DROP TABLE payments_stagedline"),
         *(append_only(table) for table in APPEND_ONLY),
-        never_deleted("payments_payment"),
+        *(never_deleted(table) for table in NEVER_DELETED),
         # A file pays thousands of neighbours at once: each page has room to write all its rows
         # anew, in place, without touching an index.
         migrations.RunSQL(

@@ -116,12 +116,11 @@ class Known(NamedTuple):
 _NEXT = """
 SELECT n, key, serial, extract(epoch FROM booked_at)::bigint, amount_fen, currency, payer_name,
        payer_account, remark, texts, virtual_account, is_reversal, reverses, caution
-FROM (SELECT * FROM payments_stagedline WHERE batch = %s ORDER BY n LIMIT %s) s
+FROM (
+    SELECT * FROM payments_stagedline WHERE batch = %s AND n >= %s AND n < %s ORDER BY n LIMIT %s
+) s
 ORDER BY booked_at, n
 """
-_LAST = _NEXT.replace(
-    "ORDER BY n LIMIT", "ORDER BY n DESC LIMIT"
-)  # of a file that begins with the newest
 _KNOWN = """
 SELECT key, id, number, amount_fen, booked_at, payer_account, verdict FROM payments_statementline
 WHERE receiving_account_id = %s AND key = ANY(%s::text[])
@@ -170,33 +169,33 @@ DELETE FROM payments_stagedline WHERE batch = %s AND n = ANY(%s::int[])
 """
 
 
-def take(*, batch: Batch, at: datetime, limit: int = 0, backwards: bool = False) -> Taken:
-    """Carry the next rows of a batch through, CHUNK or `limit`; no rows when none is left.
+def take(*, batch: Batch, at: datetime, rows: range, limit: int = CHUNK) -> Taken:
+    """Carry the next rows of this part of a batch through; no rows when none is left.
 
     Rows that fail together are halved until the bad one is alone; that one is kept for a person.
     A failure of the database itself (dead-lock, lock time-out) is raised: nothing has happened.
     """
-    limit = limit or CHUNK
-    for _ in range(TRIES):
+    tries = TRIES
+    while True:
         try:
-            return _take(batch, at, limit, backwards=backwards)
+            return _take(batch, at, rows, limit)
         except Raced:
-            continue
+            tries -= 1
+            if not tries:
+                raise
         except OperationalError:
             raise
         except Exception:
-            logger.exception("%d rows of %s failed", limit, batch.name)
             if limit == 1:
-                return _take(batch, at, 1, backwards=backwards, is_judged=False)
-            return take(batch=batch, at=at, limit=limit // 2, backwards=backwards)
-    raise Raced(batch.name)
+                logger.exception("a row of %s failed", batch.name)
+                return _take(batch, at, rows, 1, is_judged=False)
+            logger.warning("%d rows of %s failed", limit, batch.name)
+            limit //= 2
 
 
 @transaction.atomic
-def _take(
-    batch: Batch, at: datetime, limit: int, *, backwards: bool, is_judged: bool = True
-) -> Taken:
-    rows = _next(batch, limit, backwards=backwards)
+def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: bool = True) -> Taken:
+    rows = _next(batch, part, limit)
     if not rows:
         return Taken()
     known = _known(batch, [row.key for row in rows])
@@ -228,9 +227,9 @@ def _take(
     return Taken(len(rows), len(judged) + len(apart), len(apart))
 
 
-def _next(batch: Batch, limit: int, *, backwards: bool) -> list[Staged]:
+def _next(batch: Batch, part: range, limit: int) -> list[Staged]:
     with connection.cursor() as cursor:
-        cursor.execute(_LAST if backwards else _NEXT, [batch.name, limit])
+        cursor.execute(_NEXT, [batch.name, part.start, part.stop, limit])
         return list(map(Staged._make, cursor.fetchall()))
 
 

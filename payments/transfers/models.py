@@ -136,12 +136,18 @@ class StatementLineQuerySet(models.QuerySet["StatementLine"]):
 
 
 class StatementLine(models.Model):
-    """One booking of the bank, with the verdict on it and the reasons."""
+    """One booking of the bank, with the verdict on it and the reasons.
+
+    Statements, accounts, lines and payments are never deleted (a trigger), and lines and
+    allocations are written beside rows that were just read or locked: looking these up again for
+    every row would cost a fifth of an import.
+    """
 
     number = models.CharField("来账编号", max_length=24)
     statement = models.ForeignKey(
         Statement,
         models.PROTECT,
+        db_constraint=False,
         related_name="statement_lines",
         verbose_name="流水文件",
         null=True,
@@ -154,6 +160,7 @@ class StatementLine(models.Model):
         related_name="lines",
         verbose_name="收款账户",
         db_index=False,
+        db_constraint=False,
     )
     key = models.CharField(
         "唯一键", max_length=160, help_text="银行流水号；没有流水号时为内容摘要加出现次序"
@@ -254,10 +261,18 @@ class Allocation(models.Model):
     """Money of one line given to one payment; undone ones stay, marked."""
 
     line = models.ForeignKey(
-        StatementLine, models.PROTECT, related_name="allocations", verbose_name="来账"
+        StatementLine,
+        models.PROTECT,
+        related_name="allocations",
+        verbose_name="来账",
+        db_constraint=False,
     )
     payment = models.ForeignKey(
-        Payment, models.PROTECT, related_name="allocations", verbose_name="支付单"
+        Payment,
+        models.PROTECT,
+        related_name="allocations",
+        verbose_name="支付单",
+        db_constraint=False,
     )
     amount_fen = models.PositiveBigIntegerField("金额(分)")
     channel_txn = models.CharField("到账流水号", max_length=40)

@@ -5,15 +5,18 @@ import secrets
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import BinaryIO
 
-from django.db import transaction
+from django.conf import settings
+from django.db import connection, transaction
 from django.db.models import F, Q
 
 from config.kit import numbers
+from config.kit.calm import calm
 from config.kit.errors import NotFound, Refusal
 from config.kit.jobs import later
 from config.kit.states import move
@@ -147,6 +150,11 @@ def import_statement(*, statement: Statement, at: datetime) -> None:
     lease = _Lease.of(statement)
     if lease is None:
         return
+    with calm():
+        _import(statement, lease, at)
+
+
+def _import(statement: Statement, lease: "_Lease", at: datetime) -> None:
     account = statement.receiving_account
     try:
         if not _is_staged(statement):
@@ -161,15 +169,46 @@ def import_statement(*, statement: Statement, at: datetime) -> None:
         pays=statement.pays,
         reversed_serials=staging.reversed_serials(statement.number),
     )
-    backwards = staging.is_backwards(statement.number)
-    began = time.monotonic()
-    while (taken := intake.take(batch=batch, at=at, backwards=backwards)).rows:
-        if not lease.renew(progress=F("progress") + taken.rows):
-            return  # another worker goes on
-        if time.monotonic() - began > TURN:
-            lease.give_up()
-            return
-    _finish(statement, at)
+    if _take_all(batch, lease, at):
+        _finish(statement, at)
+
+
+def _take_all(batch: intake.Batch, lease: "_Lease", at: datetime) -> bool:
+    """Whether all rows are in; otherwise another task, or another worker, goes on.
+
+    Several lanes, each on a connection of its own: while one waits for the database, another
+    works out what is to be written.  Parts go out in the bank's order.
+    """
+    parts = staging.parts(batch.name, intake.CHUNK)
+    until = time.monotonic() + TURN
+
+    def carry(part: range) -> bool:
+        while (
+            time.monotonic() < until and (taken := intake.take(batch=batch, at=at, rows=part)).rows
+        ):
+            if not lease.renew(progress=F("progress") + taken.rows):
+                return False
+        return time.monotonic() < until
+
+    lanes = min(settings.IMPORT_LANES, len(parts))
+    if lanes < 2:
+        done = all(map(carry, parts))
+    else:
+        with ThreadPoolExecutor(lanes) as pool:
+            done = all(pool.map(_on_own_connection(carry), parts))
+    if not done:
+        lease.give_up()
+    return done
+
+
+def _on_own_connection(carry: Callable[[range], bool]) -> Callable[[range], bool]:
+    def work(part: range) -> bool:
+        try:
+            return carry(part)
+        finally:
+            connection.close()
+
+    return work
 
 
 @dataclass(frozen=True)
@@ -319,6 +358,6 @@ def take(*, account: ReceivingAccount, rows: list[Row], at: datetime) -> intake.
     for _ in staging.stage(batch.name, account.account_no, rows):
         pass
     total = intake.Taken()
-    while (taken := intake.take(batch=batch, at=at)).rows:
+    while (taken := intake.take(batch=batch, at=at, rows=range(len(rows)))).rows:
         total += taken
     return total

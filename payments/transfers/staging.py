@@ -37,12 +37,11 @@ FROM (
 ) d
 WHERE s.batch = %(batch)s AND s.n = d.n AND d.turn > 1
 """
-_IS_BACKWARDS = """
-SELECT coalesce(
-    (SELECT booked_at FROM payments_stagedline WHERE batch = %(batch)s ORDER BY n LIMIT 1)
-    > (SELECT booked_at FROM payments_stagedline WHERE batch = %(batch)s ORDER BY n DESC LIMIT 1),
-    false
-)
+_ENDS = """
+SELECT a.n, z.n, a.booked_at > z.booked_at
+FROM (SELECT min(n) AS first, max(n) AS last FROM payments_stagedline WHERE batch = %s) d
+LEFT JOIN payments_stagedline a ON a.batch = %s AND a.n = d.first
+LEFT JOIN payments_stagedline z ON z.batch = %s AND z.n = d.last
 """
 # What COPY's text format would take for its own, and our own separator.
 _SPECIAL = re.compile("[\\\\\n\r\t\x00]")
@@ -74,11 +73,15 @@ def left(batch: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-def is_backwards(batch: str) -> bool:
-    """Whether a file begins with its newest booking."""
+def parts(batch: str, size: int) -> list[range]:
+    """What still waits, in parts of so many rows, in the bank's order: the oldest part first."""
     with connection.cursor() as cursor:
-        cursor.execute(_IS_BACKWARDS, {"batch": batch})
-        return bool(cursor.fetchone()[0])
+        cursor.execute(_ENDS, [batch, batch, batch])
+        first, last, backwards = cursor.fetchone()
+    if first is None:
+        return []
+    found = [range(start, min(start + size, last + 1)) for start in range(first, last + 1, size)]
+    return found[::-1] if backwards else found
 
 
 def reversed_serials(batch: str) -> frozenset[str]:
