@@ -4,20 +4,22 @@
 where.  No file is ever read as "0 rows, fine" unless it says itself that its day was empty.
 """
 
+import io
 from collections.abc import Collection
 
-from . import camt053, csv_text, foreign, mt940, xlsx
+from . import camt053, csv_text, foreign, mt940, wechat_bills, xlsx
 from .refusals import EmptyFile, FileTooLarge, Unreadable
-from .statement import Declared, Row, Statement
+from .statement import Declared, Row, Statement, Stream
 
 __all__ = ["MAX_BYTES", "Declared", "Row", "Statement", "Unreadable", "read"]
 
 MAX_BYTES = 20 * 1024 * 1024
 HEAD = 64 * 1024  # bytes shown to a format that is asked whether it recognises them
 
-# A new format is a module with `recognises(head)`, `read(content, ours)` and a place here:
+# A new format is a module with `recognises(head)`, `open(source, ours, columns)` and a place here:
 # marked containers first, free text last.
-FORMATS = (xlsx, camt053, mt940, csv_text)
+STREAMED = (camt053, mt940, wechat_bills)
+FORMATS = (xlsx, csv_text)
 
 _OTHERS = (
     (b"%PDF", "pdf", "PDF 文件"),
@@ -41,7 +43,27 @@ def read(content: bytes, *, ours: Collection[str] = ()) -> Statement:
         raise EmptyFile
     head = content[:HEAD]
     _refuse_others(head, content)
+    streamed = next((form for form in STREAMED if form.recognises(head)), None)
+    if streamed:
+        return _exhausted(streamed.open(io.BytesIO(content), ours))
     return next(form for form in FORMATS if form.recognises(head)).read(content, ours)
+
+
+def _exhausted(stream: Stream) -> Statement:
+    rows = tuple(stream.rows)
+    summary = stream.summary
+    return Statement(
+        format=stream.format,
+        account_no="、".join(summary.accounts) or None,
+        accounts=summary.accounts,
+        rows=rows,
+        opening_fen=summary.opening_fen,
+        closing_fen=summary.closing_fen,
+        booked_from=summary.booked_from,
+        booked_until=summary.booked_until,
+        declared=summary.declared,
+        not_booked=summary.not_booked,
+    )
 
 
 def _refuse_others(head: bytes, content: bytes) -> None:
