@@ -7,7 +7,18 @@ where.  No file is ever read as "0 rows, fine" unless it says itself that its da
 import io
 from collections.abc import Collection
 
-from . import camt053, csv_text, foreign, mt940, wechat_bills, xlsx
+from . import (
+    alipay_bills,
+    archive,
+    camt053,
+    csv_text,
+    foreign,
+    mt940,
+    personal_bills,
+    wechat_bills,
+    wechat_income,
+    xlsx,
+)
 from .refusals import EmptyFile, FileTooLarge, Unreadable
 from .statement import Declared, Row, Statement, Stream
 
@@ -18,7 +29,15 @@ HEAD = 64 * 1024  # bytes shown to a format that is asked whether it recognises 
 
 # A new format is a module with `recognises(head)`, `open(source, ours, columns)` and a place here:
 # marked containers first, free text last.
-STREAMED = (camt053, mt940, wechat_bills)
+STREAMED = (
+    archive,
+    camt053,
+    mt940,
+    wechat_income,
+    wechat_bills,
+    alipay_bills,
+    personal_bills,
+)
 FORMATS = (xlsx, csv_text)
 
 _OTHERS = (

@@ -50,7 +50,9 @@ def _decoded(source: BinaryIO) -> Iterator[str]:
             chunk = source.read(CHUNK)
         yield _whole(unified.decode(b"", final=True), line)
     except UnicodeError as error:
-        raise WrongEncoding(f"第 {line} 行之后的文字编码有误：文件被截断或损坏", row=line) from error
+        raise WrongEncoding(
+            f"第 {line} 行之后的文字编码有误：文件被截断或损坏", row=line
+        ) from error
 
 
 def _encoding(head: bytes) -> str:

@@ -87,7 +87,9 @@ def open(
         raise NotBooked("MT942 是日内预报，不是已入账明细，请导出 MT940")
     summary = Summary()
     rows = _read(document, summary, is_checked=is_checked)
-    return begun(Stream("mt940", None, once(rows, per_account=True) if is_checked else rows, summary))
+    return begun(
+        Stream("mt940", None, once(rows, per_account=True) if is_checked else rows, summary)
+    )
 
 
 def _read(document: str, summary: Summary, *, is_checked: bool) -> Iterator[Row]:

@@ -54,9 +54,7 @@ class Totals:
 
 
 def differs(title: str, said: object, found: object, *, figure: str) -> CountsDiffer:
-    return CountsDiffer(
-        f"文件声明{title}为 {said}，实际为 {found}：文件可能不完整", figure=figure
-    )
+    return CountsDiffer(f"文件声明{title}为 {said}，实际为 {found}：文件可能不完整", figure=figure)
 
 
 class Balances:

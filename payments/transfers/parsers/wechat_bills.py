@@ -1,4 +1,6 @@
-"""WeChat Pay's bills for merchants: 交易账单 (ALL, SUCCESS, REFUND) and 资金账单, statements.md §2.4.
+"""WeChat Pay's bills for merchants: 交易账单 (ALL, SUCCESS, REFUND) and 资金账单.
+
+Formats: statements.md §2.4.
 
 What they list was paid at WeChat Pay: such a file explains money, it never pays a transfer.
 Every cell begins with a back-tick, and a product's name may hold commas, back-ticks and line
@@ -137,10 +139,10 @@ class _Bill:
         serial = record.text(name)
         if serial in {"", "0"}:
             raise record.wrong(name, "为空")
-        if self._serials.first(serial, record.number) != record.number:
-            serial = "#".join([serial, *(record.text(one) for one in more)])
-            self._serials.take(serial, record.number)
-        return serial
+        longer = "#".join([serial, *(record.text(one) for one in more)])
+        self._serials.take(longer, record.number)
+        first = self._serials.first(serial, record.number)
+        return serial if first == record.number else longer
 
     def row(self, record: _Record) -> Row:
         raise NotImplementedError
@@ -155,7 +157,7 @@ class _Bill:
 
 class _Trade(_Bill):
     form = "wechat_tradebill"
-    needed = frozenset("交易时间 商户号 微信订单号 商户订单号 交易状态 货币种类".split())
+    needed = frozenset(["交易时间", "商户号", "微信订单号", "商户订单号", "交易状态", "货币种类"])
     end = "总交易单数"
 
     def __init__(self, header: Sequence[str]) -> None:
@@ -221,7 +223,15 @@ class _Trade(_Bill):
 class _Fund(_Bill):
     form = "wechat_fundflow"
     needed = frozenset(
-        "记账时间 微信支付业务单号 资金流水单号 业务类型 收支类型 收支金额(元) 账户结余(元)".split()
+        [
+            "记账时间",
+            "微信支付业务单号",
+            "资金流水单号",
+            "业务类型",
+            "收支类型",
+            "收支金额(元)",
+            "账户结余(元)",
+        ]
     )
     end = "资金流水总笔数"
 
@@ -266,29 +276,30 @@ class _Fund(_Bill):
         return Declared(
             count=_count(said, self.end),
             credits=_count(said, "收入笔数"),
-            credit_fen=_fine_of(said.get("收入金额", ""), "收入金额") // 1000,
+            credit_fen=_fen_of(said, "收入金额"),
             debits=_count(said, "支出笔数"),
-            debit_fen=_fine_of(said.get("支出金额", ""), "支出金额") // 1000,
+            debit_fen=_fen_of(said, "支出金额"),
         )
 
 
 def _records(text: Iterator[tuple[int, str]], end: str) -> Iterator[tuple[int, str]]:
     """Lines of the file → records, up to and with the first line of the footer."""
-    start, record = 0, ""
+    start, parts, length = 0, list[str](), 0
     for number, line in text:
         ends = _ends(line, end)
-        if record and not ends and not _RECORD.match(line):
-            record = f"{record}\n{line}"
-            if len(record) > lines.MAX_LINE:
-                raise DamagedFile(f"第 {start} 行长达 {len(record)} 个字符，不是明细", row=start)
+        if parts and not ends and not _RECORD.match(line):
+            parts.append(line)
+            length += len(line) + 1
+            if length > lines.MAX_LINE:
+                raise DamagedFile(f"第 {start} 行长达 {length} 个字符，不是明细", row=start)
             continue
-        if record:
-            yield start, record
-        start, record = number, line
+        if parts:
+            yield start, "\n".join(parts)
+        start, parts, length = number, [line], len(line)
         if ends:
             break
-    if record:
-        yield start, record
+    if parts:
+        yield start, "\n".join(parts)
 
 
 def _ends(line: str, end: str) -> bool:
@@ -333,10 +344,17 @@ def _fine_of(text: str, title: str) -> int:
     return -figure if sign else figure
 
 
+def _fen_of(said: Mapping[str, str], title: str) -> int:
+    fen, part = divmod(_fine_of(said.get(title, ""), title), 1000)
+    if part:
+        raise BadCell(f"合计「{title}」“{said[title][:40]}”不是整数分", column=title)
+    return fen
+
+
 def _shown(fine: int) -> str:
     sign, whole = ("-", -fine) if fine < 0 else ("", fine)
     text = f"{sign}{whole // 100_000}.{whole % 100_000:05d}"
-    return text[:-3] if text.endswith("000") else text
+    return text.removesuffix("000")
 
 
 def _moment(record: _Record, *names: str) -> datetime:
