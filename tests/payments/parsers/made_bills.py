@@ -4,11 +4,16 @@ import io
 import json
 import zipfile
 
-TRADE = (
+
+def _names(header):
+    return header.split(",")
+
+
+TRADE = _names(
     "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,"
     "交易状态,付款银行,货币种类,应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,"
     "充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注"
-).split(",")
+)
 REFUND_COLUMNS = {
     *("微信退款单号", "商户退款单号", "退款金额", "充值券退款金额", "退款类型", "退款状态"),
     "申请退款金额",
@@ -68,10 +73,10 @@ def tradebill(*rows, header=TRADE, figures=TRADE_FIGURES, footer=TRADE_FOOTER):
     return "\r\n".join([*lines, ""]).encode("utf-8-sig")
 
 
-FUND = (
+FUND = _names(
     "记账时间,微信支付业务单号,资金流水单号,业务名称,业务类型,收支类型,收支金额(元),账户结余(元),"
     "资金变更提交申请人,备注,业务凭证号"
-).split(",")
+)
 FUND_FOOTER = "资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额"
 FLOWS = tuple(
     {
@@ -107,10 +112,10 @@ def _ticked(row, header):
 
 
 ALIPAY = "20880000000000010156"
-ACCOUNT = (
+ACCOUNT = _names(
     "账务流水号,业务流水号,商户订单号,商品名称,发生时间,对方账号,收入金额（+元）,支出金额（-元）,"
     "账户余额（元）,交易渠道,业务类型,备注"
-).split(",")
+)
 ENTRIES = (
     ("1001", "2026010522", "P1", "货", "100.00", "0.00", "1100.00", "在线支付"),
     ("1002", "2026010522", "P1", "货", "0.00", "-0.60", "1099.40", "收费"),
@@ -151,8 +156,8 @@ ALIPAY_TRADE_TOTALS = (
 
 def alipay_trade(totals=ALIPAY_TRADE_TOTALS, goods="货"):
     body = [
-        f"{number}\t,P{number}\t,{kind}\t,{goods}\t,2026-01-05 08:00:24,2026-01-05 08:00:30,\t,\t,\t,"
-        f"\t,*乙(137****0000)\t,{ordered},{got},0.00,0.00,0.00,{off},0.00,\t,0.00,0.00,{request}\t,"
+        f"{number}\t,P{number}\t,{kind}\t,{goods}\t,2026-01-05 08:00:24,2026-01-05 08:00:30,"
+        f"\t,\t,\t,\t,*乙(137****0000)\t,{ordered},{got},0.00,0.00,0.00,{off},0.00,\t,0.00,0.00,{request}\t,"
         "-0.60,0.00,\t"
         for number, kind, ordered, got, off, request in [
             ("9001", "交易", "100.00", "100.00", "0.00", ""),

@@ -1,4 +1,4 @@
-"""账务明细 and 业务明细: lines with #, tabs, totals, the running balance, and the zip around them."""
+"""账务明细 and 业务明细: lines with #, tabs, totals, running balances, and the zip around them."""
 
 import io
 import struct
