@@ -10,14 +10,13 @@ import codecs
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import BinaryIO, Protocol
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from .cells import SHANGHAI, plausible
+from .camt_entry import Entry, amount_of, fen_of, sign_of, text_of
 from .refusals import (
     BadCell,
     DamagedFile,
@@ -30,18 +29,14 @@ from .refusals import (
 )
 from .running import Totals, begun, note_day, once
 from .statement import Declared, Row, Stream, Summary, yuan
-from .tables import original
 
 MAX_DEPTH = 40
 MAX_PENDING = 500_000  # elements of one entry; a batch detail has about 50
 
 _MESSAGE = re.compile(r"camt\.(05[234])\.001\.(\d{2})")
-_AMOUNT = re.compile(r"(\d{1,15})(?:\.(\d{1,2})0*)?", re.ASCII)
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*encoding=["'](gb[\w-]*)["'][^>]*\?>""", re.IGNORECASE)
-_BOOLEAN = {"true": True, "1": True, "false": False, "0": False}
 _REPORTS = {"053": "Stmt", "054": "Ntfctn"}
 _TAKEN = frozenset({"Ntry", "Bal", *_REPORTS.values()})
-_NO_REFERENCE = frozenset({"", "NOTPROVIDED", "NONREF"})
 
 
 @dataclass(slots=True)
@@ -160,7 +155,7 @@ class _Reader:
         elif name == "Acct":
             self._account(current, element)
         elif name == "Bal":
-            kind = _text(element, "Tp/CdOrPrtry/Cd")
+            kind = text_of(element, "Tp/CdOrPrtry/Cd")
             if kind in {"OPBD", "CLBD"}:
                 _balance(current, kind, element)
         elif name == "TxsSummry":
@@ -169,8 +164,8 @@ class _Reader:
     def _account(self, current: _Account, element: Element) -> None:
         if current.account or current.entries.count:
             raise DamagedFile("账号（Acct）重复，或在明细之后")
-        current.account = _text(element, "Id/IBAN") or _text(element, "Id/Othr/Id")
-        current.currency = _text(element, "Ccy")
+        current.account = text_of(element, "Id/IBAN") or text_of(element, "Id/Othr/Id")
+        current.currency = text_of(element, "Ccy")
         if current.account and current.account not in self.summary.accounts:
             self.summary.accounts += (current.account,)
 
@@ -178,9 +173,9 @@ class _Reader:
         where = f"第 {current.ordinal} 笔（Ntry）"
         if not current.account:
             raise DamagedFile("对账单没有账号（Acct/Id）")
-        fen, currency = _amount(element, where)
-        fen *= _sign(element, where)
-        status = _text(element, "Sts/Cd") or _text(element, "Sts")
+        fen, currency = amount_of(element, where)
+        fen *= sign_of(element, where)
+        status = text_of(element, "Sts/Cd") or text_of(element, "Sts")
         if status not in {"BOOK", "PDNG", "INFO", "FUTR"}:
             raise BadCell(
                 f"{where}的状态“{status[:20]}”无法识别", row=current.ordinal, column="Sts"
@@ -196,7 +191,7 @@ class _Reader:
             return
         self._booked += 1
         current.booked_fen += fen
-        entry = _Entry(
+        entry = Entry(
             element, account=current.account, currency=currency, fen=fen, ordinal=current.ordinal
         )
         for row in entry.rows(element.findall("NtryDtls/TxDtls")):
@@ -294,9 +289,9 @@ def _known(tag: str) -> str:
 
 
 def _balance(current: _Account, kind: str, element: Element) -> None:
-    fen, currency = _amount(element, kind)
+    fen, currency = amount_of(element, kind)
     current.currency = current.currency or currency
-    signed = fen * _sign(element, kind)
+    signed = fen * sign_of(element, kind)
     if currency != current.currency:
         raise BadCell(f"{kind} 余额的币种 {currency} 与账户币种 {current.currency} 不同")
     before = current.opening_fen if kind == "OPBD" else current.closing_fen
@@ -310,12 +305,12 @@ def _balance(current: _Account, kind: str, element: Element) -> None:
 
 def _declared(element: Element) -> Declared:
     def number(path: str) -> int | None:
-        text = _text(element, path)
+        text = text_of(element, path)
         return int(text) if text else None
 
     def fen(path: str) -> int | None:
-        text = _text(element, path)
-        return _fen(text, path) if text else None
+        text = text_of(element, path)
+        return fen_of(text, path) if text else None
 
     return Declared(
         count=number("TtlNtries/NbOfNtries"),
@@ -324,172 +319,3 @@ def _declared(element: Element) -> Declared:
         debits=number("TtlDbtNtries/NbOfNtries"),
         debit_fen=fen("TtlDbtNtries/Sum"),
     )
-
-
-class _Entry:
-    """One booked Ntry and the rows it becomes."""
-
-    def __init__(
-        self, element: Element, *, account: str, currency: str, fen: int, ordinal: int
-    ) -> None:
-        where = f"第 {ordinal} 笔（Ntry）"
-        self.element = element
-        self.account = account
-        self.currency = currency
-        self.fen = fen
-        self.ordinal = ordinal
-        self.reference = _text(element, "AcctSvcrRef") or None
-        said = _text(element, "RvslInd") or "false"
-        if said not in _BOOLEAN:
-            raise BadCell(f"{where}的 RvslInd“{said[:20]}”无法识别", row=ordinal, column="RvslInd")
-        self.is_reversal = _BOOLEAN[said]
-        self.booked_at = _moment(element, where)
-
-    def rows(self, details: list[Element]) -> list[Row]:
-        if len(details) < 2:
-            return [self._single(details)]
-        amounts = [_detail_amount(one) for one in details]
-        same = [fen for fen, currency in amounts if fen and currency == self.currency]
-        if len(same) != len(details) or sum(same) != abs(self.fen):
-            return [self._row(None, self.fen, self.reference, "批量明细与入账金额不符，请人工核对")]
-        sign = -1 if self.fen < 0 else 1
-        references = self._references(details)
-        return [
-            self._row(one, sign * fen, reference, "")
-            for one, fen, reference in zip(details, same, references, strict=True)
-        ]
-
-    def _single(self, details: list[Element]) -> Row:
-        count = _text(self.element, "NtryDtls/Btch/NbOfTxs")
-        if not details:
-            batch = bool(count) and count != "1"
-            caution = f"批量入账共 {count} 笔，文件没有明细，请人工核对" if batch else ""
-            return self._row(None, self.fen, self.reference, caution)
-        fen, currency = _detail_amount(details[0])
-        differs = fen is not None and currency == self.currency and fen != abs(self.fen)
-        caution = f"明细金额 {yuan(fen or 0)} 与入账金额不符，已按入账金额" if differs else ""
-        own = _text(details[0], "Refs/AcctSvcrRef") or self.reference
-        return self._row(details[0], self.fen, own, caution)
-
-    def _references(self, details: list[Element]) -> list[str | None]:
-        own = [_text(one, "Refs/AcctSvcrRef") for one in details]
-        if all(own) and len(set(own)) == len(own):
-            return list(own)
-        # Some banks repeat the batch's reference on every detail, or give none.
-        base = self.reference
-        return [f"{base}#{i}" if base else None for i in range(1, len(details) + 1)]
-
-    def _row(self, detail: Element | None, fen: int, serial: str | None, caution: str) -> Row:
-        element = self.element if detail is None else detail
-        # A return has its reason in RtrInf, whether or not the bank calls it a reversal.
-        is_reversal = self.is_reversal or element.find("RtrInf") is not None
-        other, own = self._sides(element, is_reversal=is_reversal)
-        remark = "".join(_texts(element, "RmtInf/Ustrd"))
-        texts = (
-            *_texts(element, "RmtInf/Ustrd"),
-            *_texts(element, "RmtInf/Strd/CdtrRefInf/Ref"),
-            *_texts(element, "Refs/EndToEndId"),
-            *_texts(element, "AddtlTxInf"),
-            *_texts(element, "RtrInf/AddtlInf"),
-            *_texts(self.element, "AddtlNtryInf"),
-        )
-        texts = tuple(text for text in texts if text != "NOTPROVIDED")
-        virtual = _account(element, f"RltdPties/{own}Acct")
-        return Row(
-            serial=serial,
-            booked_at=self.booked_at,
-            amount_fen=fen,
-            currency=self.currency,
-            balance_fen=None,
-            payer_name=_party(element, other),
-            payer_account=_account(element, f"RltdPties/{other}Acct"),
-            payer_bank=_agent(element, f"RltdAgts/{other}Agt/FinInstnId"),
-            remark=remark or next(iter(texts), ""),
-            texts=texts,
-            virtual_account=virtual if virtual not in {"", self.account} else None,
-            is_reversal=is_reversal,
-            reverses=_original(element, texts, serial) if is_reversal else None,
-            position=self.ordinal,
-            account_no=self.account,
-            caution=caution,
-        )
-
-    def _sides(self, element: Element, *, is_reversal: bool) -> tuple[str, str]:
-        """(the other side, ours); a reversal keeps the parties of what it takes back."""
-        sides = ("Dbtr", "Cdtr") if (self.fen > 0) != is_reversal else ("Cdtr", "Dbtr")
-        # Not every bank does: our own account on the other side says so.
-        if _account(element, f"RltdPties/{sides[0]}Acct") == self.account:
-            return sides[1], sides[0]
-        return sides
-
-
-def _original(element: Element, texts: tuple[str, ...], serial: str | None) -> str | None:
-    """What a reversal takes back, as the bank's words or its references name it."""
-    if named := original(texts):
-        return named
-    references = (_text(element, f"Refs/{name}") for name in ("InstrId", "EndToEndId", "TxId"))
-    return next((one for one in references if one not in _NO_REFERENCE | {serial}), None)
-
-
-def _party(element: Element, side: str) -> str:
-    return _text(element, f"RltdPties/{side}/Nm") or _text(element, f"RltdPties/{side}/Pty/Nm")
-
-
-def _texts(element: Element, path: str) -> list[str]:
-    return [text for one in element.findall(path) if (text := (one.text or "").strip())]
-
-
-def _text(element: Element, path: str) -> str:
-    return (element.findtext(path) or "").strip()
-
-
-def _account(element: Element, path: str) -> str:
-    return _text(element, f"{path}/Id/IBAN") or _text(element, f"{path}/Id/Othr/Id")
-
-
-def _agent(element: Element, path: str) -> str:
-    names = (_text(element, f"{path}/{name}") for name in ("Nm", "BICFI", "BIC"))
-    return next((name for name in names if name), "")
-
-
-def _fen(text: str, where: str) -> int:
-    found = _AMOUNT.fullmatch(text)
-    if not found:
-        raise BadCell(f"{where}的金额“{text[:40]}”无法识别", column="Amt")
-    return int(found[1] + ((found[2] or "") + "00")[:2])
-
-
-def _amount(element: Element, where: str) -> tuple[int, str]:
-    found = element.findall("Amt")
-    if len(found) != 1:
-        raise BadCell(f"{where}应有且只有一个金额（Amt）", column="Amt")
-    currency = found[0].get("Ccy", "")
-    if len(currency) != 3:
-        raise BadCell(f"{where}的金额没有币种（Ccy）", column="Amt")
-    return _fen((found[0].text or "").strip(), where), currency
-
-
-def _detail_amount(element: Element) -> tuple[int | None, str]:
-    """A detail's amount where its version keeps it; None when it is not one we can read."""
-    for path in ("Amt", "AmtDtls/TxAmt/Amt"):
-        for one in element.findall(path):
-            found = _AMOUNT.fullmatch((one.text or "").strip())
-            if found:
-                return int(found[1] + ((found[2] or "") + "00")[:2]), one.get("Ccy", "")
-    return None, ""
-
-
-def _sign(element: Element, where: str) -> int:
-    said = _text(element, "CdtDbtInd")
-    if said not in {"CRDT", "DBIT"}:
-        raise BadCell(f"{where}的借贷方向“{said[:20]}”无法识别", column="CdtDbtInd")
-    return 1 if said == "CRDT" else -1
-
-
-def _moment(element: Element, where: str) -> datetime:
-    text = _text(element, "BookgDt/DtTm") or _text(element, "BookgDt/Dt")
-    try:
-        found = datetime.fromisoformat(text)
-        return plausible(found if found.tzinfo else found.replace(tzinfo=SHANGHAI))
-    except ValueError:
-        raise BadCell(f"{where}的入账日期“{text[:40]}”无法识别", column="BookgDt") from None
