@@ -105,6 +105,11 @@ def _of(account: ReceivingAccount, stream: parsers.Stream) -> Iterator[Row]:
                 account_no=row.virtual_account,
             )
         yield row
+    others = [one for one in stream.summary.accounts if one != account.account_no]
+    if others:
+        raise NotOurAccount(
+            f"文件里还有账户 {'、'.join(others)} 的明细，请按账户分别导出", account_no=others[0]
+        )
 
 
 def _keep(

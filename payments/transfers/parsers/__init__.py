@@ -9,7 +9,20 @@ import io
 from collections.abc import Collection, Mapping
 from typing import BinaryIO, Protocol
 
-from . import camt053, csv_text, foreign, mt940, whole, xls, xlsx
+from . import (
+    alipay_bills,
+    archive,
+    camt053,
+    csv_text,
+    foreign,
+    mt940,
+    personal_bills,
+    wechat_bills,
+    wechat_income,
+    whole,
+    xls,
+    xlsx,
+)
 from .preview import Preview, look, tried
 from .refusals import EmptyFile, FileTooLarge, Unreadable
 from .statement import (
@@ -47,7 +60,7 @@ HEAD = 64 * 1024  # bytes shown to a format that is asked whether it recognises 
 
 
 class Format(Protocol):
-    """What a format's module gives; `source` is seekable and stands anywhere."""
+    """What a format's module gives; `source` is seekable and stands at its beginning."""
 
     def recognises(self, head: bytes, /) -> bool: ...
 
@@ -63,10 +76,15 @@ class Format(Protocol):
 
 # A new format is a module of that shape and a place here: marked containers first, text last.
 FORMATS: tuple[Format, ...] = (
+    archive,
     xlsx,
     xls,
-    whole.InOnePiece(camt053.recognises, camt053.read),
-    whole.InOnePiece(mt940.recognises, mt940.read),
+    camt053,
+    mt940,
+    wechat_income,
+    wechat_bills,
+    alipay_bills,
+    personal_bills,
     csv_text,
 )
 
@@ -126,6 +144,7 @@ def _recognised(source: BinaryIO) -> Format:
     if size <= HEAD and not head.strip(b" \t\r\n\xef\xbb\xbf"):
         raise EmptyFile
     _refuse_others(head)
+    source.seek(0)
     return next(form for form in FORMATS if form.recognises(head))
 
 

@@ -1,62 +1,56 @@
-"""ISO 20022 camt.053.001.02 to .08 (booked statement), read entry by entry.
+"""ISO 20022 camt.053 (statement) and camt.054 (notification), .001.02 to .08, entry by entry.
 
 The sign is CdtDbtInd of the Ntry alone; RvslInd says what it is and never turns it.  A batch whose
 details add up to it is one row per detail; any other batch is one row for a person to look at.
-Virtual account: TxDtls/RltdPties/CdtrAcct; serial: AcctSvcrRef.
+Virtual account: TxDtls/RltdPties/CdtrAcct; serial: AcctSvcrRef, the same in both messages, so that
+a booking that was notified before is known again.  A notification has no balances.
 """
 
-import io
+import codecs
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import pairwise
+from typing import BinaryIO, Protocol
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from .cells import SHANGHAI, plausible
+from .camt_entry import Entry, amount_of, fen_of, sign_of, text_of
 from .refusals import (
     BadCell,
     DamagedFile,
     EntitiesForbidden,
     ExpandsTooFar,
     NotBooked,
+    Unbalanced,
     UnknownFormat,
     UnsupportedStatement,
 )
-from .statement import Declared, Row, Statement, assemble, total, yuan
-from .tables import original
+from .running import Totals, begun, note_day, once
+from .statement import Checks, Declared, Row, Stream, Summary, yuan
 
 MAX_DEPTH = 40
 MAX_PENDING = 500_000  # elements of one entry; a batch detail has about 50
 
 _MESSAGE = re.compile(r"camt\.(05[234])\.001\.(\d{2})")
-_AMOUNT = re.compile(r"(\d{1,15})(?:\.(\d{1,2})0*)?", re.ASCII)
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*encoding=["'](gb[\w-]*)["'][^>]*\?>""", re.IGNORECASE)
-_BOOLEAN = {"true": True, "1": True, "false": False, "0": False}
-_TAKEN = frozenset({"Ntry", "Bal", "Stmt"})
-_NOT_BOOKED = {
-    "052": "camt.052 是日内报告，不是已入账对账单，请导出 camt.053",
-    "054": "camt.054 是入账通知，同一笔钱还会出现在 camt.053 里，请导出 camt.053",
-}
+_REPORTS = {"053": "Stmt", "054": "Ntfctn"}
+_TAKEN = frozenset({"Ntry", "Bal", *_REPORTS.values()})
 
 
 @dataclass(slots=True)
 class _Account:
-    """One Stmt."""
+    """One Stmt or Ntfctn."""
 
-    before: int = 0  # entries of the Stmts above
-    entries: int = 0
+    ordinal: int = 0  # of the last entry, in the whole file
     account: str = ""
     currency: str = ""
     opening_fen: int | None = None
     closing_fen: int | None = None
     declared: Declared = field(default_factory=Declared)
-    rows: list[Row] = field(default_factory=list)
-    booked: list[int] = field(default_factory=list)  # entries, signed
-    others: list[int] = field(default_factory=list)  # entries that are not booked
+    entries: Totals = field(default_factory=Totals)
+    booked_fen: int = 0
 
 
 def recognises(head: bytes) -> bool:
@@ -66,114 +60,238 @@ def recognises(head: bytes) -> bool:
     return text.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"<?xml", b"<Document", b"<!D"))
 
 
-def read(content: bytes, ours: Collection[str] = ()) -> Statement:
-    """Every Stmt; raises NotBooked for camt.052 and .054, and any other Unreadable."""
-    try:
-        accounts = list(_accounts(_events(_as_utf8(content))))
-    except DefusedXmlException as error:
-        raise EntitiesForbidden from error
-    except (ParseError, UnicodeError, ValueError, LookupError) as error:
-        raise DamagedFile(f"XML 不完整或已损坏：{error}") from error
-    if not accounts:
-        raise DamagedFile("camt.053 里没有对账单（Stmt）")
-    rows = [row for one in accounts for row in _checked(one)]
-    others = sum(len(one.others) for one in accounts)
-    if others and not rows:
-        raise NotBooked(f"文件里的 {others} 笔都还没有入账（状态不是 BOOK）")
-    ends = (accounts[0].opening_fen, accounts[-1].closing_fen)
-    return assemble(
-        form="camt053",
-        accounts=[one.account for one in accounts],
-        rows=rows,
-        balances=ends if _follow(accounts) else (None, None),
-        declared=accounts[0].declared if len(accounts) == 1 else Declared(),
-        not_booked=others,
-    )
+def open(
+    source: BinaryIO,
+    ours: Collection[str] = (),
+    columns: Mapping[str, str] | None = None,
+    checks: Checks = Checks.ALL,
+) -> Stream:
+    """Rows of every Stmt or Ntfctn; raises NotBooked for camt.052, and any other Unreadable.
+
+    `account_no` is the first account's; `summary.accounts` tells at the end whether there are
+    more.  `checks.ROWS_ONLY`: balances, counts and serials need not agree, for tests on samples
+    whose authors changed the amounts.
+    """
+    is_checked = checks is Checks.ALL
+    reader = _Reader(is_checked=is_checked)
+    rows = reader.rows(_recoded(source))
+    stream = Stream("camt053", None, rows, reader.summary)
+    if is_checked:
+        stream.rows = once(rows, per_account=True)
+    stream = begun(stream)
+    stream.format = f"camt{reader.message}"
+    return stream
 
 
-def _follow(accounts: list[_Account]) -> bool:
-    return all(a.closing_fen == b.opening_fen for a, b in pairwise(accounts))
+class _Reader:
+    """One pass; each part is read and taken away, so memory does not grow with the file."""
+
+    def __init__(self, *, is_checked: bool) -> None:
+        self.message = "053"
+        self.summary = Summary()
+        self._is_checked = is_checked
+        self._booked = 0
+        self._follow = True  # every Stmt opens with the balance that the one before closed with
+
+    def rows(self, source: "_Readable") -> Iterator[Row]:
+        try:
+            yield from self._rows(source)
+        except DefusedXmlException as error:
+            raise EntitiesForbidden from error
+        except (ParseError, UnicodeError, ValueError, LookupError) as error:
+            raise DamagedFile(f"XML 不完整或已损坏：{error}") from error
+        if not self.summary.accounts:
+            raise DamagedFile(f"camt.{self.message} 里没有对账单（Stmt）或通知（Ntfctn）")
+        if self.summary.not_booked and not self._booked:
+            raise NotBooked(f"文件里的 {self.summary.not_booked} 笔都还没有入账（状态不是 BOOK）")
+
+    def _rows(self, source: "_Readable") -> Iterator[Row]:
+        current: _Account | None = None
+        ordinal = 0
+        path: list[Element] = []
+        for event, name, element in self._events(source):
+            if event == "start":
+                path.append(element)
+                if name == _REPORTS[self.message]:
+                    if current is not None:
+                        raise DamagedFile(f"{name} 里还有 {name}")
+                    current = _Account(ordinal=ordinal)
+                continue
+            path.pop()
+            if current is None:
+                continue
+            if name == _REPORTS[self.message]:
+                self._close(current)
+                ordinal, current = current.ordinal, None
+            elif path and _local(path[-1].tag) == _REPORTS[self.message]:
+                yield from self._part(current, name, element)
+            else:
+                continue
+            del path[-1][:]  # what was read: an emptied element would stay a child
+
+    def _events(self, source: "_Readable") -> Iterator[tuple[str, str, Element]]:
+        """Start and end of every element, by local name, within depth and number."""
+        depth = pending = 0
+        for event, element in iterparse(source, events=("start", "end"), forbid_dtd=True):
+            name = _local(element.tag)
+            if event == "start":
+                depth += 1
+                pending += 1
+                if depth == 1:
+                    self.message = _known(element.tag)
+                if depth > MAX_DEPTH or pending > MAX_PENDING:
+                    raise ExpandsTooFar("XML 嵌套过深或单笔内容过多")
+            else:
+                element.tag = name  # so that paths below need no namespace
+                depth -= 1
+                if name in _TAKEN:
+                    pending = 0
+            yield event, name, element
+
+    def _part(self, current: _Account, name: str, element: Element) -> Iterator[Row]:
+        if name == "Ntry":
+            current.ordinal += 1
+            yield from self._entry(current, element)
+        elif name == "Acct":
+            self._account(current, element)
+        elif name == "Bal":
+            kind = text_of(element, "Tp/CdOrPrtry/Cd")
+            if kind in {"OPBD", "CLBD"}:
+                _balance(current, kind, element)
+        elif name == "TxsSummry":
+            current.declared = _declared(element)
+
+    def _account(self, current: _Account, element: Element) -> None:
+        if current.account or current.entries.count:
+            raise DamagedFile("账号（Acct）重复，或在明细之后")
+        current.account = text_of(element, "Id/IBAN") or text_of(element, "Id/Othr/Id")
+        current.currency = text_of(element, "Ccy")
+        if current.account and current.account not in self.summary.accounts:
+            self.summary.accounts += (current.account,)
+
+    def _entry(self, current: _Account, element: Element) -> Iterator[Row]:
+        where = f"第 {current.ordinal} 笔（Ntry）"
+        if not current.account:
+            raise DamagedFile("对账单没有账号（Acct/Id）")
+        fen, currency = amount_of(element, where)
+        fen *= sign_of(element, where)
+        status = text_of(element, "Sts/Cd") or text_of(element, "Sts")
+        if status not in {"BOOK", "PDNG", "INFO", "FUTR"}:
+            raise BadCell(
+                f"{where}的状态“{status[:20]}”无法识别", row=current.ordinal, column="Sts"
+            )
+        current.currency = current.currency or currency
+        if currency != current.currency:
+            raise BadCell(
+                f"{where}的币种 {currency} 与账户币种不同", row=current.ordinal, column="Amt"
+            )
+        current.entries.add(fen)
+        if status != "BOOK":
+            self.summary.not_booked += 1
+            return
+        self._booked += 1
+        current.booked_fen += fen
+        entry = Entry(
+            element, account=current.account, currency=currency, fen=fen, ordinal=current.ordinal
+        )
+        for row in entry.rows(element.findall("NtryDtls/TxDtls")):
+            note_day(self.summary, row)
+            yield row
+
+    def _close(self, current: _Account) -> None:
+        """The end of a Stmt: it must add up."""
+        if not current.account:
+            raise DamagedFile("对账单没有账号（Acct/Id）")
+        if self._is_checked:
+            current.entries.confirm(current.declared)
+        if self.message == "053":
+            self._balanced(current)
+        elif not current.entries.count and current.declared.count != 0:
+            raise DamagedFile("通知里没有任何明细，也没有声明笔数为 0")
+        one = len(self.summary.accounts) == 1 and current.ordinal == current.entries.count
+        self.summary.declared = current.declared if one else Declared()
+
+    def _balanced(self, current: _Account) -> None:
+        opening, closing = current.opening_fen, current.closing_fen
+        if opening is None or closing is None:
+            raise DamagedFile(f"账户 {current.account} 的对账单没有期初（OPBD）或期末（CLBD）余额")
+        if self._is_checked and opening + current.booked_fen != closing:
+            raise Unbalanced(
+                f"账户 {current.account}：期初 {yuan(opening)} 加明细合计"
+                f" {yuan(current.booked_fen)} 不等于期末 {yuan(closing)}，文件可能不完整"
+            )
+        summary = self.summary
+        self._follow = self._follow and summary.closing_fen in {None, opening}
+        if self._follow and len(summary.accounts) == 1:
+            first = opening if summary.opening_fen is None else summary.opening_fen
+            summary.opening_fen, summary.closing_fen = first, closing
+        else:
+            summary.opening_fen = summary.closing_fen = None
+            self._follow = False
 
 
-def _as_utf8(content: bytes) -> bytes:
-    """Expat knows no GB18030, which Chinese banks declare."""
-    declared = _DECLARED.match(content[:200])
-    if not declared:
-        return content
-    return content[declared.end() :].decode("gb18030").encode()
+class _Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
-def _events(content: bytes) -> Iterator[tuple[str, str, Element]]:
-    """Start and end of every element, by local name, within depth and number."""
-    depth = pending = 0
-    for event, element in iterparse(io.BytesIO(content), events=("start", "end"), forbid_dtd=True):
-        name = element.tag.rpartition("}")[2]
-        if event == "start":
-            depth += 1
-            pending += 1
-            if depth == 1:
-                _known(element.tag)
-            if depth > MAX_DEPTH or pending > MAX_PENDING:
-                raise ExpandsTooFar("XML 嵌套过深或单笔内容过多")
-        if event == "end":
-            element.tag = name  # so that paths below need no namespace
-            depth -= 1
-            if name in _TAKEN:
-                pending = 0
-        yield event, name, element
+class _Recoded:
+    """GB18030, which Chinese banks declare and expat does not know, as UTF-8."""
+
+    def __init__(self, head: bytes, source: BinaryIO) -> None:
+        self._head = head
+        self._source = source
+        self._decoder = codecs.getincrementaldecoder("gb18030")()
+
+    def read(self, size: int = -1, /) -> bytes:
+        head, self._head = self._head, b""
+        found = ""
+        while not found:
+            chunk = head or self._source.read(size)
+            head = b""
+            found = self._decoder.decode(chunk, final=not chunk)
+            if not chunk:
+                break
+        return found.encode()
 
 
-def _known(tag: str) -> None:
+class _Prefixed:
+    """A stream of which the first bytes were read already."""
+
+    def __init__(self, head: bytes, source: BinaryIO) -> None:
+        self._head = head
+        self._source = source
+
+    def read(self, size: int = -1, /) -> bytes:
+        head, self._head = self._head, b""
+        return head or self._source.read(size)
+
+
+def _recoded(source: BinaryIO) -> _Readable:
+    head = source.read(1024)
+    declared = _DECLARED.match(head)
+    return _Recoded(head[declared.end() :], source) if declared else _Prefixed(head, source)
+
+
+def _local(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def _known(tag: str) -> str:
     found = _MESSAGE.search(tag)
     if not found:
         raise UnknownFormat(f"不认识的文件格式：XML 的根元素 {tag[:80]} 不是 camt.053 对账单")
     message, version = found.groups()
-    if message != "053":
-        raise NotBooked(_NOT_BOOKED[message])
+    if message not in _REPORTS:
+        raise NotBooked("camt.052 是日内报告，不是已入账对账单，请导出 camt.053")
     if not "02" <= version <= "08":
-        raise UnsupportedStatement(f"camt.053 第 {version} 版，暂不支持（支持 02–08）")
-
-
-def _accounts(events: Iterator[tuple[str, str, Element]]) -> Iterator[_Account]:
-    """One pass; each part is read and taken away, so memory does not grow with the file."""
-    current: _Account | None = None
-    path: list[str] = []
-    before = 0
-    for event, name, element in events:
-        if event == "start":
-            path.append(name)
-            if name == "Stmt":
-                current = _Account(before=before)
-            continue
-        path.pop()
-        if current is not None and path[-1:] == ["Stmt"]:
-            _part(current, name, element)
-            element.clear()
-        elif current is not None and name == "Stmt":
-            yield current
-            before, current = before + current.entries, None
-            element.clear()
-
-
-def _part(current: _Account, name: str, element: Element) -> None:
-    if name == "Ntry":
-        current.entries += 1
-        _entry(current, element)
-    elif name == "Acct":
-        current.account = _text(element, "Id/IBAN") or _text(element, "Id/Othr/Id")
-        current.currency = _text(element, "Ccy")
-    elif name == "Bal":
-        kind = _text(element, "Tp/CdOrPrtry/Cd")
-        if kind in {"OPBD", "CLBD"}:
-            _balance(current, kind, element)
-    elif name == "TxsSummry":
-        current.declared = _declared(element)
+        raise UnsupportedStatement(f"camt.{message} 第 {version} 版，暂不支持（支持 02–08）")
+    return message
 
 
 def _balance(current: _Account, kind: str, element: Element) -> None:
-    fen, currency = _amount(element, kind)
+    fen, currency = amount_of(element, kind)
     current.currency = current.currency or currency
-    signed = fen * _sign(element, kind)
+    signed = fen * sign_of(element, kind)
     if currency != current.currency:
         raise BadCell(f"{kind} 余额的币种 {currency} 与账户币种 {current.currency} 不同")
     before = current.opening_fen if kind == "OPBD" else current.closing_fen
@@ -187,12 +305,12 @@ def _balance(current: _Account, kind: str, element: Element) -> None:
 
 def _declared(element: Element) -> Declared:
     def number(path: str) -> int | None:
-        text = _text(element, path)
+        text = text_of(element, path)
         return int(text) if text else None
 
     def fen(path: str) -> int | None:
-        text = _text(element, path)
-        return _fen(text, path) if text else None
+        text = text_of(element, path)
+        return fen_of(text, path) if text else None
 
     return Declared(
         count=number("TtlNtries/NbOfNtries"),
@@ -201,195 +319,3 @@ def _declared(element: Element) -> Declared:
         debits=number("TtlDbtNtries/NbOfNtries"),
         debit_fen=fen("TtlDbtNtries/Sum"),
     )
-
-
-def _checked(one: _Account) -> list[Row]:
-    if not one.account:
-        raise DamagedFile("对账单没有账号（Acct/Id）")
-    one.declared.check([*one.booked, *one.others])
-    if one.opening_fen is None or one.closing_fen is None:
-        raise DamagedFile(f"账户 {one.account} 的对账单没有期初（OPBD）或期末（CLBD）余额")
-    total(
-        opening=one.opening_fen,
-        amounts=one.booked,
-        closing=one.closing_fen,
-        where=f"账户 {one.account}",
-    )
-    return one.rows
-
-
-def _entry(current: _Account, element: Element) -> None:
-    ordinal = current.before + current.entries
-    where = f"第 {ordinal} 笔（Ntry）"
-    fen, currency = _amount(element, where)
-    signed = fen * _sign(element, where)
-    status = _text(element, "Sts/Cd") or _text(element, "Sts")
-    if status not in {"BOOK", "PDNG", "INFO", "FUTR"}:
-        raise BadCell(f"{where}的状态“{status[:20]}”无法识别", row=ordinal, column="Sts")
-    current.currency = current.currency or currency
-    if currency != current.currency:
-        raise BadCell(f"{where}的币种 {currency} 与账户币种不同", row=ordinal, column="Amt")
-    if status != "BOOK":
-        current.others.append(signed)
-        return
-    current.booked.append(signed)
-    entry = _Entry(element, account=current.account, currency=currency, fen=signed, ordinal=ordinal)
-    current.rows.extend(entry.rows(element.findall("NtryDtls/TxDtls")))
-
-
-class _Entry:
-    """One booked Ntry and the rows it becomes."""
-
-    def __init__(
-        self, element: Element, *, account: str, currency: str, fen: int, ordinal: int
-    ) -> None:
-        where = f"第 {ordinal} 笔（Ntry）"
-        self.element = element
-        self.account = account
-        self.currency = currency
-        self.fen = fen
-        self.ordinal = ordinal
-        self.reference = _text(element, "AcctSvcrRef") or None
-        said = _text(element, "RvslInd") or "false"
-        if said not in _BOOLEAN:
-            raise BadCell(f"{where}的 RvslInd“{said[:20]}”无法识别", row=ordinal, column="RvslInd")
-        self.is_reversal = _BOOLEAN[said]
-        self.booked_at = _moment(element, where)
-
-    def rows(self, details: list[Element]) -> list[Row]:
-        if len(details) < 2:
-            return [self._single(details)]
-        amounts = [_detail_amount(one) for one in details]
-        same = [fen for fen, currency in amounts if fen and currency == self.currency]
-        if len(same) != len(details) or sum(same) != abs(self.fen):
-            return [self._row(None, self.fen, self.reference, "批量明细与入账金额不符，请人工核对")]
-        sign = -1 if self.fen < 0 else 1
-        references = self._references(details)
-        return [
-            self._row(one, sign * fen, reference, "")
-            for one, fen, reference in zip(details, same, references, strict=True)
-        ]
-
-    def _single(self, details: list[Element]) -> Row:
-        count = _text(self.element, "NtryDtls/Btch/NbOfTxs")
-        if not details:
-            batch = bool(count) and count != "1"
-            caution = f"批量入账共 {count} 笔，文件没有明细，请人工核对" if batch else ""
-            return self._row(None, self.fen, self.reference, caution)
-        fen, currency = _detail_amount(details[0])
-        differs = fen is not None and currency == self.currency and fen != abs(self.fen)
-        caution = f"明细金额 {yuan(fen or 0)} 与入账金额不符，已按入账金额" if differs else ""
-        own = _text(details[0], "Refs/AcctSvcrRef") or self.reference
-        return self._row(details[0], self.fen, own, caution)
-
-    def _references(self, details: list[Element]) -> list[str | None]:
-        own = [_text(one, "Refs/AcctSvcrRef") for one in details]
-        if all(own) and len(set(own)) == len(own):
-            return list(own)
-        # Some banks repeat the batch's reference on every detail, or give none.
-        base = self.reference
-        return [f"{base}#{i}" if base else None for i in range(1, len(details) + 1)]
-
-    def _row(self, detail: Element | None, fen: int, serial: str | None, caution: str) -> Row:
-        element = self.element if detail is None else detail
-        other, own = self._sides(element)
-        remark = "".join(_texts(element, "RmtInf/Ustrd"))
-        texts = (
-            *_texts(element, "RmtInf/Ustrd"),
-            *_texts(element, "RmtInf/Strd/CdtrRefInf/Ref"),
-            *_texts(element, "Refs/EndToEndId"),
-            *_texts(element, "AddtlTxInf"),
-            *_texts(self.element, "AddtlNtryInf"),
-        )
-        texts = tuple(text for text in texts if text != "NOTPROVIDED")
-        virtual = _account(element, f"RltdPties/{own}Acct")
-        return Row(
-            serial=serial,
-            booked_at=self.booked_at,
-            amount_fen=fen,
-            currency=self.currency,
-            balance_fen=None,
-            payer_name=_party(element, other),
-            payer_account=_account(element, f"RltdPties/{other}Acct"),
-            payer_bank=_agent(element, f"RltdAgts/{other}Agt/FinInstnId"),
-            remark=remark or next(iter(texts), ""),
-            texts=texts,
-            virtual_account=virtual if virtual not in {"", self.account} else None,
-            is_reversal=self.is_reversal,
-            reverses=original(texts) if self.is_reversal else None,
-            position=self.ordinal,
-            account_no=self.account,
-            caution=caution,
-        )
-
-    def _sides(self, element: Element) -> tuple[str, str]:
-        """(the other side, ours); a reversal keeps the parties of what it takes back."""
-        sides = ("Dbtr", "Cdtr") if (self.fen > 0) != self.is_reversal else ("Cdtr", "Dbtr")
-        # Not every bank does: our own account on the other side says so.
-        if _account(element, f"RltdPties/{sides[0]}Acct") == self.account:
-            return sides[1], sides[0]
-        return sides
-
-
-def _party(element: Element, side: str) -> str:
-    return _text(element, f"RltdPties/{side}/Nm") or _text(element, f"RltdPties/{side}/Pty/Nm")
-
-
-def _texts(element: Element, path: str) -> list[str]:
-    return [text for one in element.findall(path) if (text := (one.text or "").strip())]
-
-
-def _text(element: Element, path: str) -> str:
-    return (element.findtext(path) or "").strip()
-
-
-def _account(element: Element, path: str) -> str:
-    return _text(element, f"{path}/Id/IBAN") or _text(element, f"{path}/Id/Othr/Id")
-
-
-def _agent(element: Element, path: str) -> str:
-    names = (_text(element, f"{path}/{name}") for name in ("Nm", "BICFI", "BIC"))
-    return next((name for name in names if name), "")
-
-
-def _fen(text: str, where: str) -> int:
-    found = _AMOUNT.fullmatch(text)
-    if not found:
-        raise BadCell(f"{where}的金额“{text[:40]}”无法识别", column="Amt")
-    return int(found[1] + ((found[2] or "") + "00")[:2])
-
-
-def _amount(element: Element, where: str) -> tuple[int, str]:
-    found = element.findall("Amt")
-    if len(found) != 1:
-        raise BadCell(f"{where}应有且只有一个金额（Amt）", column="Amt")
-    currency = found[0].get("Ccy", "")
-    if len(currency) != 3:
-        raise BadCell(f"{where}的金额没有币种（Ccy）", column="Amt")
-    return _fen((found[0].text or "").strip(), where), currency
-
-
-def _detail_amount(element: Element) -> tuple[int | None, str]:
-    """A detail's amount where its version keeps it; None when it is not one we can read."""
-    for path in ("Amt", "AmtDtls/TxAmt/Amt"):
-        for one in element.findall(path):
-            found = _AMOUNT.fullmatch((one.text or "").strip())
-            if found:
-                return int(found[1] + ((found[2] or "") + "00")[:2]), one.get("Ccy", "")
-    return None, ""
-
-
-def _sign(element: Element, where: str) -> int:
-    said = _text(element, "CdtDbtInd")
-    if said not in {"CRDT", "DBIT"}:
-        raise BadCell(f"{where}的借贷方向“{said[:20]}”无法识别", column="CdtDbtInd")
-    return 1 if said == "CRDT" else -1
-
-
-def _moment(element: Element, where: str) -> datetime:
-    text = _text(element, "BookgDt/DtTm") or _text(element, "BookgDt/Dt")
-    try:
-        found = datetime.fromisoformat(text)
-        return plausible(found if found.tzinfo else found.replace(tzinfo=SHANGHAI))
-    except ValueError:
-        raise BadCell(f"{where}的入账日期“{text[:40]}”无法识别", column="BookgDt") from None

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Self
 
-from .refusals import CountsDiffer, SerialTwice, Unbalanced
+from .refusals import CountsDiffer, Unbalanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def gathered(stream: Stream) -> Statement:
     said = stream.summary
     return Statement(
         format=stream.format,
-        account_no=stream.account_no,
+        account_no="、".join(said.accounts) if len(said.accounts) > 1 else stream.account_no,
         accounts=said.accounts,
         rows=rows,
         opening_fen=said.opening_fen,
@@ -154,69 +154,6 @@ def gathered(stream: Stream) -> Statement:
         not_booked=said.not_booked,
         source=stream.source,
     )
-
-
-def streamed(statement: Statement) -> Stream:
-    """A statement that was read in one piece, as a stream."""
-    return Stream(
-        format=statement.format,
-        account_no=statement.account_no,
-        rows=iter(statement.rows),
-        summary=Summary(
-            accounts=statement.accounts,
-            opening_fen=statement.opening_fen,
-            closing_fen=statement.closing_fen,
-            booked_from=statement.booked_from,
-            booked_until=statement.booked_until,
-            declared=statement.declared,
-            not_booked=statement.not_booked,
-        ),
-        source=statement.source,
-    )
-
-
-def assemble(
-    *,
-    form: str,
-    accounts: Sequence[str],
-    rows: Sequence[Row],
-    balances: tuple[int | None, int | None] = (None, None),
-    declared: Declared = Declared(),
-    not_booked: int = 0,
-) -> Statement:
-    """Close a file: one serial once per account, days, the account's name.  Raises SerialTwice."""
-    days = [row.booked_at.date() for row in rows]
-    own = tuple(dict.fromkeys(accounts))
-    _one_serial_once(rows, several=len(own) > 1)
-    opening, closing = balances if len(own) < 2 else (None, None)
-    return Statement(
-        format=form,
-        account_no="、".join(own) or None,
-        accounts=own,
-        rows=tuple(rows),
-        opening_fen=opening,
-        closing_fen=closing,
-        booked_from=min(days, default=None),
-        booked_until=max(days) + timedelta(days=1) if days else None,
-        declared=declared,
-        not_booked=not_booked,
-    )
-
-
-def _one_serial_once(rows: Sequence[Row], *, several: bool) -> None:
-    # Virtual accounts share the serials of their account; different accounts do not.
-    seen: dict[tuple[str, str], int] = {}
-    for row in rows:
-        if row.serial is None:
-            continue
-        key = (row.account_no if several else "", row.serial)
-        first = seen.setdefault(key, row.position)
-        if first != row.position:
-            raise SerialTwice(
-                f"流水号 {row.serial} 出现两次：第 {first} 行与第 {row.position} 行",
-                serial=row.serial,
-                rows=[first, row.position],
-            )
 
 
 def total(*, opening: int, amounts: Sequence[int], closing: int, where: str) -> None:

@@ -1,8 +1,11 @@
 """MT940: signs, pages, accounts, encodings, and what a payer may try in his remark."""
 
+import io
+
 import pytest
 
 from payments.transfers import parsers
+from payments.transfers.parsers import mt940
 from tests.payments.parsers.made import OURS
 
 LINE = ":61:2601050105C100,50NTRFNONREF//S1"
@@ -39,6 +42,44 @@ def test_a_reversal_of_a_credit_is_money_out(mark, closing, fen, reversal):
     line = f":61:2601050105{mark}100,50NTRFNONREF//S1"
     row = parsers.read(file(page(line, closing=closing))).rows[0]
     assert (row.amount_fen, row.is_reversal) == (fen, reversal)
+
+
+@pytest.mark.parametrize(
+    ("reference", "details", "reverses"),
+    [
+        ("S0000001", ":86:166?20冲正", "S0000001"),
+        ("NONREF", ":86:166?20冲正 原流水号：S0000002", "S0000002"),
+        ("S0000001", ":86:166?20冲正 原流水号：S0000002", "S0000002"),
+        ("NONREF", ":86:166?20冲正", None),
+        ("S1", ":86:166?20冲正", None),
+    ],
+)
+def test_a_reversal_names_what_it_takes_back(reference, details, reverses):
+    line = f":61:2601050105RC100,50NTRF{reference}//S1"
+    row = parsers.read(file(page(line, details, closing="C260105CNY899,50"))).rows[0]
+    assert row.reverses == reverses
+
+
+def test_an_ordinary_bookings_reference_reverses_nothing():
+    row = parsers.read(file(page(":61:2601050105C100,50NTRFS0000001//S1"))).rows[0]
+    assert row.reverses is None
+
+
+def test_a_page_is_read_when_its_turn_comes():
+    """The last page decides, so a caller keeps nothing of a file that ends in a refusal."""
+    broken = page(account="110000000000001", closing="C260105CNY1100,51")
+    stream = mt940.open(io.BytesIO(file(page(), broken)))
+
+    assert stream.account_no == OURS
+    assert next(stream.rows).amount_fen == 10_050
+    with pytest.raises(parsers.Unreadable):
+        next(stream.rows)
+
+
+def test_more_than_a_day_of_any_account_is_too_large():
+    with pytest.raises(parsers.Unreadable) as refused:
+        mt940.open(io.BytesIO(file(page()) + bytes(32 << 20)))
+    assert refused.value.code == "FILE_TOO_LARGE"
 
 
 def test_structured_details_are_joined_without_spaces():
