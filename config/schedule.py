@@ -25,6 +25,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "match statement lines left behind": every(30, "payments.transfers.tasks.match_waiting"),
     "import statements left behind": every(30, "payments.transfers.tasks.import_waiting"),
     "keep virtual accounts in store": every(60, "payments.receiving.tasks.fill_pool"),
+    "rest and free virtual accounts": every(60, "payments.receiving.tasks.go_round"),
     "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),
     "receive by itself": every(60, "shop.fulfilment.tasks.receive_overdue"),
     "finish orders": every(20, "shop.orders.tasks.finish_received"),

@@ -93,6 +93,7 @@ SHARE_TARGETS = {
 AUDITS = [
     "payments.ledger.queries.findings",
     "payments.cashier.queries.findings",
+    "payments.receiving.queries.findings",
     "payments.transfers.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",

@@ -1,8 +1,9 @@
 import logging
 
 from celery import shared_task
+from django.utils.timezone import now
 
-from payments.receiving import pool
+from payments.receiving import pool, services
 from payments.receiving.models import ReceivingAccount
 
 logger = logging.getLogger(__name__)
@@ -17,3 +18,14 @@ def fill_pool() -> None:
         except Exception:
             # One account's bank that is gone does not leave the others without.
             logger.exception("account %d failed; the sweep goes on", account.pk)
+
+
+@shared_task
+def go_round() -> None:
+    """Every minute: accounts rest when their payment is over, and are free when they have rested.
+
+    Waking comes first, so that a payment that waits again keeps its number.
+    """
+    services.wake()
+    services.rest(at=now())
+    services.release(at=now())

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
 from django.db.models import Sum
 
 from config.kit.errors import Refusal
@@ -12,8 +11,8 @@ from config.kit.outside import assert_no_transaction
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.cashier.payables import Sent
 from payments.channels import transfer
+from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
-from payments.receiving.rules import draw_codes
 from payments.transfers.models import Allocation, StatementLine
 
 
@@ -21,38 +20,8 @@ class NoReceivingAccount(Refusal):
     message = "商家尚未开通银行转账收款"
 
 
-class NoReferenceCode(Refusal):
-    status = 503
-    message = "核对码暂时用尽，请稍后重试"
-
-
 class CannotSendBack(Refusal):
     message = "无法原路退回"
-
-
-# A free virtual account if there is one (nobody waits for one that another is just taking), and
-# the first of the drawn codes that is not in use, in one round trip.
-_ASSIGN = """
-WITH free AS (
-    SELECT id FROM payments_virtualaccount
-    WHERE receiving_account_id = %(account)s AND state = 'FREE'
-    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
-), taken AS (
-    UPDATE payments_virtualaccount v SET state = 'ASSIGNED' FROM free WHERE v.id = free.id
-    RETURNING v.id
-)
-INSERT INTO payments_transferintent
-    (payment_id, receiving_account_id, virtual_account_id, code, assigned_at)
-SELECT %(payment)s, %(account)s, (SELECT id FROM taken), d.code, %(at)s
-FROM unnest(%(codes)s::text[]) WITH ORDINALITY AS d (code, turn)
-WHERE NOT EXISTS (
-    SELECT 1 FROM payments_transferintent i
-    WHERE i.code = d.code AND i.receiving_account_id = %(account)s
-)
-ORDER BY d.turn LIMIT 1
-ON CONFLICT (code, receiving_account_id) DO NOTHING
-"""
-CODES_DRAWN = 24
 
 
 def opened(payment: Payment, *, at: datetime) -> None:
@@ -65,20 +34,7 @@ def opened(payment: Payment, *, at: datetime) -> None:
     )
     if account is None:
         raise NoReceivingAccount(merchant=payment.merchant)
-    for _ in range(3):  # two drawing one code in the same instant is a matter of 1 in 10^6
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _ASSIGN,
-                {
-                    "account": account.pk,
-                    "payment": payment.pk,
-                    "codes": draw_codes(CODES_DRAWN, [account.account_no]),
-                    "at": at,
-                },
-            )
-            if cursor.rowcount == 1:
-                return
-    raise NoReferenceCode
+    receiving.give(payment=payment, account=account, at=at)
 
 
 def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
@@ -96,7 +52,7 @@ def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
 
 def _told(payment: Payment, intent: TransferIntent) -> dict[str, Any]:
     account = intent.receiving_account
-    virtual = intent.virtual_account
+    virtual = None if intent.released_at else intent.virtual_account
     return {
         "account_name": account.account_name,
         "account_no": virtual.number if virtual else account.account_no,
