@@ -26,6 +26,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "import statements left behind": every(30, "payments.transfers.tasks.import_waiting"),
     "keep virtual accounts in store": every(60, "payments.receiving.tasks.fill_pool"),
     "rest and free virtual accounts": every(60, "payments.receiving.tasks.go_round"),
+    "limits of virtual accounts": every(30, "payments.receiving.tasks.tell_limits"),
     "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),
     "receive by itself": every(60, "shop.fulfilment.tasks.receive_overdue"),
     "finish orders": every(20, "shop.orders.tasks.finish_received"),

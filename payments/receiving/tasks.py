@@ -3,7 +3,7 @@ import logging
 from celery import shared_task
 from django.utils.timezone import now
 
-from payments.receiving import pool, services
+from payments.receiving import limits, pool, services
 from payments.receiving.models import ReceivingAccount
 
 logger = logging.getLogger(__name__)
@@ -29,3 +29,18 @@ def go_round() -> None:
     services.wake()
     services.rest(at=now())
     services.release(at=now())
+
+
+@shared_task
+def tell_limit(*, virtual_account_id: int) -> None:
+    limits.tell(virtual_account_id=virtual_account_id, at=now())
+
+
+@shared_task
+def tell_limits() -> None:
+    """Every half minute: limits at the bank that are not what they should be."""
+    for virtual_account_id in limits.untold(at=now()):
+        try:
+            tell_limit(virtual_account_id=virtual_account_id)
+        except Exception:
+            logger.exception("limit of %d failed; the sweep goes on", virtual_account_id)
