@@ -24,6 +24,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "send money back": every(30, "payments.cashier.tasks.send_refunds"),
     "match statement lines left behind": every(30, "payments.transfers.tasks.match_waiting"),
     "import statements left behind": every(30, "payments.transfers.tasks.import_waiting"),
+    "fetch yesterday's statements": every(3600, "payments.transfers.tasks.pull_statements"),
     "keep virtual accounts in store": every(60, "payments.receiving.tasks.fill_pool"),
     "rest and free virtual accounts": every(60, "payments.receiving.tasks.go_round"),
     "limits of virtual accounts": every(30, "payments.receiving.tasks.tell_limits"),

@@ -237,6 +237,17 @@ def close(*, purpose: str, references: Sequence[str], at: datetime) -> None:
             )
 
 
+@joined
+def return_owed(*, refund: Refund, actor: str, at: datetime) -> None:
+    """The payer chooses that what is owed goes back to the account it came from.
+
+    Only once: what is under way, done or has failed is no longer his to choose (StaleState).
+    """
+    if refund.status != RefundStatus.OWED:
+        raise StaleState
+    refunds.approve(refund=refund, actor=actor, at=at)
+
+
 @transaction.atomic
 def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datetime) -> None:
     """Undo arrivals that were credited to the wrong payment, by compensating entries.

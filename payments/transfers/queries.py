@@ -27,6 +27,14 @@ METHOD = "BANK_TRANSFER"
 SHOWN_CANDIDATES = 10
 
 
+# --- for the payer ------------------------------------------------------------------------------
+
+
+def payments_of(payer: Viewer) -> QuerySet[Payment]:
+    """What this person pays by transfer."""
+    return Payment.objects.of(payer).filter(method=METHOD)
+
+
 # --- for staff ----------------------------------------------------------------------------------
 
 

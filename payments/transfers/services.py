@@ -58,7 +58,7 @@ def upload(
     filename: str,
     account_no: str,
     tenants: frozenset[str] | None,
-    uploaded_by_id: int,
+    uploaded_by_id: int | None,
     at: datetime,
 ) -> Statement:
     """Take a file that can be read and is of one of the uploader's accounts; import it soon.
