@@ -8,6 +8,7 @@ pay several orders at once.  Payers are not limited: who pays for somebody else 
 
 import logging
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -63,7 +64,12 @@ def untold(*, at: datetime, limit: int = AT_ONCE) -> list[int]:
     banks = transfer.that_can("limits")
     if not banks:
         return []
-    asked = {"banks": sql.texts(banks), "at": at, "before": at - ASK_AGAIN, "limit": limit}
+    asked: dict[str, Any] = {
+        "banks": sql.texts(banks),
+        "at": at,
+        "before": at - ASK_AGAIN,
+        "limit": limit,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_UNTOLD, asked)
         return [pk for (pk,) in cursor.fetchall()]
@@ -76,7 +82,7 @@ def tell(*, virtual_account_id: int, at: datetime) -> None:
     again, and is given to no other payment meanwhile.
     """
     assert_no_transaction()
-    asked = {
+    asked: dict[str, Any] = {
         "id": virtual_account_id,
         "banks": sql.texts(transfer.that_can("limits")),
         "at": at,

@@ -240,7 +240,7 @@ class Bank:
         self._announce(parent, booking)
 
     def _announce(self, parent: str, booking: Booking) -> None:
-        self._pusher.push(self._unpushed[_event(parent, booking)["event_id"]])
+        self._pusher.push(self._unpushed[event(parent, booking)["event_id"]])
 
     def _make(self, amount_fen: int, direction: str, **other: Any) -> Booking:
         now = self._now()
@@ -281,8 +281,8 @@ class Bank:
         account.bookings.append(booking)
         account.balance_fen += booking.signed_fen
         self._by_serial[booking.serial] = (fact["parent"], booking)
-        event = _event(fact["parent"], booking)
-        self._unpushed[event["event_id"]] = event
+        told = event(fact["parent"], booking)
+        self._unpushed[told["event_id"]] = told
 
     def _note_payout(self, fact: Fact) -> None:
         self._book({"parent": fact["order"]["account_no"], "booking": fact["booking"]})
@@ -296,7 +296,7 @@ def _plain(booking: Booking) -> Fact:
     return asdict(booking) | {"booked_at": booking.booked_at.isoformat()}
 
 
-def _event(parent: str, booking: Booking) -> Fact:
+def event(parent: str, booking: Booking) -> Fact:
     """The body of the push."""
     return {
         "event_id": f"EV{booking.serial}",
