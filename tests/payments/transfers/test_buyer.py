@@ -213,6 +213,7 @@ def test_each_day_that_is_over_is_fetched_once(bank, account):
         account.refresh_from_db()
         for day in pulling.days_missing(account=account, at=tomorrow):
             pulling.pull_day(account=account, day=day, at=now())
+    bank.transfer(ACCOUNT, 1)  # the bank's file would be another one now
     pulling.pull_day(account=account, day=today, at=now())
 
     account.refresh_from_db()
