@@ -89,9 +89,6 @@ class StatementFile:
 class Bank(Protocol):
     """What the shop needs of a bank."""
 
-    can_limit: bool  # `limit_unit` is understood
-    can_pull: bool  # `statement` is understood
-
     def register_units(self, parent_account: str, units: Sequence[str]) -> int:
         """Make parent + unit (1 to 10 digits) receive money; how many are now registered."""
 
@@ -143,19 +140,16 @@ def hear_once(provider: str, headers: Mapping[str, str]) -> None:
 def bank(provider: str) -> Bank:
     """The bank of that name in BANK_PROVIDERS; KeyError when the installation has none."""
     told = settings.BANK_PROVIDERS[provider]
-    can = frozenset(told.get("can", ()))
-    return _bank(provider, told["base_url"], told["public_key"], told["private_key"], can)
+    return _bank(provider, told["base_url"], told["public_key"], told["private_key"])
 
 
 @cache
-def _bank(
-    provider: str, base_url: str, public_key: str, private_key: str, can: frozenset[str]
-) -> "SignedBank":
-    return SignedBank(provider, base_url, public_key, private_key, can)
+def _bank(provider: str, base_url: str, public_key: str, private_key: str) -> "SignedBank":
+    return SignedBank(provider, base_url, public_key, private_key)
 
 
 def that_can(ability: str) -> list[str]:
-    """Names of the installation's banks that say they can: `limits` or `statements`."""
+    """Names of the banks that can: `limits` is `limit_unit`, `statements` is `statement`."""
     told = settings.BANK_PROVIDERS.items()
     return sorted(name for name, bank in told if ability in bank.get("can", ()))
 
@@ -163,15 +157,7 @@ def that_can(ability: str) -> list[str]:
 class SignedBank:
     """A bank over HTTP; safe to share between threads."""
 
-    def __init__(
-        self,
-        provider: str,
-        base_url: str,
-        public_pem: str,
-        private_pem: str,
-        can: frozenset[str] = frozenset(),
-    ) -> None:
-        self.can_limit, self.can_pull = "limits" in can, "statements" in can
+    def __init__(self, provider: str, base_url: str, public_pem: str, private_pem: str) -> None:
         theirs = serialization.load_pem_public_key(public_pem.encode())
         ours = serialization.load_pem_private_key(private_pem.encode(), password=None)
         assert isinstance(theirs, rsa.RSAPublicKey)
