@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import dj_database_url
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
@@ -93,6 +93,7 @@ SHARE_TARGETS = {
 AUDITS = [
     "payments.ledger.queries.findings",
     "payments.cashier.queries.findings",
+    "payments.receiving.queries.findings",
     "payments.transfers.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
@@ -327,14 +328,18 @@ if PRODUCTION and WECHAT_API_BASE_URL != "https://api.weixin.qq.com":
     stop("WECHAT_API_BASE_URL must not be set in production")
 
 # Banks that push and pay out: BANK_<NAME>_URL and two PEM files each.
-BANK_PROVIDERS = {
+BANK_PROVIDERS: dict[str, dict[str, Any]] = {
     name: {
         "base_url": text(f"BANK_{name.upper()}_URL"),
         "public_key": file_text(f"BANK_{name.upper()}_PUBLIC_KEY"),
         "private_key": file_text(f"BANK_{name.upper()}_PRIVATE_KEY"),
+        "can": names(f"BANK_{name.upper()}_CAN"),
     }
     for name in names("BANKS")
 }
+for _bank in BANK_PROVIDERS:
+    if unknown := set(BANK_PROVIDERS[_bank]["can"]) - {"limits", "statements"}:
+        stop(f"BANK_{_bank.upper()}_CAN: limits and statements, not {', '.join(sorted(unknown))}")
 if PRODUCTION and "sandbox" in BANK_PROVIDERS:
     stop("BANKS must not name the sandbox in production")
 METRICS_TOKEN = optional("METRICS_TOKEN")  # without it /metrics answers on loopback only

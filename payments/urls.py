@@ -6,5 +6,6 @@ from payments.transfers import api as transfers
 urlpatterns = [
     path("payments", cashier.Payments.as_view()),
     path("payments/<str:number>", cashier.PaymentDetail.as_view()),
+    path("payments/<str:number>/refunds/<str:refund>/return", cashier.OwedReturn.as_view()),
     *transfers.urlpatterns,
 ]

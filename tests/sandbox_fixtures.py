@@ -38,12 +38,13 @@ class Sandbox:
     def keys(self) -> keys.Keys:
         return keys.ensure(self.home)
 
-    def provider(self) -> dict[str, str]:
+    def provider(self) -> dict[str, Any]:
         """What the shop's BANK_PROVIDERS say about this bank."""
         return {
             "base_url": self.base_url,
             "public_key": self.keys.bank_public.read_text(),
             "private_key": self.keys.shop_private.read_text(),
+            "can": ["limits", "statements"],
         }
 
     def transfer(
@@ -66,6 +67,15 @@ class Sandbox:
         answer = self.post("/bank/transfers", asked)
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
+
+    def refused(self, account_no: str, amount_fen: int, **asked: str) -> str:
+        """The code with which the mobile bank turns a transfer away."""
+        asked = {"payer_name": "王小明", "payer_account": "6222020200112233", **asked}
+        answer = self.post(
+            "/bank/transfers", {"account_no": account_no, "amount_fen": amount_fen, **asked}
+        )
+        assert answer.status_code == 422, answer.text
+        return str(answer.json()["code"])
 
     def statement(self, account_no: str, day: date, format: str) -> bytes:
         """The bank's file of that day, of a parent account."""

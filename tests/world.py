@@ -38,8 +38,9 @@ class World:
 
     def fingerprint(self) -> dict[str, Any]:
         """Every row of what could be changed by somebody who must not."""
-        watched = ("shop.order", "payments.payment", "payments.statementline", "members.address",
-                   "livestream.lot", "livestream.session", "members.membership")  # fmt: skip
+        watched = ("shop.order", "payments.payment", "payments.refund", "payments.transferintent",
+                   "payments.statementline", "members.address", "members.membership",
+                   "livestream.lot", "livestream.session")  # fmt: skip
         models = {name: apps.get_model(name) for name in watched}
         return {name: list(model.objects.order_by("pk").values()) for name, model in models.items()}
 
@@ -54,6 +55,9 @@ def make_world() -> World:
     order = place(buyer, hidden, at=at)
     payment = pay(order, fen=1_00, at=at)
     line = StatementLine.objects.get()
+    owed_order = place(buyer, hidden, at=at)
+    owed_payment = pay(owed_order, fen=owed_order.total_fen + 1, at=at)
+    refund = owed_payment.refunds.get()
     statement = Statement.objects.create(
         number="BSECRETSECRET1",
         receiving_account=account,
@@ -89,6 +93,8 @@ def make_world() -> World:
         "private_product": hidden.product.number,
         "order": order.number,
         "payment": payment.number,
+        "owed_payment": owed_payment.number,
+        "refund": refund.number,
         "statement": statement.number,
         "line": line.number,
         "provider": "sandbox",
@@ -98,6 +104,6 @@ def make_world() -> World:
     }
     world.secrets = [
         "私密", "秘密", order.number, payment.number, line.number, statement.number,
-        session.number, world.ids["address"],
+        session.number, world.ids["address"], owed_payment.number, refund.number,
     ]  # fmt: skip
     return world

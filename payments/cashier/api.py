@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.conf import settings
 from django.utils.timezone import now
 from drf_spectacular.utils import extend_schema
@@ -10,6 +12,7 @@ from config.kit.api import Query, Shape, Text, View, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.cashier import queries, services
+from payments.cashier.rules import OWED_REASONS, RefundStatus
 
 TAGS = ["支付"]
 
@@ -21,11 +24,28 @@ class PaymentIn(Shape):
 
 class TransferInstructions(serializers.Serializer[object]):
     account_name = serializers.CharField()
-    account_no = serializers.CharField(help_text="收款账号：每笔支付一个专属子账号")
+    account_no = serializers.CharField(help_text="收款账号：这笔支付（或这位买家）的专属子账号")
     bank_name = serializers.CharField()
     reference = serializers.CharField(help_text="转账附言里填写的核对码")
-    amount_fen = serializers.IntegerField()
+    amount_fen = serializers.IntegerField(help_text="还差多少")
     pay_before = serializers.DateTimeField()
+    message = serializers.CharField(
+        help_text="可直接显示的一句话，如“已收到 60.00 元，还差 39.00 元”"
+    )
+    hinted_at = serializers.DateTimeField(allow_null=True, help_text="买家按下“我已转账”的时间")
+
+
+class OwedActions(serializers.Serializer[object]):
+    def get_fields(self) -> dict[str, Any]:
+        return {"return": serializers.BooleanField(help_text="可选择原路退回")}
+
+
+class OwedBack(serializers.Serializer[object]):
+    number = serializers.CharField()
+    amount_fen = serializers.IntegerField()
+    reason = serializers.ChoiceField(choices=[str(reason) for reason in OWED_REASONS])
+    status = serializers.ChoiceField(choices=RefundStatus.values)
+    actions = OwedActions()
 
 
 class PaymentOut(serializers.Serializer[object]):
@@ -40,6 +60,7 @@ class PaymentOut(serializers.Serializer[object]):
     pay_before = serializers.DateTimeField()
     confirmed_at = serializers.DateTimeField(allow_null=True)
     instructions = TransferInstructions()
+    owed_back = OwedBack(many=True, help_text="多付、逾期、重复或未付足的款项")
 
 
 class PaymentPage(serializers.Serializer[object]):
@@ -72,4 +93,18 @@ class PaymentDetail(View):
     @extend_schema(tags=TAGS, responses=PaymentOut)
     def get(self, request: Request, number: str) -> Response:
         payment = get_object_or_404(queries.for_payer(viewer(request)), number=number)
+        return Response(queries.shown([payment])[0])
+
+
+class OwedReturn(View):
+    """The payer wants what is owed to go back to the account that it came from."""
+
+    @extend_schema(tags=TAGS, request=None, responses=PaymentOut)
+    @idempotent()
+    def post(self, request: Request, number: str, refund: str) -> Response:
+        self.body(Shape)
+        asker = viewer(request)
+        owed = get_object_or_404(queries.owed_to(asker, number), number=refund)
+        services.return_owed(refund=owed, actor=asker.number, at=now())
+        payment = queries.for_payer(asker).get(number=number)
         return Response(queries.shown([payment])[0])

@@ -6,16 +6,26 @@ from django.db.models import QuerySet
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
-from payments.cashier.models import Payment
+from payments.cashier.models import Payment, Refund
 from payments.cashier.payables import method
+from payments.cashier.rules import OWED_REASONS, RefundStatus
 
 
 def for_payer(payer: Viewer) -> QuerySet[Payment]:
     return Payment.objects.of(payer)
 
 
+def owed_to(payer: Viewer, number: str) -> QuerySet[Refund]:
+    """What this payer is owed back of one payment, to decide upon."""
+    owed = Refund.objects.filter(payment__payer_id=payer.pk, payment__number=number)
+    return owed.filter(reason__in=OWED_REASONS).select_related("payment")
+
+
 def shown(payments: list[Payment]) -> list[dict[str, Any]]:
-    """As the API answers them, with what the payer has to do; two queries per method."""
+    """As the API answers them, with what the payer has to do and what is owed to him.
+
+    One query for the refunds, and what each method takes for its instructions.
+    """
     by_method: dict[str, list[Payment]] = {}
     for row in payments:
         by_method.setdefault(row.method, []).append(row)
@@ -24,6 +34,7 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
         for name, rows in by_method.items()
         for pk, what in method(name).instructions(rows).items()
     }
+    owed = _owed_back(payments)
     return [
         {
             "number": row.number,
@@ -37,6 +48,7 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
             "pay_before": row.pay_before,
             "confirmed_at": row.confirmed_at,
             "instructions": told.get(row.pk, {}),
+            "owed_back": owed.get(row.pk, []),
         }
         for row in payments
     ]
@@ -58,6 +70,22 @@ SELECT posting, coalesce(r.fen, 0), coalesce(b.fen, 0)
 FROM received r FULL JOIN booked b USING (posting)
 WHERE (r.fen, r.kept, r.owed) IS DISTINCT FROM (b.fen, b.kept, b.owed) LIMIT 20
 """
+
+
+def _owed_back(payments: list[Payment]) -> dict[int, list[dict[str, Any]]]:
+    by_payment: dict[int, list[dict[str, Any]]] = {}
+    rows = Refund.objects.filter(payment__in=payments, reason__in=OWED_REASONS).order_by("pk")
+    for row in rows:
+        by_payment.setdefault(row.payment_id, []).append(
+            {
+                "number": row.number,
+                "amount_fen": row.amount_fen,
+                "reason": row.reason,
+                "status": row.status,
+                "actions": {"return": row.status == RefundStatus.OWED},
+            }
+        )
+    return by_payment
 
 
 def findings() -> Iterator[str]:

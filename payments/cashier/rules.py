@@ -47,6 +47,10 @@ class Reason(models.TextChoices):
     CANCELLED = "CANCELLED", "取消订单"
 
 
+# Money that came and was not kept: its payer says where it goes.
+OWED_REASONS = (Reason.EXCESS, Reason.LATE, Reason.TWICE, Reason.UNFINISHED)
+
+
 @dataclass(frozen=True)
 class Due:
     """What a payable answers when it is asked what is to be paid."""

@@ -8,7 +8,7 @@ from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
 from payments.cashier import refunds
-from payments.cashier.models import Payment, Receipt
+from payments.cashier.models import Payment, Receipt, Refund
 from payments.cashier.payables import method as method_named
 from payments.cashier.payables import payable
 from payments.cashier.rules import (
@@ -17,6 +17,7 @@ from payments.cashier.rules import (
     Locked,
     Owed,
     Reason,
+    RefundStatus,
     Share,
     Status,
     Till,
@@ -266,6 +267,17 @@ UPDATE payments_payment p
 SET received_fen = p.received_fen - d.fen, status = 'WAITING', confirmed_at = NULL
 FROM unnest(%s::bigint[], %s::bigint[]) AS d (id, fen) WHERE p.id = d.id
 """
+
+
+@joined
+def return_owed(*, refund: Refund, actor: str, at: datetime) -> None:
+    """The payer chooses that what is owed goes back to the account it came from.
+
+    Only once: what is under way, done or has failed is no longer his to choose (StaleState).
+    """
+    if refund.status != RefundStatus.OWED:
+        raise StaleState
+    refunds.approve(refund=refund, actor=actor, at=at)
 
 
 @transaction.atomic

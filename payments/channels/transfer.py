@@ -11,10 +11,11 @@ import hashlib
 import io
 import json
 import logging
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
@@ -33,6 +34,7 @@ from config.kit.outside import assert_no_transaction, waiting
 from config.kit.redis import connection
 
 TIMEOUT = (3, 5)  # seconds: connect, read
+FILE_TIMEOUT = (3, 60)
 FRESH_SECONDS = 300
 UNITS_PER_CALL = 1000
 # The bank did not read what we said.  An earlier message of the same number may have been heard.
@@ -76,11 +78,27 @@ class PayoutResult:
     status: str
 
 
+@dataclass(frozen=True)
+class StatementFile:
+    """A day's bookings as the bank prints them, in whatever format it prints."""
+
+    filename: str
+    content: bytes
+
+
 class Bank(Protocol):
     """What the shop needs of a bank."""
 
     def register_units(self, parent_account: str, units: Sequence[str]) -> int:
         """Make parent + unit (1 to 10 digits) receive money; how many are now registered."""
+
+    def limit_unit(
+        self, parent_account: str, unit: str, *, cap_fen: int | None, payer_account: str
+    ) -> None:
+        """From now on refuse, before booking, transfers of more than the cap or of another payer.
+
+        None and "" lift what was said before.  招商银行 记账子单元: lmtflg/ballmt, chktyp/rcvtyp.
+        """
 
     def pay_out(
         self,
@@ -96,6 +114,9 @@ class Bank(Protocol):
 
     def payout(self, out_no: str) -> PayoutResult | None:
         """What became of it; None when the bank never booked it."""
+
+    def statement(self, account_no: str, day: date) -> StatementFile:
+        """All that was booked on a day (Asia/Shanghai), so far; raises BankRefused, BankUnknown."""
 
     def verify_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, Any]:
         """The pushed booking; raises BadSignature.  Replays are the caller's: `event_id`."""
@@ -127,6 +148,12 @@ def _bank(provider: str, base_url: str, public_key: str, private_key: str) -> "S
     return SignedBank(provider, base_url, public_key, private_key)
 
 
+def that_can(ability: str) -> list[str]:
+    """Names of the banks that can: `limits` is `limit_unit`, `statements` is `statement`."""
+    told = settings.BANK_PROVIDERS.items()
+    return sorted(name for name, bank in told if ability in bank.get("can", ()))
+
+
 class SignedBank:
     """A bank over HTTP; safe to share between threads."""
 
@@ -152,6 +179,19 @@ class SignedBank:
             )
             registered += int(said["registered"])
         return registered
+
+    def limit_unit(
+        self, parent_account: str, unit: str, *, cap_fen: int | None, payer_account: str
+    ) -> None:
+        asked = {
+            "parent_account": parent_account,
+            "unit": unit,
+            "cap_fen": cap_fen,
+            "payer_account": payer_account,
+        }
+        said = self._call("POST", "/bank/units/limits", asked)
+        if said.get("unit") != unit or said.get("cap_fen", 0) != cap_fen:
+            raise BankUnknown(f"{parent_account}{unit}")
 
     def pay_out(
         self,
@@ -182,6 +222,16 @@ class SignedBank:
             raise
         return _result(out_no, said)
 
+    def statement(self, account_no: str, day: date) -> StatementFile:
+        path = f"/bank/files?account_no={quote(account_no, safe='')}&date={day:%Y-%m-%d}"
+        answer = self._exchange("GET", path, b"", FILE_TIMEOUT)
+        if answer.headers.get("Content-Type", "").startswith("application/json"):
+            _heard(f"GET {path}", _read(answer.content, "GET", path))
+            raise BankUnknown(f"GET {path}")  # an object that is no refusal is no statement either
+        said = answer.headers.get("Content-Disposition", "")
+        named = re.search(r'filename="([^"/\\]{1,200})"', said)
+        return StatementFile(named[1] if named else f"{account_no}-{day:%Y%m%d}", answer.content)
+
     def verify_push(self, headers: Mapping[str, str], body: bytes, now: datetime) -> dict[str, Any]:
         self._verify(headers, "POST", self._push_target, body, now)
         return _object(body)
@@ -189,9 +239,16 @@ class SignedBank:
     # --- signatures
 
     def _call(self, method: str, path: str, asked: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One signed exchange; what the answer says counts, not its HTTP status."""
-        assert_no_transaction()
+        """One signed exchange of objects."""
         body = b"" if asked is None else json.dumps(asked, ensure_ascii=False).encode()
+        answer = self._exchange(method, path, body, TIMEOUT)
+        return _heard(f"{method} {path}", _read(answer.content, method, path))
+
+    def _exchange(
+        self, method: str, path: str, body: bytes, timeout: tuple[int, int]
+    ) -> requests.Response:
+        """What the bank signed as the answer to this very message, whatever its HTTP status."""
+        assert_no_transaction()
         target = f"{urlsplit(self._base_url).path}{path}"
         headers = self._sign(method, target, body)
         try:
@@ -201,23 +258,15 @@ class SignedBank:
                     f"{self._base_url}{path}",
                     data=body,
                     headers={**headers, "Content-Type": "application/json"},
-                    timeout=TIMEOUT,
+                    timeout=timeout,
                     allow_redirects=False,
                 )
             self._verify(answer.headers, method, target, answer.content, datetime.now(UTC))
             if answer.headers["X-Bank-Nonce"] != headers["X-Bank-Nonce"]:
                 raise BadSignature
-            said = _object(answer.content)
         except (requests.RequestException, BadSignature) as error:
-            logger.warning("bank: %s %s proved nothing (%s)", method, path, type(error).__name__)
-            raise BankUnknown(f"{method} {path}") from error
-        code = str(said.get("code", ""))
-        if code in NOT_HEARD:
-            logger.error("bank: it does not accept our signatures (%s)", code)
-            raise BankUnknown(f"{method} {path}: {code}")
-        if code:
-            raise BankRefused(code, str(said.get("message", "")))
-        return said
+            raise _proved_nothing(method, path, error) from error
+        return answer
 
     def _sign(self, method: str, target: str, body: bytes) -> dict[str, str]:
         stamp, nonce = str(int(datetime.now(UTC).timestamp())), secrets.token_hex(16)
@@ -247,6 +296,29 @@ class SignedBank:
             raise BadSignature from None
         if not (is_fresh and is_known and nonce):
             raise BadSignature
+
+
+def _proved_nothing(method: str, path: str, error: Exception) -> BankUnknown:
+    logger.warning("bank: %s %s proved nothing (%s)", method, path, type(error).__name__)
+    return BankUnknown(f"{method} {path}")
+
+
+def _read(body: bytes, method: str, path: str) -> dict[str, Any]:
+    try:
+        return _object(body)
+    except BadSignature as error:
+        raise _proved_nothing(method, path, error) from error
+
+
+def _heard(what: str, said: dict[str, Any]) -> dict[str, Any]:
+    """The answer, if it is not a refusal."""
+    code = str(said.get("code", ""))
+    if code in NOT_HEARD:
+        logger.error("bank: it does not accept our signatures (%s)", code)
+        raise BankUnknown(f"{what}: {code}")
+    if code:
+        raise BankRefused(code, str(said.get("message", "")))
+    return said
 
 
 def _is_number(stamp: str) -> bool:

@@ -21,9 +21,18 @@ class ReceivingAccountAdmin(Edit):
     tenant_path = "merchant"
     role = FINANCE
     list_display = ["account_no", "account_name", "bank_name", "provider", "merchant", "is_active"]
-    fields = ["account_no", "account_name", "bank_name", "provider", "merchant", "is_active"]
-    editable = ["account_name", "bank_name", "provider", "is_active"]
-    addable = ["account_no", "account_name", "bank_name", "provider", "merchant"]
+    fields = [
+        *("account_no", "account_name", "bank_name", "provider", "merchant", "is_active"),
+        *("gives", "quarantine_days", "is_capped", "pulled_until"),
+    ]
+    editable = [
+        *("account_name", "bank_name", "provider", "is_active"),
+        *("gives", "quarantine_days", "is_capped"),
+    ]
+    addable = [
+        *("account_no", "account_name", "bank_name", "provider", "merchant"),
+        *("gives", "quarantine_days", "is_capped"),
+    ]
     tenant_columns = ()
     search_fields = ["account_no", "account_name"]
     ordering = ["account_no"]
@@ -53,10 +62,13 @@ class VirtualAccountAdmin(Look):
     tenant_path = "receiving_account__merchant"
     role = FINANCE
     colours = {"state": {VirtualState.FREE: "", VirtualState.ASSIGNED: "info"}}
-    list_display = ["number", "state", "receiving_account"]
-    list_select_related = ["receiving_account"]
+    list_display = ["number", "state", "member", "rests_until", "cap_fen", "receiving_account"]
+    list_select_related = ["receiving_account", "member"]
     list_filter = [("state", ChoicesDropdownFilter)]
-    fields = ["number", "state", "receiving_account"]
+    fields = [
+        *("number", "state", "receiving_account", "member", "rests_until"),
+        *("cap_fen", "payer_account", "limit_asked_at"),
+    ]
     search_fields = ["number"]
     ordering = ["-pk"]
 
@@ -67,7 +79,10 @@ class TransferIntentAdmin(Look):
     role = FINANCE
     list_display = ["code", "virtual_account", "payment", "receiving_account", "assigned_at"]
     list_select_related = ["payment", "virtual_account", "receiving_account"]
-    fields = ["code", "virtual_account", "payment", "receiving_account", "assigned_at"]
+    fields = [
+        *("code", "virtual_account", "payment", "receiving_account", "assigned_at"),
+        *("is_shared", "released_at", "hinted_at"),
+    ]
     search_fields = ["code", "virtual_account__number", "payment__number", "payment__reference"]
     search_help_text = "核对码、专属账号、支付单号或订单号"
     ordering = ["-pk"]

@@ -42,6 +42,13 @@ class ReceivingAccount(models.Model):
     columns = models.JSONField(
         "列对照", default=dict, blank=True, help_text="本行流水的表头不在已知格式里时使用"
     )
+    is_capped = models.BooleanField(
+        "限额收款",
+        default=False,
+        db_default=False,
+        help_text="请银行拒收超过应付金额的转账；需要银行支持",
+    )
+    pulled_until = models.DateField("已取流水至", null=True, blank=True, help_text="含")
 
     objects = ReceivingAccountQuerySet.as_manager()
 
@@ -93,6 +100,9 @@ class VirtualAccount(models.Model):
     payer_account = models.CharField(
         "限付款账号", max_length=64, blank=True, help_text="银行已登记：只收这个账号的钱"
     )
+    limit_asked_at = models.DateTimeField(
+        "限额提交时间", null=True, blank=True, help_text="银行还没有答复：登记了什么尚不确定"
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = "专属账号"
@@ -110,6 +120,11 @@ class VirtualAccount(models.Model):
                 | ~Q(state="RESTING") & Q(rests_until=None),
             ),
             models.CheckConstraint(
+                name="virtual_account_free_is_nobodys_and_takes_all",
+                condition=~Q(state="FREE")
+                | Q(member=None, cap_fen=None, payer_account="", limit_asked_at=None),
+            ),
+            models.CheckConstraint(
                 name="virtual_account_state_known", condition=known("state", VirtualState.values)
             ),
         ]
@@ -118,6 +133,8 @@ class VirtualAccount(models.Model):
             models.Index(
                 "rests_until", name="virtual_account_resting", condition=Q(state="RESTING")
             ),
+            # The sweep that lets those rest whose payment is over.
+            models.Index("id", name="virtual_account_assigned", condition=Q(state="ASSIGNED")),
             # Opening a payment takes the next free one.
             models.Index(
                 "receiving_account", "id", name="virtual_account_free", condition=Q(state="FREE")

@@ -4,16 +4,17 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connection
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Sum
 
 from config.kit.errors import Refusal
+from config.kit.money import yuan
 from config.kit.outside import assert_no_transaction
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.cashier.payables import Sent
+from payments.cashier.rules import Status
 from payments.channels import transfer
+from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
-from payments.receiving.rules import draw_codes
 from payments.transfers.models import Allocation, StatementLine
 
 
@@ -21,38 +22,8 @@ class NoReceivingAccount(Refusal):
     message = "商家尚未开通银行转账收款"
 
 
-class NoReferenceCode(Refusal):
-    status = 503
-    message = "核对码暂时用尽，请稍后重试"
-
-
 class CannotSendBack(Refusal):
     message = "无法原路退回"
-
-
-# A free virtual account if there is one (nobody waits for one that another is just taking), and
-# the first of the drawn codes that is not in use, in one round trip.
-_ASSIGN = """
-WITH free AS (
-    SELECT id FROM payments_virtualaccount
-    WHERE receiving_account_id = %(account)s AND state = 'FREE'
-    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
-), taken AS (
-    UPDATE payments_virtualaccount v SET state = 'ASSIGNED' FROM free WHERE v.id = free.id
-    RETURNING v.id
-)
-INSERT INTO payments_transferintent
-    (payment_id, receiving_account_id, virtual_account_id, code, assigned_at)
-SELECT %(payment)s, %(account)s, (SELECT id FROM taken), d.code, %(at)s
-FROM unnest(%(codes)s::text[]) WITH ORDINALITY AS d (code, turn)
-WHERE NOT EXISTS (
-    SELECT 1 FROM payments_transferintent i
-    WHERE i.code = d.code AND i.receiving_account_id = %(account)s
-)
-ORDER BY d.turn LIMIT 1
-ON CONFLICT (code, receiving_account_id) DO NOTHING
-"""
-CODES_DRAWN = 24
 
 
 def opened(payment: Payment, *, at: datetime) -> None:
@@ -65,20 +36,7 @@ def opened(payment: Payment, *, at: datetime) -> None:
     )
     if account is None:
         raise NoReceivingAccount(merchant=payment.merchant)
-    for _ in range(3):  # two drawing one code in the same instant is a matter of 1 in 10^6
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _ASSIGN,
-                {
-                    "account": account.pk,
-                    "payment": payment.pk,
-                    "codes": draw_codes(CODES_DRAWN, [account.account_no]),
-                    "at": at,
-                },
-            )
-            if cursor.rowcount == 1:
-                return
-    raise NoReferenceCode
+    receiving.give(payment=payment, account=account, at=at)
 
 
 def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
@@ -96,7 +54,7 @@ def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
 
 def _told(payment: Payment, intent: TransferIntent) -> dict[str, Any]:
     account = intent.receiving_account
-    virtual = intent.virtual_account
+    virtual = None if intent.released_at else intent.virtual_account
     return {
         "account_name": account.account_name,
         "account_no": virtual.number if virtual else account.account_no,
@@ -104,7 +62,22 @@ def _told(payment: Payment, intent: TransferIntent) -> dict[str, Any]:
         "reference": intent.code,
         "amount_fen": payment.outstanding_fen,
         "pay_before": payment.pay_before,
+        "message": said(payment),
+        "hinted_at": intent.hinted_at,
     }
+
+
+def said(payment: Payment) -> str:
+    """Where the payment stands, in a sentence for its payer."""
+    got, missing = yuan(payment.received_fen), yuan(payment.outstanding_fen)
+    if payment.status == Status.CONFIRMED:
+        return f"已收到 {got} 元，付款完成"
+    if payment.status == Status.CLOSED:
+        kept = f"已收到的 {got} 元应退还给您，" if payment.received_fen else ""
+        return f"支付单已关闭，{kept}请不要再转账"
+    if payment.received_fen:
+        return f"已收到 {got} 元，还差 {missing} 元"
+    return f"请转账 {missing} 元，附言填写核对码"
 
 
 # --- money goes back ----------------------------------------------------------------------------
@@ -156,7 +129,8 @@ def _parts(refund: Refund) -> dict[tuple[str, str], int]:
     """
     receipts = Receipt.objects.filter(payment=refund.payment_id, undone_at=None)
     if refund.receipt_id:
-        sources = [(refund.receipt.channel_txn, refund.amount_fen)] if refund.receipt else []
+        own = receipts.filter(pk=refund.receipt_id, owed_fen__gte=refund.amount_fen)
+        sources = [(txn, refund.amount_fen) for txn in own.values_list("channel_txn", flat=True)]
         spent = 0
     else:
         sources = list(receipts.order_by("pk").values_list("channel_txn", "kept_fen"))
@@ -181,11 +155,17 @@ def _parts(refund: Refund) -> dict[tuple[str, str], int]:
 
 
 def _lines(txns: Sequence[str]) -> dict[str, StatementLine]:
-    found = Allocation.objects.filter(channel_txn__in=txns).select_related("line")
-    return {allocation.channel_txn: allocation.line for allocation in found}
+    """The lines behind these arrivals; none that was undone, or that the bank took back."""
+    taken_back = StatementLine.objects.filter(
+        receiving_account=OuterRef("line__receiving_account"), reverses=OuterRef("line__serial")
+    ).exclude(reverses="")
+    found = Allocation.objects.filter(~Exists(taken_back), channel_txn__in=txns, undone_at=None)
+    return {allocation.channel_txn: allocation.line for allocation in found.select_related("line")}
 
 
 def _payer(line: StatementLine | None) -> tuple[str, str]:
-    if line is None or not line.payer_account or "*" in line.payer_account:
+    if line is None:
+        raise CannotSendBack("这笔到账已撤销或已被银行冲正，不能再退款")
+    if not line.payer_account or "*" in line.payer_account:
         raise CannotSendBack("银行没有给出完整的付款账号，无法原路退回")
     return line.payer_account, line.payer_name

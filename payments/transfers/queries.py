@@ -20,6 +20,14 @@ SHOWN_CANDIDATES = 10
 OF_AN_AMOUNT = 20  # a person may look at more than a batch
 
 
+# --- for the payer ------------------------------------------------------------------------------
+
+
+def payments_of(payer: Viewer) -> QuerySet[Payment]:
+    """What this person pays by transfer."""
+    return Payment.objects.of(payer).filter(method=METHOD)
+
+
 # --- for staff ----------------------------------------------------------------------------------
 
 

@@ -4,16 +4,21 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from celery import shared_task
+from django.db.models import QuerySet
 from django.utils.timezone import now
 
-from config.kit.errors import StaleState
-from payments.transfers import desk, queries, services
+from config.kit.errors import Refusal, StaleState
+from config.kit.limits import TooManyRequests, allow
+from payments.channels import transfer
+from payments.receiving.models import ReceivingAccount
+from payments.transfers import desk, pulling, queries, services
 from payments.transfers.models import Statement, StatementLine
 from payments.transfers.rules import StatementStatus, Verdict
 
 logger = logging.getLogger(__name__)
 
 GRACE = timedelta(seconds=30)  # before a sweep takes up what a nudge has not finished
+LOOK_EVERY = 60  # seconds, per account: buyers in a hurry are many
 
 
 @shared_task
@@ -48,6 +53,35 @@ def send_return(*, line_id: int) -> None:
         desk.send_return(line=line, at=now())
     except StaleState:
         return  # another worker was first
+
+
+@shared_task
+def pull_statements() -> None:
+    """Every hour: the statements of days that are over, from banks that hand them out."""
+    for account in _pullable():
+        with _others_go_on("statements of account", account.pk):
+            for day in pulling.days_missing(account=account, at=now()):
+                pulling.pull_day(account=account, day=day, at=now())
+
+
+@shared_task
+def look_sooner(*, account_id: int) -> None:
+    """A buyer says that he has paid: what the bank has booked today, at most once a minute."""
+    account = _pullable().filter(pk=account_id).first()
+    if account is None:
+        return  # this bank pushes, or a clerk uploads
+    try:
+        allow(f"look:{account.pk}", limit=1, seconds=LOOK_EVERY)
+        pulling.pull_today(account=account, at=now())
+    except TooManyRequests:
+        return
+    except (transfer.BankUnknown, transfer.BankRefused, Refusal) as refused:
+        logger.warning("today's statement of %s: %s", account, refused)
+
+
+def _pullable() -> QuerySet[ReceivingAccount]:
+    able = transfer.that_can("statements")
+    return ReceivingAccount.objects.filter(is_active=True, provider__in=able).order_by("pk")
 
 
 @contextmanager

@@ -88,6 +88,7 @@ def set_environment(ports: Ports) -> None:
         "BANK_SANDBOX_URL": ports.sandbox_url,
         "BANK_SANDBOX_PUBLIC_KEY": str(pair.bank_public),
         "BANK_SANDBOX_PRIVATE_KEY": str(pair.shop_private),
+        "BANK_SANDBOX_CAN": "limits,statements",
     }
 
 

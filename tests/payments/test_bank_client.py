@@ -1,7 +1,9 @@
 """Our bank client against the bank of the sandbox, over HTTP."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from payments.channels import transfer
 from payments.channels.transfer import Bank, BankRefused, BankUnknown, bank
 from tests.payments.payouts import PARENT, bookings, pay_out
 from tests.sandbox import keys
+from tests.sandbox.journal import SHANGHAI
 from tests.sandbox.signing import Signer
 from tests.sandbox_fixtures import Sandbox
 
@@ -267,3 +270,55 @@ def test_a_call_to_the_bank_inside_a_transaction_is_a_mistake(ours: Bank) -> Non
             pay_out(ours)
     finally:
         database.atomic_blocks.pop()
+
+
+# --- a day's statement ----------------------------------------------------------------------------
+
+FILES = "/bank/files"
+
+
+def test_a_days_statement_is_fetched_signed_both_ways(sandbox: Sandbox, ours: Bank) -> None:
+    sandbox.open_account(PARENT, 500)
+    sandbox.transfer(PARENT, 8_800)
+    today = datetime.now(SHANGHAI).date()
+
+    file = ours.statement(PARENT, today)
+
+    assert file.content == sandbox.statement(PARENT, today, "cmb_xlsx")
+    assert file.filename == f"{PARENT}-{today:%Y%m%d}-cmb_xlsx.xlsx"
+    assert sandbox.get(f"{FILES}?account_no={PARENT}&date={today}").status_code == 401
+
+
+def test_the_same_bookings_are_the_same_file(sandbox: Sandbox, ours: Bank) -> None:
+    sandbox.open_account(PARENT)
+    sandbox.transfer(PARENT, 8_800)
+    today = datetime.now(SHANGHAI).date()
+
+    first = ours.statement(PARENT, today)
+    time.sleep(2.1)  # a zip keeps times to two seconds
+
+    assert ours.statement(PARENT, today) == first
+
+
+@pytest.mark.parametrize("fault", ["bad_signature", "stale", "garbage", "error_before", "reset"])
+def test_a_statement_that_proves_nothing_is_not_taken(
+    sandbox: Sandbox, ours: Bank, fault: str
+) -> None:
+    sandbox.open_account(PARENT)
+    sandbox.faults(FILES, fault)
+
+    with pytest.raises(BankUnknown):
+        ours.statement(PARENT, datetime.now(SHANGHAI).date())
+
+
+def test_the_bank_gives_no_statement_of_a_strangers_account(sandbox: Sandbox, ours: Bank) -> None:
+    with pytest.raises(BankRefused, match="ACCOUNT_UNKNOWN"):
+        ours.statement("622000000001", datetime.now(SHANGHAI).date())
+
+
+def test_what_a_bank_can_is_the_settings_word(sandbox: Sandbox, settings: Settings) -> None:
+    assert transfer.that_can("limits") == transfer.that_can("statements") == ["sandbox"]
+
+    settings.BANK_PROVIDERS = {"sandbox": sandbox.provider() | {"can": ["statements"]}}
+
+    assert transfer.that_can("limits") == []

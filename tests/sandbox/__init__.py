@@ -8,7 +8,8 @@ DIR/journal.jsonl, its keys and the shop's in DIR/*.pem.
 
 WeChat    POST /cgi-bin/stable_token · GET /sns/jscode2session · POST /wxa/getwxacodeunlimit
           POST /cgi-bin/message/subscribe/send
-Bank      POST /bank/units · POST /bank/transfers · POST|GET /bank/payouts · GET /bank/statements
+Bank      POST /bank/units · POST /bank/units/limits · POST|GET /bank/payouts · GET /bank/files
+          (all signed both ways) · POST /bank/transfers · GET /bank/statements (what people click)
           and a signed push of every booking to SHOP/api/v1/hooks/bank/sandbox
 People    GET / is a small mobile bank
 

@@ -18,11 +18,27 @@ CLOSED = "9999"  # payee accounts that begin so are closed: a refusal to order
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff\ud800-\udfff]")
 
 
+@dataclass(frozen=True)
+class Limit:
+    """What a unit refuses before anything is booked."""
+
+    cap_fen: int | None = None
+    payer_account: str = ""
+
+    def check(self, amount_fen: int, payer_account: str) -> None:
+        if self.cap_fen is not None and amount_fen > self.cap_fen:
+            most = f"{self.cap_fen // 100}.{self.cap_fen % 100:02d}"
+            raise Refused(422, "ABOVE_CAP", f"超过收款上限 {most} 元，款项未扣")
+        if self.payer_account and payer_account != self.payer_account:
+            raise Refused(422, "PAYER_NOT_ALLOWED", "该账号只接受指定付款账号的转账，款项未扣")
+
+
 @dataclass
 class Account:
     number: str
     opening_fen: int = 0
     units: set[str] = field(default_factory=set)
+    limits: dict[str, Limit] = field(default_factory=dict)  # by unit
     bookings: list[Booking] = field(default_factory=list)
     balance_fen: int = 0
 
@@ -37,6 +53,7 @@ class Bank:
         self.clear()
         journal.on("account", self._open)
         journal.on("units", self._add_units)
+        journal.on("limit", self._set_limit)
         journal.on("booking", self._book)
         journal.on("payout", self._note_payout)
         journal.on("pushed", self._note_pushed)
@@ -66,6 +83,22 @@ class Bank:
                 self._journal.record("units", parent=parent, units=new)
         return answer({"registered": len(set(units))})
 
+    def limit_unit(self, request: Request) -> Answer:
+        """The whole limit of a unit, said anew each time."""
+        asked = _object(request)
+        parent, unit = _digits(asked, "parent_account", 8, 22), asked.get("unit")
+        cap = asked.get("cap_fen")
+        if cap is not None and (type(cap) is not int or not 0 <= cap <= MOST_FEN):
+            raise Refused(400, "BAD_AMOUNT", "cap_fen is a whole number or null")
+        payer = _text(asked, "payer_account", 34)
+        with self._journal.lock:
+            if parent not in self.accounts or unit not in self.accounts[parent].units:
+                raise Refused(404, "UNIT_UNKNOWN", "no such unit")
+            self._journal.record(
+                "limit", parent=parent, unit=unit, cap_fen=cap, payer_account=payer
+            )
+        return answer({"unit": unit, "cap_fen": cap, "payer_account": payer})
+
     def transfer(self, request: Request) -> Answer:
         """A buyer's mobile bank; also the form of the page, in yuan."""
         asked = _form(request) if request.is_form else _object(request)
@@ -82,6 +115,8 @@ class Bank:
             if parent not in self.accounts:
                 raise Refused(404, "ACCOUNT_UNKNOWN", "收款账号不存在")
             virtual = number if number != parent else None
+            limit = self.accounts[parent].limits.get(number.removeprefix(parent), Limit())
+            limit.check(amount, other["payer_account"])
             booking = self._make(amount, "C", virtual_account=virtual, **other)
             self._commit(parent, booking)
         return answer({"serial": booking.serial, "booked_at": booking.booked_at.isoformat()}, 201)
@@ -111,7 +146,14 @@ class Bank:
         return answer(_paid(done))
 
     def statement(self, request: Request) -> Answer:
-        format = request.query.get("format", "")
+        """A person's download, in the format that was chosen."""
+        return self._file(request, request.query.get("format", ""))
+
+    def file(self, request: Request) -> Answer:
+        """The shop's own, signed both ways; this bank prints what 招商银行 prints."""
+        return self._file(request, "cmb_xlsx")
+
+    def _file(self, request: Request, format: str) -> Answer:
         if format not in statements.FORMATS:
             raise Refused(400, "BAD_FORMAT", f"format is one of {', '.join(statements.FORMATS)}")
         try:
@@ -198,7 +240,7 @@ class Bank:
         self._announce(parent, booking)
 
     def _announce(self, parent: str, booking: Booking) -> None:
-        self._pusher.push(self._unpushed[_event(parent, booking)["event_id"]])
+        self._pusher.push(self._unpushed[event(parent, booking)["event_id"]])
 
     def _make(self, amount_fen: int, direction: str, **other: Any) -> Booking:
         now = self._now()
@@ -227,6 +269,10 @@ class Bank:
         for unit in fact["units"]:
             self._owner[fact["parent"] + unit] = fact["parent"]
 
+    def _set_limit(self, fact: Fact) -> None:
+        limit = Limit(fact["cap_fen"], fact["payer_account"])
+        self.accounts[fact["parent"]].limits[fact["unit"]] = limit
+
     def _book(self, fact: Fact) -> None:
         plain = fact["booking"]
         at = datetime.fromisoformat(plain["booked_at"]).astimezone(SHANGHAI)
@@ -235,8 +281,8 @@ class Bank:
         account.bookings.append(booking)
         account.balance_fen += booking.signed_fen
         self._by_serial[booking.serial] = (fact["parent"], booking)
-        event = _event(fact["parent"], booking)
-        self._unpushed[event["event_id"]] = event
+        told = event(fact["parent"], booking)
+        self._unpushed[told["event_id"]] = told
 
     def _note_payout(self, fact: Fact) -> None:
         self._book({"parent": fact["order"]["account_no"], "booking": fact["booking"]})
@@ -250,7 +296,7 @@ def _plain(booking: Booking) -> Fact:
     return asdict(booking) | {"booked_at": booking.booked_at.isoformat()}
 
 
-def _event(parent: str, booking: Booking) -> Fact:
+def event(parent: str, booking: Booking) -> Fact:
     """The body of the push."""
     return {
         "event_id": f"EV{booking.serial}",

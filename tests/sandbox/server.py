@@ -47,6 +47,8 @@ class World:
         self.wechat = WeChat(self.journal, appid, secret)
         self._signed: dict[tuple[str, str], Road] = {
             ("POST", "/bank/units"): self.bank.register_units,
+            ("POST", "/bank/units/limits"): self.bank.limit_unit,
+            ("GET", "/bank/files"): self.bank.file,
             ("POST", "/bank/payouts"): self.bank.pay_out,
             ("GET", "/bank/payouts/*"): self.bank.payout,
         }

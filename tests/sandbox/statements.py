@@ -156,9 +156,11 @@ def _cmb_xlsx(account: str, day: date, opening_fen: int, bookings: Sequence[Book
     rows.append("</sheetData></worksheet>")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as book:
-        for name, text in _XLSX.items():
-            book.writestr(name, _XML + text)
-        book.writestr("xl/worksheets/sheet1.xml", _XML + "".join(rows))
+        for name, text in [*_XLSX.items(), ("xl/worksheets/sheet1.xml", "".join(rows))]:
+            # The same bookings are the same file, whenever it is asked for.
+            member = zipfile.ZipInfo(name)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            book.writestr(member, _XML + text, compresslevel=1)
     return out.getvalue()
 
 

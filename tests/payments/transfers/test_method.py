@@ -1,6 +1,7 @@
 """What a buyer who pays by transfer is told."""
 
 import pytest
+from django.db import transaction
 
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
@@ -91,7 +92,7 @@ def test_opening_a_payment_takes_two_statements_of_transfers(account, django_ass
     payment = expected(100)
     TransferIntent.objects.all().delete()
 
-    with django_assert_num_queries(2):
+    with transaction.atomic(), django_assert_num_queries(2):
         method.opened(payment, at=NOON)
 
 

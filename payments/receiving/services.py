@@ -1,0 +1,199 @@
+"""Virtual accounts on their round: given to a payment, resting when it is over, given again."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from config.kit import sql
+from config.kit.db import joined
+from config.kit.errors import Refusal
+from config.kit.jobs import later
+from payments.cashier.models import Payment
+from payments.receiving.models import ReceivingAccount
+from payments.receiving.rules import Gives, draw_codes
+
+CODES_DRAWN = 24
+AT_ONCE = 5_000
+
+
+class NoReferenceCode(Refusal):
+    status = 503
+    message = "核对码暂时用尽，请稍后重试"
+
+
+# --- given --------------------------------------------------------------------------------------
+
+# A free virtual account if there is one (nobody waits for one that another is just taking), and
+# the first of the drawn codes that is not in use, in one round trip.
+_GIVE = """
+WITH own AS (
+    UPDATE payments_virtualaccount SET state = 'ASSIGNED', rests_until = NULL
+    WHERE receiving_account_id = %(account)s AND member_id = %(member)s
+    RETURNING id
+), free AS (
+    SELECT id FROM payments_virtualaccount
+    WHERE receiving_account_id = %(account)s AND state = 'FREE' AND NOT EXISTS (SELECT FROM own)
+    ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE payments_virtualaccount v SET state = 'ASSIGNED', member_id = %(member)s
+    FROM free WHERE v.id = free.id
+    RETURNING v.id
+), given AS (SELECT id FROM own UNION ALL SELECT id FROM taken)
+INSERT INTO payments_transferintent
+    (payment_id, receiving_account_id, virtual_account_id, code, assigned_at, is_shared)
+SELECT %(payment)s, %(account)s, (SELECT id FROM given), d.code, %(at)s,
+       %(member)s::bigint IS NOT NULL AND EXISTS (SELECT FROM given)
+FROM unnest(%(codes)s::text[]) WITH ORDINALITY AS d (code, turn)
+WHERE NOT EXISTS (
+    SELECT 1 FROM payments_transferintent i
+    WHERE i.code = d.code AND i.receiving_account_id = %(account)s
+)
+ORDER BY d.turn LIMIT 1
+ON CONFLICT (code, receiving_account_id) DO NOTHING
+RETURNING virtual_account_id
+"""
+# Before _GIVE and not within: a statement does not see what was committed after it began.
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('virtual account ' || %s, %s))"
+
+
+@joined
+def give(*, payment: Payment, account: ReceivingAccount, at: datetime) -> None:
+    """A virtual account (the payer's own, where the account gives them to members) and a code.
+
+    With an empty pool the code alone must do.
+    """
+    member = payment.payer_id if account.gives == Gives.MEMBER else None
+    with connection.cursor() as cursor:
+        if member is not None:
+            # Of two payments of one member opened at once, the second finds the first's number.
+            cursor.execute(_ONE_AT_A_TIME, [str(account.pk), member])
+        for _ in range(3):  # two drawing one code in the same instant is a matter of 1 in 10^6
+            cursor.execute(
+                _GIVE,
+                {
+                    "account": account.pk,
+                    "member": member,
+                    "payment": payment.pk,
+                    "codes": draw_codes(CODES_DRAWN, [account.account_no]),
+                    "at": at,
+                },
+            )
+            if given := cursor.fetchone():
+                break
+        else:
+            raise NoReferenceCode
+    if account.is_capped and given[0] is not None:
+        later("payments.receiving.tasks.tell_limit", virtual_account_id=given[0])
+
+
+# --- resting, and free again --------------------------------------------------------------------
+
+_NAMES_A_WAITING_PAYMENT = """
+EXISTS (
+    SELECT FROM payments_transferintent i JOIN payments_payment p ON p.id = i.payment_id
+    WHERE i.virtual_account_id = v.id AND i.released_at IS NULL AND p.status = 'WAITING'
+)
+"""
+# From the few payments that wait, not from the many accounts that rest.
+_WAKE = """
+UPDATE payments_virtualaccount v SET state = 'ASSIGNED', rests_until = NULL
+FROM (
+    SELECT v.id FROM payments_payment p
+    JOIN payments_transferintent i ON i.payment_id = p.id AND i.released_at IS NULL
+    JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
+    WHERE p.status = 'WAITING' AND v.state = 'RESTING'
+    LIMIT %s FOR UPDATE OF v SKIP LOCKED
+) woken
+WHERE v.id = woken.id
+"""
+_LOCK_OVER = f"""
+SELECT v.id FROM payments_virtualaccount v
+WHERE v.state = 'ASSIGNED' AND NOT {_NAMES_A_WAITING_PAYMENT}
+ORDER BY v.id LIMIT %s FOR UPDATE SKIP LOCKED
+"""  # noqa: S608  our own words
+_REST = f"""
+UPDATE payments_virtualaccount v
+SET state = 'RESTING', rests_until = over.at + make_interval(days => over.quarantine_days)
+FROM (
+    SELECT o.id, a.quarantine_days, coalesce(max(e.at), %s) AS at
+    FROM payments_virtualaccount o
+    JOIN payments_receivingaccount a ON a.id = o.receiving_account_id
+    LEFT JOIN payments_transferintent i
+           ON i.virtual_account_id = o.id AND i.released_at IS NULL
+    LEFT JOIN payments_paymentevent e
+           ON e.payment_id = i.payment_id AND e.kind IN ('CONFIRMED', 'CLOSED')
+    WHERE o.id = ANY(%s::bigint[]) GROUP BY o.id, a.quarantine_days
+) over
+WHERE v.id = over.id AND NOT {_NAMES_A_WAITING_PAYMENT}
+"""  # noqa: S608  our own words
+_LOCK_RESTED = """
+SELECT id FROM payments_virtualaccount
+WHERE state = 'RESTING' AND rests_until <= %s
+  AND cap_fen IS NULL AND payer_account = '' AND limit_asked_at IS NULL
+ORDER BY rests_until, id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+# Whoever paid late may do so again: from the last money on, it rests as long as ever.
+_REST_ON = """
+UPDATE payments_virtualaccount v SET rests_until = late.until
+FROM (
+    SELECT o.id, max(r.received_at) + make_interval(days => a.quarantine_days) AS until
+    FROM payments_virtualaccount o
+    JOIN payments_receivingaccount a ON a.id = o.receiving_account_id
+    JOIN payments_transferintent i ON i.virtual_account_id = o.id AND i.released_at IS NULL
+    JOIN payments_receipt r ON r.payment_id = i.payment_id
+    WHERE o.id = ANY(%s::bigint[]) GROUP BY o.id, a.quarantine_days
+) late
+WHERE v.id = late.id AND late.until > %s
+"""
+_FREE = f"""
+WITH freed AS (
+    UPDATE payments_virtualaccount v SET state = 'FREE', rests_until = NULL, member_id = NULL
+    WHERE v.id = ANY(%(ids)s::bigint[]) AND v.rests_until <= %(at)s
+      AND NOT {_NAMES_A_WAITING_PAYMENT}
+    RETURNING v.id
+), released AS (
+    UPDATE payments_transferintent i SET released_at = %(at)s FROM freed
+    WHERE i.virtual_account_id = freed.id AND i.released_at IS NULL
+)
+SELECT count(*) FROM freed
+"""  # noqa: S608  our own words
+
+
+def wake(*, limit: int = AT_ONCE) -> int:
+    """Back to its payment, when that waits again because a match was undone; how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_WAKE, [limit])
+        return int(cursor.rowcount)
+
+
+@transaction.atomic
+def rest(*, at: datetime, limit: int = AT_ONCE) -> int:
+    """Accounts whose payments are all over rest from that end on; how many.
+
+    Locked first and looked at again: a payment of the same member may just have been opened.
+    """
+    ids = _locked(_LOCK_OVER, [limit])
+    with connection.cursor() as cursor:
+        cursor.execute(_REST, [at, sql.ints(ids)])
+        return int(cursor.rowcount)
+
+
+@transaction.atomic
+def release(*, at: datetime, limit: int = AT_ONCE) -> int:
+    """Rested ones are free, and name their old payments no longer; how many.
+
+    Not before the bank has lifted every limit: the next payment may be of another amount.
+    """
+    ids = sql.ints(_locked(_LOCK_RESTED, [at, limit]))
+    with connection.cursor() as cursor:
+        cursor.execute(_REST_ON, [ids, at])
+        cursor.execute(_FREE, {"ids": ids, "at": at})
+        return int(cursor.fetchone()[0])
+
+
+def _locked(statement: str, parameters: Sequence[Any]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [pk for (pk,) in cursor.fetchall()]
