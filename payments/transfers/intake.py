@@ -169,13 +169,13 @@ DELETE FROM payments_stagedline WHERE batch = %s AND n = ANY(%s::int[])
 """
 
 
-def take(*, batch: Batch, at: datetime, rows: range, limit: int = CHUNK) -> Taken:
+def take(*, batch: Batch, at: datetime, rows: range) -> Taken:
     """Carry the next rows of this part of a batch through; no rows when none is left.
 
     Rows that fail together are halved until the bad one is alone; that one is kept for a person.
     A failure of the database itself (dead-lock, lock time-out) is raised: nothing has happened.
     """
-    tries = TRIES
+    limit, tries = CHUNK, TRIES
     while True:
         try:
             return _take(batch, at, rows, limit)

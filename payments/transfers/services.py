@@ -1,10 +1,12 @@
 """Bank bookings come in, by an uploaded statement or the bank's push: once, whichever is first."""
 
 import hashlib
+import io
 import secrets
 import tempfile
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,13 +70,15 @@ def upload(
     """
     accounts = {row.account_no: row for row in ReceivingAccount.objects.filter(is_active=True)}
     chosen = accounts.get(account_no)
+    is_small = file.seek(0, io.SEEK_END) <= READ_AT_ONCE
     stream = parsers.stream(file, ours=accounts, columns=chosen.columns if chosen else None)
+    if is_small:
+        stream.rows = iter(list(stream.rows))  # what is wrong with it comes before whose it is
     account = accounts.get(_account_of(stream.account_no, account_no))
     if account is None or (tenants is not None and account.merchant not in tenants):
         raise NotOurAccount(account_no=stream.account_no or account_no)
-    if _size(file) <= READ_AT_ONCE:
-        for _ in _of(account, stream):
-            pass
+    if is_small:
+        deque(_of(account, stream), maxlen=0)
     return _keep(file, filename, account, uploaded_by_id, at)
 
 
@@ -85,11 +89,6 @@ def _account_of(said: str | None, chosen: str) -> str:
     if not said and not chosen:
         raise AccountNotSaid
     return said or chosen
-
-
-def _size(file: BinaryIO) -> int:
-    file.seek(0, 2)
-    return file.tell()
 
 
 def _of(account: ReceivingAccount, stream: parsers.Stream) -> Iterator[Row]:

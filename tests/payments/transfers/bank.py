@@ -87,11 +87,11 @@ def virtual_of(payment: Payment) -> str:
 
 
 def arrive(*rows: Row, account_no: str = ACCOUNT, at: datetime = NOON) -> list[StatementLine]:
-    """These bookings come in at once and are judged; the lines, in the given order."""
+    """These bookings come in at once; the lines of those with a serial, in the given order."""
     own = ReceivingAccount.objects.get(account_no=account_no)
     services.take(account=own, rows=list(rows), at=at)
     lines = {line.key: line for line in StatementLine.objects.filter(receiving_account=own)}
-    return [lines[row.serial] for row in rows]
+    return [lines[row.serial] for row in rows if row.serial]
 
 
 def push(row: Row, *, account_no: str = ACCOUNT, at: datetime = NOON) -> intake.Taken:

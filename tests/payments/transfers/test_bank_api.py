@@ -82,7 +82,7 @@ def test_a_statement_is_taken_imported_and_told(account, platform):
         (ccb_csv([booking(100)])[:-30], "DAMAGED_FILE"),
         (ccb_csv([booking(100)], own="755900999999"), "NOT_OUR_ACCOUNT"),
         (b"%PDF-1.7 ...", "UNSUPPORTED_STATEMENT"),
-        (b"x" * (20 * 1024 * 1024 + 1), "FILE_TOO_LARGE"),
+        (b":20:X\n:25:1\n:28C:1\n" + b"x" * 32 * 1024 * 1024, "FILE_TOO_LARGE"),
     ],
     ids=["empty", "text", "truncated", "not ours", "pdf", "huge"],
 )

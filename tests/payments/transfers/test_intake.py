@@ -28,6 +28,7 @@ from tests.payments.transfers.bank import (
 pytestmark = pytest.mark.django_db
 PRICE = 9900
 SUSPENSE, BANK = f"suspense:{ACCOUNT}", f"bank:{ACCOUNT}"
+ELSEWHERE = f"elsewhere:{ACCOUNT}"
 
 
 def upload(content: bytes, *, account_no: str = "", tenants=None) -> Statement:
