@@ -23,6 +23,8 @@ ENVIRONMENT = {
     "WECHAT_SECRET": "sandbox-secret",
     # Nobody listens there: a test that wants WeChat or a bank starts the sandbox.
     "WECHAT_API_BASE_URL": "http://127.0.0.1:9",
+    # A lane on a connection of its own does not see what a test has not committed.
+    "IMPORT_LANES": "1",
 }
 _running: list[Engines] = []
 

@@ -200,9 +200,10 @@ def _take_all(batch: intake.Batch, lease: "_Lease", at: datetime) -> bool:
     else:
         with ThreadPoolExecutor(lanes) as pool:
             done = all(pool.map(_on_own_connection(carry), parts))
-    if not done:
+    if not done or staging.left(batch.name):
         lease.give_up()
-    return done
+        return False
+    return True
 
 
 def _on_own_connection(carry: Callable[[range], bool]) -> Callable[[range], bool]:
