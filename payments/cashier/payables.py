@@ -86,7 +86,7 @@ def doors_answer(**_: Any) -> list[CheckMessage]:
         for table, functions in wanted.items()
         for key, path in getattr(settings, table).items()
     ]
-    limit, _, function = settings.REFUND_LIMIT.rpartition(".")
+    limit, function = settings.REFUND_LIMIT.rsplit(".", 1)
     return [
         Error(f"{where}: {path}.{name} is missing", id="payments.E001")
         for where, path, functions in [*modules, ("REFUND_LIMIT", limit, (function,))]

@@ -13,6 +13,9 @@ from payments.ledger.rules import Side, kind_of
 
 KINDS = {
     "INTAKE": "来账入账",
+    "ELSEWHERE_IN": "非买家收入",
+    "ELSEWHERE_OUT": "非买家支出",
+    "OPENING": "期初余额",
     "RECEIPT": "收款",
     "RECEIPT_UNDONE": "撤销收款",
     "OWE_BACK": "转为应退",

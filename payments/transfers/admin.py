@@ -40,10 +40,12 @@ EVENTS = {
     "RETURN_DECLINED": "退回未获同意",
     "RETURN_FAILED": "退回失败",
     "CONTRADICTED": "内容矛盾",
+    "CONFIRMED": "流水已确认",
 }
 FACTS = {
     "rule": "规则", "version": "规则版本", "reason": "原因", "why": "原因", "was": "原结论",
     "serial": "银行流水号", "return": "退回单", "amount_fen": "金额", "left_fen": "还剩",
+    "statement": "流水文件",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -7,9 +7,9 @@ from django.db.models import Q, QuerySet, Sum
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
-from payments.cashier.models import Payment
+from payments.cashier.models import Payment, Refund
 from payments.cashier.rules import Status
-from payments.receiving.models import TransferIntent
+from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
 from payments.transfers.remarks import codes_in, near_codes
 from payments.transfers.rules import (
@@ -270,6 +270,40 @@ def waiting_lines(*, before: datetime, limit: int) -> list[int]:
 def returns_under_way(*, before: datetime, limit: int = 50) -> list[int]:
     sending = LineReturn.objects.filter(status=ReturnStatus.SENDING, sent_at__lt=before)
     return list(sending.order_by("sent_at", "pk").values_list("pk", flat=True)[:limit])
+
+
+# --- money that we sent ourselves ---------------------------------------------------------------
+
+
+def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozenset[str]:
+    """Which of these marks (`screening.payout_marks`) name refunds and returns of this account.
+
+    By the bank's serial, and by our number, which stands in the remark even while we still wait
+    for the bank's answer.
+    """
+    if not marks:
+        return frozenset()
+    refunds = Refund.objects.filter(payment__transfer_intent__receiving_account=account)
+    back = LineReturn.objects.filter(line__receiving_account=account)
+    found = [
+        *refunds.filter(channel_txn__in=marks).values_list("channel_txn", flat=True),
+        *refunds.filter(number__in=marks).values_list("number", flat=True),
+        *back.filter(serial__in=marks).values_list("serial", flat=True),
+        *back.filter(number__in=marks).values_list("number", flat=True),
+    ]
+    return frozenset(mark for mark in found if mark)
+
+
+def left_from(account: ReceivingAccount, serial: str, fen: int) -> str:
+    """The ledger account that a payout leaves.
+
+    A statement may bring the booking before we hear of it, without a word of ours in it: then it
+    stands elsewhere already, and has left the bank's account with that.
+    """
+    booked = StatementLine.objects.filter(
+        receiving_account=account, key=serial, amount_fen=-fen, is_elsewhere=True
+    )
+    return f"{'elsewhere' if booked.exists() else 'bank'}:{account.account_no}"
 
 
 # --- for the cashier ----------------------------------------------------------------------------

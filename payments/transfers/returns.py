@@ -187,7 +187,7 @@ def _returned(asked: LineReturn, serial: str, at: datetime) -> None:
                 kind="RETURN",
                 reference=asked.number,
                 debits={suspense(row): fen},
-                credits={f"bank:{row.receiving_account.account_no}": fen},
+                credits={queries.left_from(row.receiving_account, serial, fen): fen},
             )
         ],
         at=at,

@@ -14,12 +14,10 @@ from config.kit import numbers, sql
 from config.kit.errors import NotFound, Refusal
 from config.kit.jobs import later
 from config.kit.states import move
-from payments.cashier.models import Refund
 from payments.ledger import services as ledger
-from payments.ledger.rules import Draft
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import matching, parsers
-from payments.transfers.models import LineReturn, Statement, StatementLine, StatementPart
+from payments.transfers import confirming, matching, parsers, queries
+from payments.transfers.models import Statement, StatementLine, StatementPart
 from payments.transfers.parsers import Row
 from payments.transfers.rules import (
     LINE_TRANSITIONS,
@@ -28,7 +26,15 @@ from payments.transfers.rules import (
     StatementStatus,
     Verdict,
 )
-from payments.transfers.screening import Screening, contradicts, keys, screen
+from payments.transfers.screening import (
+    Screening,
+    Totals,
+    contradicts,
+    drafts,
+    keys,
+    payout_marks,
+    screen,
+)
 
 CHUNK = 5_000  # lines per transaction
 PART = 1_048_576  # bytes of a file per row, before they are deflated
@@ -227,6 +233,7 @@ _COLUMNS: Mapping[str, str] = {
     "reverses": "text",
     "caution": "text",
     "is_posted": "bool",
+    "is_elsewhere": "bool",
     "verdict": "text",
     "rule": "text",
     "rule_version": "text",
@@ -243,7 +250,7 @@ FROM json_to_recordset(%s::json)
   AS d ({", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
 ORDER BY key
 ON CONFLICT (receiving_account_id, key) DO NOTHING
-RETURNING id, key, verdict, is_posted, amount_fen
+RETURNING id, key, verdict, amount_fen, is_posted, is_elsewhere
 """  # noqa: S608  names from the table above
 _KNOWN = """
 SELECT key, id, number, amount_fen, booked_at, payer_account, verdict FROM payments_statementline
@@ -260,7 +267,7 @@ def intake(
     at: datetime,
     statement: Statement | None = None,
 ) -> Taken:
-    """Store bookings that are new, under their keys, and post what came as one posting.
+    """Store bookings that are new, under their keys, and post what they move, at most thrice.
 
     `reference` names the batch in the ledger, once.  A known key with other facts is never
     dropped: it is kept apart as a conflict, and a person decides.
@@ -275,19 +282,10 @@ def intake(
         fresh = {key for _, key, *_ in stored}
         again = {key: row for key, row in lines if key not in fresh}
         conflicts = _keep_apart(account, statement, again, at)
-    posted_fen = sum(fen for *_, is_posted, fen in stored if is_posted)
-    if posted_fen:
-        ledger.post(
-            [
-                Draft(
-                    kind="INTAKE",
-                    reference=reference,
-                    debits={f"bank:{account.account_no}": posted_fen},
-                    credits={f"suspense:{account.account_no}": posted_fen},
-                )
-            ],
-            at=at,
-        )
+    totals = Totals()
+    for *_, fen, is_posted, is_elsewhere in stored:
+        totals.add(fen, is_posted=is_posted, is_elsewhere=is_elsewhere)
+    ledger.post(drafts(account.account_no, totals, reference=reference), at=at)
     return Taken(
         waiting=[pk for pk, _, verdict, *_ in stored if verdict == Verdict.NEW],
         stored=len(stored) + len(conflicts),
@@ -298,22 +296,8 @@ def intake(
 
 def _screened(account: ReceivingAccount, rows: Sequence[Row], at: datetime) -> list[Screening]:
     own = frozenset(ReceivingAccount.objects.values_list("account_no", flat=True))
-    sent = [row.serial for row in rows if row.amount_fen < 0 and row.serial]
-    payouts = _our_payouts(account, sent)
+    payouts = queries.known_payouts(account, payout_marks(rows))
     return [screen(row, at=at, own_accounts=own, payouts=payouts) for row in rows]
-
-
-def _our_payouts(account: ReceivingAccount, serials: Sequence[str]) -> frozenset[str]:
-    """Which of these bank serials are money that we sent back ourselves."""
-    if not serials:
-        return frozenset()
-    refunds = Refund.objects.filter(channel_txn__in=serials, payment__method=matching.METHOD)
-    returns = LineReturn.objects.filter(line__receiving_account=account, serial__in=serials)
-    sent = [
-        *refunds.values_list("channel_txn", flat=True),
-        *returns.values_list("serial", flat=True),
-    ]
-    return frozenset(serial for serial in sent if serial)
 
 
 def _columns(key: str, row: Row, first: Screening) -> dict[str, Any]:
@@ -334,6 +318,7 @@ def _columns(key: str, row: Row, first: Screening) -> dict[str, Any]:
         "reverses": _plain(row.reverses or "", 64),
         "caution": row.caution[:300],
         "is_posted": first.is_posted,
+        "is_elsewhere": first.is_elsewhere,
         "verdict": first.verdict,
         "rule": first.rule,
         "rule_version": VERSION if first.rule else "",
@@ -351,7 +336,7 @@ def _store(
     statement: Statement | None,
     rows: list[dict[str, Any]],
     at: datetime,
-) -> list[tuple[int, str, str, bool, int]]:
+) -> list[tuple[int, str, str, int, bool, bool]]:
     for row, number in zip(rows, numbers.fresh_many("L", len(rows)), strict=True):
         row["number"] = number
     with connection.cursor() as cursor:
@@ -370,7 +355,7 @@ def _keep_apart(
     with connection.cursor() as cursor:
         cursor.execute(_KNOWN, [account.pk, sql.texts(again)])
         known = cursor.fetchall()
-    rows, doubted = [], []
+    rows, doubted, confirmed = [], [], []
     for key, pk, number, fen, booked_at, payer_account, verdict in known:
         row = again[key]
         why = contradicts(row, amount_fen=fen, booked_at=booked_at, payer_account=payer_account)
@@ -381,6 +366,10 @@ def _keep_apart(
             apart = Screening(Verdict.CONFLICT, False, "T0", (reason,))
             rows.append(_columns(other[:160], row, apart))
             doubted.append((pk, verdict))
+        else:
+            confirmed.append((pk, row.balance_fen))
+    if statement is not None:
+        confirming.confirm(statement=statement, lines=confirmed, at=at)
     if not rows:
         return []
     stored = _store(account, statement, rows, at)
