@@ -13,9 +13,9 @@ from config.kit.db import joined
 from config.kit.errors import Refusal
 from config.kit.jobs import later
 from config.kit.outside import assert_no_transaction
-from config.kit.states import move
+from config.kit.states import move, sources
 from payments.cashier.models import Payment, Refund
-from payments.cashier.payables import Sent, method, payable
+from payments.cashier.payables import Sent, check_above_fen, method, payable
 from payments.cashier.rules import REFUND_TRANSITIONS, Owed, Reason, RefundStatus
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
@@ -25,6 +25,10 @@ logger = logging.getLogger(__name__)
 
 class MoreThanReceived(Refusal):
     message = "退款金额超过实收金额"
+
+
+class SecondPersonNeeded(Refusal):
+    message = "金额超过限额，须由另一人复核"
 
 
 _RECORD = """
@@ -51,9 +55,10 @@ WHERE p.id = d.id AND p.received_fen >= p.refunded_fen + d.fen
 _STORE = """
 INSERT INTO payments_refund
     (number, payment_id, amount_fen, reason, status, owed_at, failure, asked_by)
-SELECT d.number, d.payment_id, d.fen, %s, %s, %s, '', ''
-FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS d (number, payment_id, fen)
-RETURNING id
+SELECT d.number, d.payment_id, d.fen, %s, d.status, %s, '', d.asked_by
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])
+    AS d (number, payment_id, fen, status, asked_by)
+RETURNING id, status
 """
 
 
@@ -68,18 +73,23 @@ def owe_back(
 ) -> list[int]:
     """Take money that was kept for payments out of guarantee: it is the payers' again.
 
-    Each payment at most once; the caller holds them.  Answers the ids of the refunds.
+    Each payment at most once; the caller holds them.  `status` APPROVED sends it at once, up to
+    the limit; above it `actor` has only asked for it (`approve`).  Answers the refunds' ids.
     """
     if not owed:
         return []
     numbered = numbers.fresh_many("R", len(owed))
+    is_approved = status == RefundStatus.APPROVED
+    checked = [is_approved and _is_checked(one.payment.merchant, one.fen) for one in owed]
     ids, fens = sql.ints(one.payment.pk for one in owed), sql.ints(one.fen for one in owed)
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_OUT, [ids, fens])
         if cursor.rowcount != len(owed):
             raise MoreThanReceived(payments=sorted(one.payment.number for one in owed))
-        cursor.execute(_STORE, [reason, status, at, sql.texts(numbered), ids, fens])
-        made = [pk for (pk,) in cursor.fetchall()]
+        asked = sql.texts(actor if one else "" for one in checked)
+        stands = sql.texts(RefundStatus.OWED if one else status for one in checked)
+        cursor.execute(_STORE, [reason, at, sql.texts(numbered), ids, fens, stands, asked])
+        made = cursor.fetchall()
     ledger.post(
         [
             Draft(
@@ -92,18 +102,24 @@ def owe_back(
         ],
         at=at,
     )
-    record((one.payment for one in owed), f"REFUND_{status}", at, actor)
-    if status == RefundStatus.APPROVED:
-        for pk in made:
+    for event, is_checked in ((f"REFUND_{status}", False), ("REFUND_ASKED", True)):
+        told = [one.payment for one, asks in zip(owed, checked, strict=True) if asks == is_checked]
+        if told:
+            record(told, event, at, actor)
+    for pk, stands_as in made:
+        if stands_as == RefundStatus.APPROVED:
             later("payments.cashier.tasks.send_refund", refund_id=pk)
-    return made
+    return [pk for pk, _ in made]
 
 
 @joined
 def refund_all(
     *, purpose: str, reference: str, reason: Reason, at: datetime, actor: str = ""
 ) -> list[Refund]:
-    """Everything that was kept for a thing goes back to where it came from, at once."""
+    """Everything that was kept for a thing goes back to where it came from.
+
+    At once, up to the limit; above it staff approve what `actor` has asked for.
+    """
     paid = Payment.objects.filter(
         purpose=purpose, reference=reference, received_fen__gt=F("refunded_fen")
     )
@@ -117,12 +133,35 @@ def refund_all(
     return list(Refund.objects.filter(pk__in=made).select_related("payment").order_by("pk"))
 
 
+def _is_checked(merchant: str, amount_fen: int) -> bool:
+    """Whether giving back so much takes two people."""
+    return amount_fen > check_above_fen(merchant)
+
+
 @joined
-def approve(*, refund: Refund, actor: str, at: datetime) -> None:
-    """A person says that what is owed goes back now (again, if the channel had refused)."""
-    move(Refund.objects.filter(pk=refund.pk), RefundStatus.APPROVED, REFUND_TRANSITIONS, failure="")
+def approve(*, refund: Refund, actor: str, at: datetime) -> Refund:
+    """A person says that what is owed goes back now (again, if the channel had refused).
+
+    Above the limit the first person only asks for it: it stays as it is, with `asked_by`, until
+    another person approves.  Raises SecondPersonNeeded, StaleState.
+    """
+    found = Refund.objects.filter(pk=refund.pk)
+    waiting = found.filter(status__in=sources(RefundStatus.APPROVED, REFUND_TRANSITIONS))
+    if not _is_checked(refund.payment.merchant, refund.amount_fen):
+        move(found, RefundStatus.APPROVED, REFUND_TRANSITIONS, failure="")
+    elif waiting.filter(asked_by="").update(asked_by=actor):
+        record([refund.payment], "REFUND_ASKED", at, actor)
+        refund.refresh_from_db()
+        return refund
+    elif waiting.filter(asked_by=actor).exists():
+        raise SecondPersonNeeded
+    else:
+        others = found.exclude(asked_by__in=["", actor])
+        move(others, RefundStatus.APPROVED, REFUND_TRANSITIONS, failure="")
     record([refund.payment], "REFUND_APPROVED", at, actor)
     later("payments.cashier.tasks.send_refund", refund_id=refund.pk)
+    refund.refresh_from_db()
+    return refund
 
 
 def send(*, refund: Refund, at: datetime) -> None:
@@ -183,5 +222,6 @@ def _fail(refund: Refund, why: str, at: datetime) -> None:
         RefundStatus.FAILED,
         REFUND_TRANSITIONS,
         failure=why[:200],
+        asked_by="",  # trying again is another decision, above the limit of two people
     )
     record([refund.payment], "REFUND_FAILED", at)

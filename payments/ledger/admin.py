@@ -16,6 +16,7 @@ KINDS = {
     "ELSEWHERE_IN": "非买家收入",
     "ELSEWHERE_OUT": "非买家支出",
     "REVERSAL": "银行冲正",
+    "OPENING": "期初余额",
     "RECEIPT": "收款",
     "RECEIPT_UNDONE": "撤销收款",
     "OWE_BACK": "转为应退",

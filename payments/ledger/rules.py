@@ -27,7 +27,10 @@ class Kind:
 CHART: Mapping[str, Kind] = {
     "bank": Kind(Side.DEBIT, "银行存款"),
     "suspense": Kind(Side.CREDIT, "待核销来账"),
+    # What passes through a receiving account and is no buyer's: fees, interest, own transfers.
     "elsewhere": Kind(Side.CREDIT, "非买家收支"),
+    # What was in a receiving account before its first statement.
+    "opening": Kind(Side.CREDIT, "期初余额"),
     "fee": Kind(Side.DEBIT, "途中扣费"),
     "held": Kind(Side.CREDIT, "担保待放款"),
     "refund_payable": Kind(Side.CREDIT, "应退款"),

@@ -16,7 +16,7 @@ from config.kit.admin import Lines, Look, Question, Reason, viewer_of
 from config.kit.columns import DayFilter, YuanField, in_shanghai, in_yuan, label
 from payments.cashier.models import Payment
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import desk, parsers, queries, services
+from payments.transfers import desk, parsers, queries, returns, services
 from payments.transfers.ladder.facts import Candidate
 from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
 from payments.transfers.rules import OPEN, StatementStatus, Verdict
@@ -37,12 +37,16 @@ STATEMENT_COLOURS = {
 EVENTS = {
     **dict(Verdict.choices),
     "UNDONE": "撤销",
+    "RETURN_ASKED": "申请退回",
+    "RETURN_DECLINED": "退回未获同意",
     "RETURN_FAILED": "退回失败",
     "CONTRADICTED": "内容矛盾",
+    "CONFIRMED": "流水已确认",
 }
 FACTS = {
     "rule": "规则", "version": "规则版本", "reason": "原因", "why": "原因", "was": "原结论",
-    "serial": "银行流水号",
+    "serial": "银行流水号", "return": "退回单", "amount_fen": "金额", "left_fen": "还剩",
+    "statement": "流水文件",
 }  # fmt: skip
 
 
@@ -163,7 +167,7 @@ class Assign(Question):
             number = forms.CharField(label=f"支付单 {n}", max_length=24, required=n == 1)
             yuan = YuanField(label=f"金额 {n}（元）", required=n == 1)
             if n == 1:
-                number.initial, yuan.initial = chosen, self.row.amount_fen
+                number.initial, yuan.initial = chosen, queries.left_fen(self.row)
             self.fields[f"number_{n}"], self.fields[f"fen_{n}"] = number, yuan
         self.fields["reason"] = forms.CharField(label="说明", max_length=200, required=False)
 
@@ -203,7 +207,11 @@ class Events(Lines):
     def told(self, event: LineEvent) -> str:
         facts = dict(event.facts)
         shares = [f"{number} {in_yuan(fen)}" for number, fen in facts.pop("payments", {}).items()]
-        others = [f"{FACTS.get(key, key)} {EVENTS.get(x, x)}" for key, x in facts.items() if x]
+        others = [
+            f"{FACTS.get(key, key)} {in_yuan(x) if key.endswith('_fen') else EVENTS.get(x, x)}"
+            for key, x in facts.items()
+            if x
+        ]
         return "，".join([*shares, *others]) or "—"
 
 
@@ -294,7 +302,7 @@ class StatementLineAdmin(Look):
                 at=now(),
             ),
             title="核销来账",
-            lead="分配金额之和必须等于来账金额；超出应付的部分自动转为应退款。",
+            lead="可以只分配一部分，余下的继续等待；超出应付的部分自动转为应退款。",
             template="admin/payments/assign.html",
             candidates=lambda line: ranked(request, [line], live=True)[line.pk],
             line=lambda line: line,
@@ -309,7 +317,9 @@ class StatementLineAdmin(Look):
             request,
             object_id,
             Reason,
-            lambda line, _: desk.give_back(line=line, actor=actor, at=now()),
+            lambda line, answers: returns.give_back(
+                line=line, reason=answers["reason"], actor=actor, at=now()
+            ),
             title="原路退回",
             lead="款项退回付款人的原账户，提交银行后不能撤回。",
         )

@@ -14,15 +14,22 @@ import orjson
 from django.db import OperationalError, connection, transaction
 
 from config.kit import numbers, sql
-from payments.cashier.models import Refund
 from payments.ledger import services as ledger
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import judging, matching, reversals
+from payments.transfers import judging, matching, queries, reversals
 from payments.transfers.ladder.facts import Candidate, Decision, Fact
-from payments.transfers.models import LineReturn, StatementLine
+from payments.transfers.models import StatementLine
 from payments.transfers.remarks import codes_in
 from payments.transfers.rules import LINE_TRANSITIONS, Verdict
-from payments.transfers.screening import FRESH, Screening, contradicts, drafts, screen
+from payments.transfers.screening import (
+    FRESH,
+    Screening,
+    Totals,
+    contradicts,
+    drafts,
+    payout_marks,
+    screen,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -220,7 +227,7 @@ def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: boo
         at=at,
     )
     _finish_with(batch, rows)
-    ledger.post(drafts(batch.account.account_no, stem, fresh, firsts), at=at)
+    ledger.post(drafts(batch.account.account_no, _totals(fresh, firsts), reference=stem), at=at)
     matching.pay(paid, at)
     _note_shadows(stem, fresh, facts, judgement, at)
     _note_what_follows(batch, judged, [known[entry.row.key] for entry in apart], at)
@@ -251,22 +258,15 @@ def _screened(batch: Batch, rows: Sequence[Staged], at: datetime) -> list[Screen
     if not batch.pays:
         return [Screening(Verdict.IGNORED, False, "T0", (CHANNEL_BILL,))] * len(rows)
     own = frozenset(ReceivingAccount.objects.values_list("account_no", flat=True))
-    payouts = _our_payouts(batch.account, [row.serial for row in rows if row.amount_fen < 0])
+    payouts = queries.known_payouts(batch.account, payout_marks(rows))
     return [screen(row, at=at, own_accounts=own, payouts=payouts) for row in rows]
 
 
-def _our_payouts(account: ReceivingAccount, serials: Sequence[str]) -> frozenset[str]:
-    """Which of these bank serials are money that we sent back ourselves."""
-    asked = [serial for serial in serials if serial]
-    if not asked:
-        return frozenset()
-    refunds = Refund.objects.filter(channel_txn__in=asked, payment__method=matching.METHOD)
-    returns = LineReturn.objects.filter(line__receiving_account=account, serial__in=asked)
-    sent = [
-        *refunds.values_list("channel_txn", flat=True),
-        *returns.values_list("serial", flat=True),
-    ]
-    return frozenset(serial for serial in sent if serial)
+def _totals(rows: Sequence[Staged], firsts: Sequence[Screening]) -> Totals:
+    totals = Totals()
+    for row, first in zip(rows, firsts, strict=True):
+        totals.add(row.amount_fen, is_posted=first.is_posted, is_elsewhere=first.is_elsewhere)
+    return totals
 
 
 def _apart(batch: Batch, rows: Sequence[Staged], known: Mapping[str, Known]) -> list[Entry]:

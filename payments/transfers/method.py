@@ -15,6 +15,7 @@ from payments.cashier.rules import Status
 from payments.channels import transfer
 from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
+from payments.transfers import queries
 from payments.transfers.models import Allocation, StatementLine
 
 
@@ -112,7 +113,11 @@ def send_back(refund: Refund) -> Sent | None:
         if sent.status != "DONE":
             return None
         serials.append(sent.serial)
-    return Sent(channel_txn=serials[0], account=f"bank:{account.account_no}")
+    # A refund in several parts is known again by its number, which every part's remark says.
+    return Sent(
+        channel_txn=serials[0],
+        account=queries.left_from(account, serials[0], refund.amount_fen),
+    )
 
 
 def _account_of(refund: Refund) -> ReceivingAccount:

@@ -88,9 +88,10 @@ def _mark(pairs: list[Pair], at: datetime) -> None:
 
 
 def _draft(account_no: str, pair: Pair) -> Draft:
+    """The bank's own booking has gone elsewhere when it came in: it was this money."""
     return Draft(
         kind="REVERSAL",
         reference=pair.reversal,
         debits={f"suspense:{account_no}": pair.fen},
-        credits={f"bank:{account_no}": pair.fen},
+        credits={f"elsewhere:{account_no}": pair.fen},
     )

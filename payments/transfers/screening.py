@@ -1,13 +1,16 @@
 """T0: what a row of a statement is, before anybody asks what it pays; and when it is known."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from config.kit.money import yuan
+from config.kit.numbers import ALPHABET, LENGTH, is_sound
 from payments.ledger.rules import Draft
+from payments.transfers.remarks import normal
 from payments.transfers.rules import Verdict
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -44,10 +47,11 @@ class Booking(Protocol):
 
 @dataclass(frozen=True)
 class Screening:
-    """The first verdict of a row, and where its money stands in the books.
+    """The first verdict of a row, and where it enters the books.
 
-    `is_posted`: it came and may be a buyer's, so it waits in suspense.  `is_elsewhere`: it moved,
-    and is nobody's payment.  Neither: the books have it already, or cannot have it.
+    `is_posted`: money that came and may be a buyer's, into suspense.  `is_elsewhere`: any other
+    movement of the account.  Neither: another currency, nothing, a payout of ours (which has been
+    posted when it was sent), or a row that cannot be trusted.
     """
 
     verdict: Verdict
@@ -57,6 +61,7 @@ class Screening:
     is_elsewhere: bool = False
 
 
+OUR_PAYOUT = "本店退款付出"
 FRESH = Screening(Verdict.UNMATCHED, is_posted=True)  # to be judged by the ladder
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=2)  # a value date may lie a day ahead; more is a wrong file
@@ -68,35 +73,38 @@ def screen(
 ) -> Screening:
     """T0: only money from somebody else, booked, in yuan, may pay anything.
 
-    `payouts` are bank serials of what we sent ourselves.
+    `payouts` are those of `payout_marks` that are money which we sent ourselves.
     """
-    if row.currency != "CNY":
-        return _ignored(f"币种 {row.currency[:8]}，只核销人民币", is_elsewhere=False)
+    if why := _why_nothing(row, payouts):
+        return Screening(Verdict.IGNORED, False, "T0", (why,))
     if row.is_reversal:
         original = f"，原流水号 {row.reverses}" if row.reverses else "，银行未注明原流水号"
         why = f"冲正或退汇{original}，需人工处理"
-        return Screening(Verdict.CONFLICT, row.amount_fen > 0, "R", (why,))
+        is_in = row.amount_fen > 0
+        return Screening(Verdict.CONFLICT, is_in, "R", (why,), is_elsewhere=not is_in)
     if not EARLIEST <= row.booked_at <= at + AHEAD:
         day = row.booked_at.astimezone(SHANGHAI).date()
         return Screening(Verdict.CONFLICT, False, "T0", (f"入账日期 {day} 不可信，未记账",))
-    return _not_a_buyers(row, own_accounts, payouts) or FRESH
+    if why := _why_not_a_buyers(row, own_accounts):
+        return Screening(Verdict.IGNORED, False, "T0", (why,), is_elsewhere=True)
+    return FRESH
 
 
-def _ignored(why: str, *, is_elsewhere: bool) -> Screening:
-    return Screening(Verdict.IGNORED, False, "T0", (why,), is_elsewhere)
-
-
-def _not_a_buyers(
-    row: Booking, own_accounts: frozenset[str], payouts: frozenset[str]
-) -> Screening | None:
+def _why_nothing(row: Booking, payouts: frozenset[str]) -> str:
+    """Why a row enters no books at all."""
+    if row.currency != "CNY":
+        return f"币种 {row.currency[:8]}，只核销人民币"
     if row.amount_fen == 0:
-        return _ignored("金额为零", is_elsewhere=False)
+        return "金额为零"
+    return OUR_PAYOUT if not payouts.isdisjoint(_marks(row)) else ""
+
+
+def _why_not_a_buyers(row: Booking, own_accounts: frozenset[str]) -> str:
     if row.amount_fen < 0:
-        is_ours = bool(row.serial) and row.serial in payouts
-        return _ignored("本店退款付出" if is_ours else "支出", is_elsewhere=not is_ours)
+        return "支出"
     if row.payer_account and row.payer_account in own_accounts:
-        return _ignored("本店账户之间的调拨", is_elsewhere=True)
-    return _ignored("银行结息或费用", is_elsewhere=True) if _is_banks_own(row) else None
+        return "本店账户之间的调拨"
+    return "银行结息或费用" if _is_banks_own(row) else ""
 
 
 def _is_banks_own(row: Booking) -> bool:
@@ -106,23 +114,67 @@ def _is_banks_own(row: Booking) -> bool:
     return any(text.strip() in _BANKS_OWN for text in (row.remark, *row.texts))
 
 
-def drafts(
-    account_no: str, reference: str, rows: Sequence[Booking], firsts: Sequence[Screening]
-) -> list[Draft]:
-    """How a batch enters the books: one posting of what may be buyers', one of all other money."""
-    posted = [row.amount_fen for row, one in zip(rows, firsts, strict=True) if one.is_posted]
-    others = [row.amount_fen for row, one in zip(rows, firsts, strict=True) if one.is_elsewhere]
-    bank, waits, elsewhere = (f"{kind}:{account_no}" for kind in ("bank", "suspense", "elsewhere"))
-    into, out = sum(fen for fen in others if fen > 0), -sum(fen for fen in others if fen < 0)
+# --- our own payouts ----------------------------------------------------------------------------
+
+# Every refund and return says its number in the remark that it gives the bank.
+_OUR_NUMBERS = re.compile(rf"(?<![0-9A-Z])[RT][{ALPHABET}]{{{LENGTH + 1}}}(?![0-9A-Z])")
+
+
+def payout_marks(rows: Iterable[Booking]) -> set[str]:
+    """By what payouts of ours may be known again among these rows: serials, and our numbers."""
+    return {mark for row in rows for mark in _marks(row)}
+
+
+def _marks(row: Booking) -> set[str]:
+    if row.amount_fen >= 0 or row.is_reversal:
+        return set()
+    return named_payouts((row.remark, *row.texts)) | ({row.serial} if row.serial else set())
+
+
+def named_payouts(texts: Iterable[str]) -> set[str]:
+    """Numbers of refunds and returns that stand in texts of a booking."""
+    found = {number for text in texts for number in _OUR_NUMBERS.findall(normal(text))}
+    return {number for number in found if is_sound(number)}
+
+
+# --- into the books -----------------------------------------------------------------------------
+
+INTAKE_KINDS = ("INTAKE", "ELSEWHERE_IN", "ELSEWHERE_OUT")
+
+
+@dataclass
+class Totals:
+    """What a batch of new lines moves, in fen; `add` each line that was really stored."""
+
+    posted_fen: int = 0
+    in_fen: int = 0  # elsewhere, into the account
+    out_fen: int = 0  # elsewhere, out of it; above zero
+
+    def add(self, amount_fen: int, *, is_posted: bool, is_elsewhere: bool) -> None:
+        if is_posted:
+            self.posted_fen += amount_fen
+        elif is_elsewhere and amount_fen > 0:
+            self.in_fen += amount_fen
+        elif is_elsewhere:
+            self.out_fen -= amount_fen
+
+
+def drafts(account_no: str, totals: Totals, *, reference: str) -> list[Draft]:
+    """The postings of a batch: bank against suspense, and bank against what is no buyer's."""
+    bank, elsewhere = f"bank:{account_no}", f"elsewhere:{account_no}"
+    legs = (
+        ("INTAKE", bank, f"suspense:{account_no}", totals.posted_fen),
+        ("ELSEWHERE_IN", bank, elsewhere, totals.in_fen),
+        ("ELSEWHERE_OUT", elsewhere, bank, totals.out_fen),
+    )
     return [
-        Draft(kind, reference, {debit: fen}, {credit: fen})
-        for kind, debit, credit, fen in (
-            ("INTAKE", bank, waits, sum(posted)),
-            ("ELSEWHERE_IN", bank, elsewhere, into),
-            ("ELSEWHERE_OUT", elsewhere, bank, out),
-        )
+        Draft(kind=kind, reference=reference, debits={debit: fen}, credits={credit: fen})
+        for kind, debit, credit, fen in legs
         if fen
     ]
+
+
+# --- known again --------------------------------------------------------------------------------
 
 
 SAME_DAYS = timedelta(days=3)  # a push at night and its booking in a statement

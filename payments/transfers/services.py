@@ -2,20 +2,18 @@
 
 import hashlib
 import io
-import secrets
 import tempfile
 import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import BinaryIO
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F
 
 from config.kit import numbers
 from config.kit.calm import calm
@@ -24,13 +22,13 @@ from config.kit.jobs import later
 from config.kit.states import move
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import intake, matching, parsers, staging
+from payments.transfers.leasing import Lease
 from payments.transfers.models import Statement, StatementLine, StatementPart
 from payments.transfers.parsers import Row
 from payments.transfers.rules import STATEMENT_TRANSITIONS, StatementStatus
 
 PART = 1_048_576  # bytes of a file per row, before they are deflated
 READ_AT_ONCE = 4 * 1_048_576  # bytes of a file that is read through before it is taken
-LEASE = timedelta(seconds=90)  # longer than a chunk of lines ever takes
 TURN = 150  # seconds of a task; a longer import goes on in another
 
 
@@ -151,14 +149,14 @@ def import_statement(*, statement: Statement, at: datetime) -> None:
     Each chunk is all in or not at all, and a run that was killed is simply run again.  A lease
     keeps two workers from doing the same work; the keys of lines keep it from counting twice.
     """
-    lease = _Lease.of(statement)
+    lease = Lease.of(statement)
     if lease is None:
         return
     with calm():
         _import(statement, lease, at)
 
 
-def _import(statement: Statement, lease: "_Lease", at: datetime) -> None:
+def _import(statement: Statement, lease: Lease, at: datetime) -> None:
     account = statement.receiving_account
     try:
         if not _is_staged(statement):
@@ -177,7 +175,7 @@ def _import(statement: Statement, lease: "_Lease", at: datetime) -> None:
         _finish(statement, at)
 
 
-def _take_all(batch: intake.Batch, lease: "_Lease", at: datetime) -> bool:
+def _take_all(batch: intake.Batch, lease: Lease, at: datetime) -> bool:
     """Whether all rows are in; otherwise another task, or another worker, goes on.
 
     Several lanes, each on a connection of its own: while one waits for the database, another
@@ -216,45 +214,6 @@ def _on_own_connection(carry: Callable[[range], bool]) -> Callable[[range], bool
     return work
 
 
-@dataclass(frozen=True)
-class _Lease:
-    """Whose turn it is to import a statement; lost when its holder says nothing for too long."""
-
-    statement_id: int
-    holder: str
-
-    @classmethod
-    def of(cls, statement: Statement) -> "_Lease | None":
-        at = _now()
-        free = Statement.objects.filter(
-            Q(leased_until=None) | Q(leased_until__lt=at),
-            pk=statement.pk,
-            status=StatementStatus.RUNNING,
-        )
-        holder = secrets.token_hex(8)
-        if free.update(leased_by=holder, leased_until=at + LEASE) != 1:
-            return None
-        statement.refresh_from_db()
-        return cls(statement.pk, holder)
-
-    def renew(self, **changes: object) -> bool:
-        mine = Statement.objects.filter(
-            pk=self.statement_id, leased_by=self.holder, status=StatementStatus.RUNNING
-        )
-        return mine.update(leased_until=_now() + LEASE, **changes) == 1
-
-    def give_up(self) -> None:
-        Statement.objects.filter(pk=self.statement_id, leased_by=self.holder).update(
-            leased_until=None
-        )
-        later("payments.transfers.tasks.import_statement", statement_id=self.statement_id)
-
-
-def _now() -> datetime:
-    """Leases are about processes, not about business: the real time, whatever `at` says."""
-    return datetime.now().astimezone()
-
-
 def _is_staged(statement: Statement) -> bool:
     """Whether an earlier run has staged all rows, and they are still there."""
     return (
@@ -263,7 +222,7 @@ def _is_staged(statement: Statement) -> bool:
     )
 
 
-def _stage(statement: Statement, lease: _Lease) -> None:
+def _stage(statement: Statement, lease: Lease) -> None:
     """The whole file into `staging`, or a Refusal and nothing of it."""
     staging.clear(statement.number)
     account = statement.receiving_account

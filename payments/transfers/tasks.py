@@ -11,9 +11,9 @@ from config.kit.errors import Refusal, StaleState
 from config.kit.limits import TooManyRequests, allow
 from payments.channels import transfer
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import desk, pulling, queries, services
-from payments.transfers.models import Statement, StatementLine
-from payments.transfers.rules import StatementStatus, Verdict
+from payments.transfers import pulling, queries, returns, services
+from payments.transfers.models import LineReturn, Statement
+from payments.transfers.rules import ReturnStatus, StatementStatus
 
 logger = logging.getLogger(__name__)
 
@@ -39,18 +39,18 @@ def import_waiting() -> None:
 @shared_task
 def send_returns() -> None:
     """Every half minute: returns without an answer."""
-    for line_id in queries.returning_lines(before=now() - GRACE):
-        with _others_go_on("return", line_id):
-            send_return(line_id=line_id)
+    for return_id in queries.returns_under_way(before=now() - GRACE):
+        with _others_go_on("return", return_id):
+            send_return(return_id=return_id)
 
 
 @shared_task
-def send_return(*, line_id: int) -> None:
-    line = StatementLine.objects.select_related("receiving_account").get(pk=line_id)
-    if line.verdict != Verdict.RETURNING:
+def send_return(*, return_id: int) -> None:
+    asked = LineReturn.objects.select_related("line__receiving_account").get(pk=return_id)
+    if asked.status != ReturnStatus.SENDING:
         return
     try:
-        desk.send_return(line=line, at=now())
+        returns.send(asked=asked, at=now())
     except StaleState:
         return  # another worker was first
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from payments.channels import transfer
 from payments.ledger import queries as ledger
 from payments.ledger.models import Posting
-from payments.transfers import desk, intake, matching, services, tasks
+from payments.transfers import intake, matching, returns, services, tasks
 from payments.transfers.models import LineEvent, Statement, StatementLine
 from payments.transfers.rules import Verdict
 from tests.members.people import make_user
@@ -27,8 +28,7 @@ from tests.payments.transfers.bank import (
 
 pytestmark = pytest.mark.django_db
 PRICE = 9900
-SUSPENSE, BANK = f"suspense:{ACCOUNT}", f"bank:{ACCOUNT}"
-ELSEWHERE = f"elsewhere:{ACCOUNT}"
+SUSPENSE, BANK, ELSEWHERE = (f"{kind}:{ACCOUNT}" for kind in ("suspense", "bank", "elsewhere"))
 
 
 def upload(content: bytes, *, account_no: str = "", tenants=None) -> Statement:
@@ -53,43 +53,87 @@ def imported(content: bytes) -> Statement:
 
 
 @pytest.mark.parametrize(
-    ("case", "changes", "verdict", "posted_fen"),
+    ("case", "changes", "verdict", "posted"),
     [
-        ("a buyer's money", {}, Verdict.UNMATCHED, 100),
-        ("money out", {"amount_fen": -100}, Verdict.IGNORED, 0),
-        ("nothing", {"amount_fen": 0}, Verdict.IGNORED, 0),
-        ("dollars", {"currency": "USD"}, Verdict.IGNORED, 0),
-        ("from an account of ours", {"payer_account": ACCOUNT}, Verdict.IGNORED, 0),
-        ("interest", {"remark": "结息", "payer_account": ""}, Verdict.IGNORED, 0),
-        ("a buyer who writes 手续费", {"remark": "手续费"}, Verdict.UNMATCHED, 100),
-        ("in three days", {"booked_at": NOON + timedelta(days=3)}, Verdict.CONFLICT, 0),
-        ("a payout that came back", {"is_reversal": True}, Verdict.CONFLICT, 100),
-        ("taken back", {"is_reversal": True, "amount_fen": -100}, Verdict.CONFLICT, 0),
+        ("a buyer's money", {}, Verdict.UNMATCHED, (100, 0)),
+        ("money out", {"amount_fen": -100}, Verdict.IGNORED, (0, -100)),
+        ("nothing", {"amount_fen": 0}, Verdict.IGNORED, (0, 0)),
+        ("dollars", {"currency": "USD"}, Verdict.IGNORED, (0, 0)),
+        ("from an account of ours", {"payer_account": ACCOUNT}, Verdict.IGNORED, (0, 100)),
+        ("interest", {"remark": "结息", "payer_account": ""}, Verdict.IGNORED, (0, 100)),
+        ("a buyer who writes 手续费", {"remark": "手续费"}, Verdict.UNMATCHED, (100, 0)),
+        ("in three days", {"booked_at": NOON + timedelta(days=3)}, Verdict.CONFLICT, (0, 0)),
+        (
+            "money out in three days",
+            {"amount_fen": -100, "booked_at": NOON + timedelta(days=3)},
+            Verdict.CONFLICT,
+            (0, 0),
+        ),
+        ("a payout that came back", {"is_reversal": True}, Verdict.CONFLICT, (100, 0)),
+        ("taken back", {"is_reversal": True, "amount_fen": -100}, Verdict.CONFLICT, (0, -100)),
     ],
 )
-def test_only_money_that_came_from_others_enters_the_books(
-    account, case, changes, verdict, posted_fen
-):
+def test_every_movement_of_the_account_is_in_the_books(account, case, changes, verdict, posted):
+    suspense_fen, elsewhere_fen = posted
     (line,) = arrive(replace(booking(100), **changes))
 
     assert line.verdict == verdict
     assert line.reasons
-    assert ledger.balance(SUSPENSE) == posted_fen
-    assert line.is_posted is (posted_fen > 0)
-    # What is nobody's payment is in the books too, or they would never equal the bank's.
-    elsewhere_fen = line.amount_fen if line.is_elsewhere else 0
-    assert ledger.balance(BANK) == posted_fen + elsewhere_fen
+    assert ledger.balance(SUSPENSE) == suspense_fen
     assert ledger.balance(ELSEWHERE) == elsewhere_fen
+    assert ledger.balance(BANK) == suspense_fen + elsewhere_fen
+    assert (line.is_posted, line.is_elsewhere) == (bool(suspense_fen), bool(elsewhere_fen))
+
+
+def test_a_batch_posts_each_kind_of_movement_once(account):
+    arrive(booking(1000), booking(500), booking(-30, remark="手续费"), booking(-70),
+           booking(7, remark="结息", payer_account=""))  # fmt: skip
+
+    kinds = Posting.objects.order_by("pk").values_list("kind", flat=True)
+    assert list(kinds) == ["INTAKE", "ELSEWHERE_IN", "ELSEWHERE_OUT"]
+    assert ledger.balance(ELSEWHERE) == 7 - 100
+    assert ledger.balance(BANK) == 1500 + 7 - 100
 
 
 def test_our_own_refund_in_the_statement_is_known_again(account):
     (line,) = arrive(booking(500))
-    desk.give_back(line=line, actor="UFINANCE", at=NOON)
+    returns.give_back(line=line, actor="UFINANCE", at=NOON)
     line.returns.update(serial="OUT1")  # the bank has answered, and nobody has read it yet
 
     (out,) = arrive(booking(-500, serial="OUT1"))
 
     assert out.reasons == ["本店退款付出"]
+    assert ledger.balance(ELSEWHERE) == 0
+
+
+def test_our_own_payout_is_known_by_its_remark_before_the_bank_has_answered(account):
+    (line,) = arrive(booking(500))
+    asked = returns.give_back(line=line, actor="UFINANCE", at=NOON)
+
+    (out,) = arrive(booking(-500, remark=f"退回 {asked.number}"))
+
+    assert (out.verdict, out.is_elsewhere) == (Verdict.IGNORED, False)
+    assert ledger.balance(BANK) == 500  # until the bank's answer is read
+
+
+def test_a_payout_that_came_in_a_statement_without_a_word_leaves_the_bank_once(account, sandbox):
+    sandbox.open_account(ACCOUNT, 10_000)
+    (line,) = arrive(booking(500))
+    asked = returns.give_back(line=line, actor="UFINANCE", at=NOON)
+    paid = transfer.bank("sandbox").pay_out(
+        out_no=asked.number,
+        account_no=ACCOUNT,
+        to_account=line.payer_account,
+        to_name=line.payer_name,
+        amount_fen=500,
+        remark=f"退回 {asked.number}",
+    )
+    arrive(booking(-500, serial=paid.serial))
+    assert (ledger.balance(BANK), ledger.balance(ELSEWHERE)) == (0, -500)
+
+    tasks.send_return(return_id=asked.pk)
+
+    assert ledger.balance(BANK) == ledger.balance(ELSEWHERE) == ledger.balance(SUSPENSE) == 0
 
 
 # --- once
@@ -107,6 +151,11 @@ def test_a_push_and_the_statement_bring_the_same_money_once(account):
     assert (statement.lines, statement.duplicates, statement.unmatched) == (2, 1, 1)
     assert ledger.balance(BANK) == PRICE + 700
     assert payable.told.paid == [payment.reference]
+    line.refresh_from_db()
+    assert line.balance_fen == PRICE  # as the statement prints it
+    assert LineEvent.objects.get(line=line, kind="CONFIRMED").facts == {
+        "statement": statement.number
+    }
 
 
 def test_the_statement_and_then_a_late_push_bring_it_once(account):
