@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from payments.transfers import parsers
-from payments.transfers.parsers import sums, text
+from payments.transfers.parsers import sums, text, whole
 from payments.transfers.parsers.refusals import SerialTwice
 from tests.payments.parsers.bank import written
 from tests.payments.parsers.biff import xls
@@ -161,7 +161,7 @@ def test_a_format_that_is_held_whole_has_its_own_limit(tmp_path, head):
     path = tmp_path / "sparse"
     path.write_bytes(head)
     with path.open("r+b") as target:
-        target.truncate(parsers.MAX_BYTES + 1)
+        target.truncate(whole.MAX_BYTES + 1)
     with path.open("rb") as source, pytest.raises(parsers.FileTooLarge) as refused:
         parsers.stream(source)
     assert "CSV" in str(refused.value)
