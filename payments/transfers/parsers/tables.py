@@ -25,7 +25,7 @@ FIRST_ROWS = 500  # that tell whose account it is, where the lines above the hea
 _ORIGINAL = re.compile(r"原(?:交易)?流水号?[:： ]*([0-9A-Za-z-]{4,40})")
 _REVERSED = re.compile("冲正|冲账|冲帐|冲销|抹账|抹帐|退汇")
 _NOT_REVERSED = frozenset({"", "N", "NO", "0", "否", "正常", "未冲账", "FALSE"})
-_PARTY = re.compile(r"(.*?)[\s/]*((?<!\d)\d[\d*]{7,39})?", re.DOTALL | re.ASCII)
+_PARTY = re.compile(r"(?<!\d)\d[\d*]{7,39}\Z", re.ASCII)
 _PARTY_BEHIND = re.compile(r"([\d*]{8,40})\s*/\s*(.*)", re.DOTALL | re.ASCII)
 _TITLE_MONTH = re.compile(r"(\d{4})年(\d{1,2})月", re.ASCII)
 _SCIENTIFIC = re.compile(r"\dE\+\d", re.ASCII)
@@ -418,8 +418,9 @@ def _party(text: str) -> tuple[str, str]:
     """Name and account that a bank prints in one cell: 张三 6222…, 张三6222… or 6222…/张三."""
     if found := _PARTY_BEHIND.fullmatch(text):
         return found[2], found[1]
-    found = _PARTY.fullmatch(text)
-    return (found[1], found[2] or "") if found else (text, "")
+    if found := _PARTY.search(text):
+        return text[: found.start()].rstrip(" \t/"), found[0]
+    return text, ""
 
 
 def _month(cell: str) -> tuple[int, int] | None:

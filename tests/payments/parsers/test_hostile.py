@@ -17,6 +17,7 @@ from payments.transfers.parsers.statement import Declared
 from tests.payments.parsers.bank import written
 from tests.payments.parsers.corporate import CORPORATE
 from tests.payments.parsers.made import CCB_HEADER, OURS, bookings, guarded_ccb, rendered
+from tests.payments.parsers.personal import PERSONAL
 
 CLONE = Path(__file__).resolve().parents[3]
 NAMES = ("ccb", "boc", "abc_xls", "cmb_xlsx", "mt940", "camt053")
@@ -191,6 +192,8 @@ def bombs():
     cells = b"".join(b'<c r="A%d" t="s"><v>0</v></c>' % i for i in range(1, 50_000))
     laugh = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10 if i else "lol"}">' for i in range(10))
     xml = '<?xml version="1.0"?>'
+    header = PERSONAL["cmb_personal_csv"].header
+    blanks = f"{header}\n20260105,CNY,1.00,1.00,,a{' ' * 90_000}b,\n2026,,,,,,\n".encode()
     camt = b'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><a><Stmt>'
     return {
         "zeros": (with_sheet(bytes(100 << 20)), "EXPANDS_TOO_FAR"),
@@ -224,6 +227,8 @@ def bombs():
         "blank lines": (CCB_HEADER.encode() + b"\n" * (30 << 20), "DAMAGED_FILE"),
         "commas below a header": (CCB_HEADER.encode() + b"\n,,," * (7 << 20), "DAMAGED_FILE"),
         "wide headers": ((b"\n" + b"a," * 49_000) * 300, "UNKNOWN_FORMAT"),
+        "brackets": ((b"\n" + b"[" * 90_000) * 40, "UNKNOWN_FORMAT"),
+        "blanks in a name": (blanks, "BAD_CELL"),
         "pages": (b":20:\n:25:\n" * 1_900_000, "DAMAGED_FILE"),
         "letters": (b"\xe9A" * (9 << 20), "UNKNOWN_FORMAT"),
     }
