@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 MAX_STREAM_BYTES = 512 * 1024 * 1024  # of a text table, read row by row
-MAX_BYTES = whole.MAX_BYTES  # of anything that is held whole: `read`, workbooks, MT940
+MAX_BYTES = 20 * 1024 * 1024  # of what `read` takes; formats held whole have `whole.MAX_BYTES`
 HEAD = 64 * 1024  # bytes shown to a format that is asked whether it recognises them
 
 

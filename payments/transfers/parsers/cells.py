@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
+MAX_NAME = 200  # characters; the longest name a bank gives a column has about 60
+
 _AMOUNT = re.compile(r"-?(?:\d{1,15}|\d{1,3}(?:,\d{3}){1,4})(?:\.(\d{1,2})0*)?", re.ASCII)
 _MOMENT = re.compile(
     r"(\d{4})[-/.年]?(\d{2})[-/.月]?(\d{2})日?"
@@ -37,7 +39,7 @@ def _unwrapped(text: str) -> str:
 
 def name(cell: str) -> str:
     """A header name as it is compared: full width, English part, spaces and 帐/账 do not matter."""
-    text = unicodedata.normalize("NFKC", clean(cell))
+    text = unicodedata.normalize("NFKC", clean(cell)[:MAX_NAME])
     return "".join(_BRACKETED.sub("", text).split()).replace(":", "").replace("帐", "账")
 
 

@@ -31,8 +31,8 @@ def layout(columns: Mapping[str, str]) -> Layout:
     return Layout(
         bank="columns",
         columns={role: (name,) for role, name in names.items()},
-        remark=remarks,
-        texts=remarks,
+        remark=(*remarks, "kind"),
+        texts=(*remarks, "kind"),
         bank_words="kind",
         names_itself=False,
     )

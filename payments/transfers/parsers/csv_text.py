@@ -37,6 +37,7 @@ def open(
                 lines = _Lines(source, encoding, delimiter, above=number + 1)
                 grid = tables.Grid(
                     container="csv",
+                    header_row=number + 1,
                     header=header,
                     lead=[_cells(above, delimiter) for above in top[:number]],
                     body=lines.rows,

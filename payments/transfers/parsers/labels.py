@@ -20,7 +20,8 @@ _LABELS = {
 _ROLE = {label: role for role, names in _LABELS.items() for label in names.split()}
 
 
-_MASKED = re.compile(r"[*＊xX]{2}")
+_ACCOUNT = re.compile(r"[0-9A-Za-z-]{4,40}", re.ASCII)
+_MASKED = re.compile(r"[xX]{2}")
 
 
 class Facts:
@@ -59,7 +60,8 @@ class Facts:
 
     def _note(self, role: str, label: str, value: str) -> None:
         if role == "account":
-            if _MASKED.search(value):
+            value = "".join(value.split())
+            if not _ACCOUNT.fullmatch(value) or _MASKED.search(value):
                 return  # it names nobody
             if self.account not in {None, value}:
                 raise DamagedFile(f"文件先后声明了两个账号：{self.account}、{value}")

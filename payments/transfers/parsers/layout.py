@@ -19,6 +19,8 @@ _IN = ("贷", "贷方", "贷CR", "CR", "C", "CREDIT", "收", "收入", "存入",
 _OUT = ("借", "借方", "借DR", "DR", "D", "DEBIT", "支", "付", "支出", "支取", "转出", "往账")
 DIRECTIONS = {**dict.fromkeys(_IN, 1), **dict.fromkeys(_OUT, -1)}
 
+# A card is no account that a shop is paid on: what comes in are repayments and refunds.  Its rows
+# are read to their figures, and none pays anything unless a person says so.
 CARD = "信用卡账单：还款或退款，不是商户收款"
 
 

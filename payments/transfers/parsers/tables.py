@@ -19,12 +19,13 @@ from .sums import Chain, Serials, Tally
 
 HEADER_WITHIN = 40  # rows
 MAX_COLUMNS = 200
+MAX_IDLE = 100_000  # rows without money one after the other: sheets may be formatted far down
 FIRST_ROWS = 500  # that tell whose account it is, where the lines above the header do not
 
 _ORIGINAL = re.compile(r"原(?:交易)?流水号?[:： ]*([0-9A-Za-z-]{4,40})")
 _REVERSED = re.compile("冲正|冲账|冲帐|冲销|抹账|抹帐|退汇")
 _NOT_REVERSED = frozenset({"", "N", "NO", "0", "否", "正常", "未冲账", "FALSE"})
-_PARTY = re.compile(r"(.*?)[\s/]*((?<!\d)\d[\d*]{7,39})?", re.DOTALL | re.ASCII)
+_PARTY = re.compile(r"(?<!\d)\d[\d*]{7,39}\Z", re.ASCII)
 _PARTY_BEHIND = re.compile(r"([\d*]{8,40})\s*/\s*(.*)", re.DOTALL | re.ASCII)
 _TITLE_MONTH = re.compile(r"(\d{4})年(\d{1,2})月", re.ASCII)
 _SCIENTIFIC = re.compile(r"\dE\+\d", re.ASCII)
@@ -40,6 +41,7 @@ class Grid:
     """A table split at its header line; row numbers are the file's own, from 1."""
 
     container: str  # second half of the format's name
+    header_row: int
     header: Sequence[str]  # as `header_names` leaves it
     lead: list[Sequence[str]]
     body: Callable[[], Iterator[tuple[int, list[str]]]]  # each call begins anew
@@ -178,32 +180,39 @@ class _Table:
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Rows of money apart from blank lines, repeated headers and footers."""
-        day = self.at.day
+        day, money = self.at.day, self.grid.header_row
         ended = unsure = 0  # rows: of a footer, of one that would look no different when cut
         for number, row in self.grid.body():
-            unsure = 0
-            if len(row) > MAX_COLUMNS:
-                raise DamagedFile(f"第 {number} 行有 {len(row)} 列，不是明细", row=number)
-            if len(row) > day and self._is_money(row):
-                if ended:
-                    raise DamagedFile(
-                        f"第 {number} 行：合计行（第 {ended} 行）之后还有明细", row=number
-                    )
-                unsure = number if len(row) < self.width or self.ends_exactly else 0
-                self._fit(number, row)
-                yield number, row
-            elif not any(cells.clean(cell) for cell in row):
+            if len(row) <= day or not self._is_money(row):
+                ended = self._between(number, row, number - money) or ended
+                unsure = 0
                 continue
-            elif header_names(row[: self.width]) != list(self.grid.header):
-                ended = self._footer(number, row) or ended
+            if ended:
+                raise DamagedFile(
+                    f"第 {number} 行：合计行（第 {ended} 行）之后还有明细", row=number
+                )
+            money = number
+            unsure = number if len(row) < self.width or self.ends_exactly else 0
+            self._fit(number, row)
+            yield number, row
         if unsure and not self.grid.whole_end():
             raise DamagedFile(f"最后一行（第 {unsure} 行）没有换行，文件可能被截断", row=unsure)
+
+    def _between(self, number: int, row: list[str], idle: int) -> int:
+        """Pass over a row that is no money; its number when no money may follow it."""
+        if idle > MAX_IDLE or len(row) > MAX_COLUMNS:
+            raise DamagedFile(f"第 {number} 行起不再是明细，文件可能已损坏", row=number)
+        if not any(cells.clean(cell) for cell in row):
+            return 0
+        if header_names(row[: self.width]) == list(self.grid.header):
+            return 0
+        return self._footer(number, row)
 
     def _fit(self, number: int, row: list[str]) -> None:
         """Exactly as wide as the header, and the empty cell behind it."""
         width = self.width
         if len(row) > width:
-            if any(cells.clean(cell) for cell in row[width:]):
+            if len(row) > MAX_COLUMNS or any(cells.clean(cell) for cell in row[width:]):
                 raise DamagedFile(f"第 {number} 行比表头多出内容", row=number)
             del row[width:]
         elif len(row) < width:
@@ -409,8 +418,9 @@ def _party(text: str) -> tuple[str, str]:
     """Name and account that a bank prints in one cell: 张三 6222…, 张三6222… or 6222…/张三."""
     if found := _PARTY_BEHIND.fullmatch(text):
         return found[2], found[1]
-    found = _PARTY.fullmatch(text)
-    return (found[1], found[2] or "") if found else (text, "")
+    if found := _PARTY.search(text):
+        return text[: found.start()].rstrip(" \t/"), found[0]
+    return text, ""
 
 
 def _month(cell: str) -> tuple[int, int] | None:

@@ -51,19 +51,22 @@ def encoding_of(source: BinaryIO) -> str:
     if encoding != "utf-8":
         return encoding
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line = 1
+    line, good = 1, 0
     while True:
         pending = decoder.getstate()[0]
         try:
-            decoder.decode(content, final=not content)
+            found = decoder.decode(content, final=not content)
         except UnicodeDecodeError as error:
             flawed = pending + content
             more = source.read(WITNESSES)
-            _refuse_damaged(flawed[: error.start], flawed[error.start :] + more, line=line)
+            _refuse_damaged(
+                flawed[: error.start], flawed[error.start :] + more, line=line, good=good
+            )
             return "gb18030"
         if not content:
             return "utf-8"
         line += content.count(b"\n")
+        good += (len(content) - len(found)) // 2  # Chinese takes three bytes
         content = source.read(CHUNK)
 
 
@@ -83,7 +86,7 @@ def lines(source: BinaryIO, encoding: str) -> Iterator[str]:
             if cut:  # the tail of a line that was given already
                 cut = False
             else:
-                yield line[:MAX_LINE] + end if len(line) < MAX_LINE else line[: MAX_LINE + 1]
+                yield (line + end)[: MAX_LINE + 1]
         number += len(found)
         if len(rest) > MAX_LINE:
             if not cut:
@@ -114,14 +117,15 @@ def _marked(head: bytes) -> str:
     return next((name for mark, name in _MARKED if head.startswith(mark)), "utf-8")
 
 
-def _refuse_damaged(sound: bytes, behind: bytes, *, line: int) -> None:
+def _refuse_damaged(sound: bytes, behind: bytes, *, line: int, good: int = 0) -> None:
     """UTF-8 with a flaw stays UTF-8: as GB18030 it would decode to wrong names without an error.
 
-    `sound` is UTF-8 as far as it goes and begins on that line; `behind` begins with the flaw.
+    `sound` is UTF-8 as far as it goes and begins on that line, behind `good` characters that were
+    not ASCII; `behind` begins with the flaw.
     """
     seen = sound.decode() + behind.decode("utf-8", "replace")
     flaws = seen.count("\ufffd")
-    good = len(seen) - len(seen.encode("ascii", "ignore")) - flaws
+    good += len(seen) - len(seen.encode("ascii", "ignore")) - flaws
     if good > flaws:
         line += sound.count(b"\n")
         raise WrongEncoding(f"第 {line} 行的 UTF-8 编码不完整：文件被截断或损坏", row=line)

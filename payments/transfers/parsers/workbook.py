@@ -52,6 +52,7 @@ def _grid(rows: Sheet, number: int, header: list[str], container: str) -> tables
 
     return tables.Grid(
         container=container,
+        header_row=number,
         header=header,
         lead=[_written(place, row) for place, row in enumerate(rows[: number - 1], start=1)],
         body=body,

@@ -25,7 +25,7 @@ _FORMULA, _BOOLERR = 0x06, 0x205
 
 _BUILT_IN_DATES = frozenset({*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)})
 _QUOTED = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]')
-_BROKEN = (struct.error, IndexError, ValueError, OverflowError, UnicodeDecodeError)
+_BROKEN = (struct.error, LookupError, ValueError, OverflowError)
 
 
 def recognises(head: bytes) -> bool:
@@ -59,6 +59,8 @@ def _sheets(content: bytes) -> Iterator[workbook.Sheet]:
 
 def _records(book: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
     """From a BOF to its EOF; raises DamagedFile where the file ends before."""
+    if struct.unpack_from("<H", book, offset)[0] != _BOF:
+        raise DamagedFile("xls 工作簿已损坏")
     depth = 0
     while True:
         kind, length = struct.unpack_from("<HH", book, offset)

@@ -14,11 +14,20 @@ from hypothesis import strategies as st
 
 from payments.transfers import parsers
 from payments.transfers.parsers.statement import Declared
-from tests.payments.parsers.made import OURS, bookings, guarded_ccb, rendered
+from tests.payments.parsers.bank import written
+from tests.payments.parsers.corporate import CORPORATE
+from tests.payments.parsers.made import CCB_HEADER, OURS, bookings, guarded_ccb, rendered
+from tests.payments.parsers.personal import PERSONAL
 
 CLONE = Path(__file__).resolve().parents[3]
-NAMES = ("ccb", "cmb_xlsx", "mt940", "camt053")
-WHOLE = {"ccb": guarded_ccb(), **{name: rendered(name) for name in NAMES[1:]}}
+NAMES = ("ccb", "boc", "abc_xls", "cmb_xlsx", "mt940", "camt053")
+TEXTS = ("ccb", "boc", "mt940", "camt053")
+WHOLE = {
+    "ccb": guarded_ccb(),
+    "boc": written(CORPORATE["boc_csv"]),
+    "abc_xls": written(CORPORATE["abc_xls"]),
+    **{name: rendered(name) for name in NAMES[3:]},
+}
 AMOUNTS = [one.signed_fen for one in bookings()]
 every_format = pytest.mark.parametrize("name", NAMES)
 properties = settings(max_examples=200, deadline=None, derandomize=True)
@@ -56,7 +65,7 @@ def test_a_flipped_byte_never_changes_a_total(name, draw):
     assert same_or_refused(name, bytes(broken))
 
 
-@pytest.mark.parametrize("name", ["ccb", "mt940", "camt053"])
+@pytest.mark.parametrize("name", TEXTS)
 def test_a_line_dropped_or_doubled_never_changes_a_total(name):
     lines = WHOLE[name].splitlines(keepends=True)
     for i, line in enumerate(lines):
@@ -64,7 +73,7 @@ def test_a_line_dropped_or_doubled_never_changes_a_total(name):
         assert same_or_refused(name, b"".join([*lines[:i], line, *lines[i:]])), line
 
 
-@pytest.mark.parametrize("name", ["ccb", "mt940", "camt053"])
+@pytest.mark.parametrize("name", TEXTS)
 @properties
 @given(draw=st.data())
 def test_a_digit_changed_never_changes_a_total(name, draw):
@@ -75,14 +84,14 @@ def test_a_digit_changed_never_changes_a_total(name, draw):
     assert same_or_refused(name, bytes(broken))
 
 
-@pytest.mark.parametrize("name", ["ccb", "mt940", "camt053"])
+@pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16", "utf-16-le", "utf-8-sig"])
 def test_another_encoding_is_the_same_money_or_a_refusal(name, encoding):
-    text = WHOLE[name].decode("gb18030" if name == "ccb" else "utf-8")
+    text = WHOLE[name].decode("gb18030" if name in {"ccb", "boc"} else "utf-8")
     assert same_or_refused(name, text.encode(encoding))
 
 
-@pytest.mark.parametrize("name", ["ccb", "mt940"])
+@pytest.mark.parametrize("name", ["ccb", "boc", "mt940"])
 def test_other_line_ends_are_the_same_money(name):
     whole = outcome(WHOLE[name])
     assert outcome(WHOLE[name].replace(b"\r\n", b"\n")) == whole
@@ -183,6 +192,8 @@ def bombs():
     cells = b"".join(b'<c r="A%d" t="s"><v>0</v></c>' % i for i in range(1, 50_000))
     laugh = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10 if i else "lol"}">' for i in range(10))
     xml = '<?xml version="1.0"?>'
+    header = PERSONAL["cmb_personal_csv"].header
+    blanks = f"{header}\n20260105,CNY,1.00,1.00,,a{' ' * 90_000}b,\n2026,,,,,,\n".encode()
     camt = b'<Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.02"><a><Stmt>'
     return {
         "zeros": (with_sheet(bytes(100 << 20)), "EXPANDS_TOO_FAR"),
@@ -210,18 +221,26 @@ def bombs():
         "deep": (camt + b"<a>" * 3_000_000, "EXPANDS_TOO_FAR"),
         "wide": (camt + b"<Ntry>" + b"<a/>" * 4_000_000, "EXPANDS_TOO_FAR"),
         "commas": (b"," * (19 << 20), "UNKNOWN_FORMAT"),
+        "quotes": (b'"' * (30 << 20), "UNKNOWN_FORMAT"),
+        "a row without end": (CCB_HEADER.encode() + b"\n2" + b',"\n"' * (7 << 20), "DAMAGED_FILE"),
+        "a wide row": (CCB_HEADER.encode() + (b"\n" + b"," * 90_000) * 300, "DAMAGED_FILE"),
+        "blank lines": (CCB_HEADER.encode() + b"\n" * (30 << 20), "DAMAGED_FILE"),
+        "commas below a header": (CCB_HEADER.encode() + b"\n,,," * (7 << 20), "DAMAGED_FILE"),
+        "wide headers": ((b"\n" + b"a," * 49_000) * 300, "UNKNOWN_FORMAT"),
+        "brackets": ((b"\n" + b"[" * 90_000) * 40, "UNKNOWN_FORMAT"),
+        "blanks in a name": (blanks, "BAD_CELL"),
         "pages": (b":20:\n:25:\n" * 1_900_000, "DAMAGED_FILE"),
         "letters": (b"\xe9A" * (9 << 20), "UNKNOWN_FORMAT"),
     }
 
 
 MEASURED = """
-import resource, sys
+import io, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
 resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
 from payments.transfers import parsers
 try:
-    parsers.read(sys.stdin.buffer.read())
+    list(parsers.stream(io.BytesIO(sys.stdin.buffer.read())).rows)
 except parsers.Unreadable as refused:
     print(refused.code)
 """
@@ -234,3 +253,44 @@ def test_a_bomb_is_refused_within_bounded_memory_and_time(name):
         [sys.executable, "-c", MEASURED], input=content, capture_output=True, cwd=CLONE, check=False
     )
     assert done.stdout.decode().strip() == code, done.stderr.decode()[-2000:]
+
+
+STREAMED = """
+import csv, resource, sys
+from payments.transfers import parsers
+
+header = sys.argv[2].split(",")
+path, rows = sys.argv[1], 300_000
+with open(path, "w", encoding="gb18030", newline="") as target:
+    lines = csv.writer(target)
+    lines.writerow(header)
+    filled = {"账号": "755900001234567", "币种": "人民币元", "对方户名": "张喆", "摘要": "转账"}
+    for i in range(rows):
+        said = {
+            **filled,
+            "交易时间": f"20260105 {i // 3600 % 24:02d}:{i // 60 % 60:02d}:{i % 60:02d}",
+            "贷方发生额（收入）": "100.01",
+            "余额": f"{(i + 1) * 10001 // 100}.{(i + 1) * 10001 % 100:02d}",
+            "备注": f"货款 {i:08d}",
+            "账户明细编号-交易流水号": f"S{i}",
+        }
+        lines.writerow([said.get(name, "") for name in header])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with open(path, "rb") as source:
+    total = sum(row.amount_fen for row in parsers.stream(source).rows)
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(total == rows * 10001, grown // 1024)
+"""
+
+
+def test_a_long_file_is_read_in_the_memory_of_a_short_one(tmp_path):
+    """300,000 lines, 45 MB: kept whole, its rows would take a quarter of a gigabyte."""
+    done = subprocess.run(
+        [sys.executable, "-c", STREAMED, tmp_path / "long.csv", CCB_HEADER],
+        capture_output=True,
+        cwd=CLONE,
+        check=True,
+    )
+    summed, megabytes = done.stdout.decode().split()
+    assert summed == "True"
+    assert int(megabytes) < 40
