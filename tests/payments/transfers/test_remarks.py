@@ -19,8 +19,8 @@ from payments.transfers.remarks import (
 
 CODE = mod97_digits(481516, 6)
 OTHER = mod97_digits(234200, 6)
-YEAR = (date(2026, 1, 1) + timedelta(days) for days in range(365))
-DATE = next(day for day in map("{:%Y%m%d}".format, YEAR) if is_mod97(day))
+DAYS = (date(2026, 1, 1) + timedelta(days) for days in range(3650))
+DATE = next(day for day in map("{:%Y%m%d}".format, DAYS) if is_mod97(day))
 SPELLED = CODE.translate(str.maketrans("0123456789", "〇一二三四五六七八九"))
 ARABIC = CODE.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
 ON_A_CHEQUE = CODE.translate(str.maketrans("0123456789", "零壹贰叁肆伍陆柒捌玖"))
