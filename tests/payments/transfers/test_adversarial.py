@@ -3,6 +3,7 @@
 Precision is 1: every allocation is one that the payer meant.
 """
 
+import io
 from collections import Counter
 from datetime import date, timedelta
 
@@ -49,7 +50,7 @@ def verdicts() -> Counter[str]:
 
 def imported(content: bytes):
     statement = services.upload(
-        content=content,
+        file=io.BytesIO(content),
         filename="明细.csv",
         account_no="",
         tenants=None,

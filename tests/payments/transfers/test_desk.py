@@ -103,11 +103,9 @@ def test_a_wrong_match_is_undone_and_made_right(account):
     assign(line, {right: PRICE})
     right.refresh_from_db()
     assert right.status == "CONFIRMED"
-    assert [event.kind for event in LineEvent.objects.filter(line=line).order_by("pk")] == [
-        "MATCHED",
-        "UNDONE",
-        "MATCHED",
-    ]
+    undone, made_right = LineEvent.objects.filter(line=line).order_by("pk")
+    assert (undone.kind, made_right.kind) == ("UNDONE", "MATCHED")
+    assert undone.facts["judged"]["rule"] == "T2a"  # what the line itself says no longer
     assert Allocation.objects.filter(line=line).count() == 2
 
 
