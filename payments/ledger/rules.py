@@ -29,6 +29,7 @@ CHART: Mapping[str, Kind] = {
     "suspense": Kind(Side.CREDIT, "待核销来账"),
     "held": Kind(Side.CREDIT, "担保待放款"),
     "refund_payable": Kind(Side.CREDIT, "应退款"),
+    "receivable": Kind(Side.DEBIT, "应收商家款"),
     "merchant": Kind(Side.CREDIT, "商家可用余额", is_guarded=True),
     "guide": Kind(Side.CREDIT, "导购佣金", is_guarded=True),
 }

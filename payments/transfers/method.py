@@ -11,6 +11,7 @@ from config.kit.errors import Refusal
 from config.kit.outside import assert_no_transaction
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.cashier.payables import Sent
+from payments.cashier.rules import RefundStatus
 from payments.channels import transfer
 from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import draw_codes
@@ -160,9 +161,10 @@ def _parts(refund: Refund) -> dict[tuple[str, str], int]:
         spent = 0
     else:
         sources = list(receipts.order_by("pk").values_list("channel_txn", "kept_fen"))
-        earlier = Refund.objects.filter(
-            payment=refund.payment_id, receipt=None, pk__lt=refund.pk
-        ).aggregate(fen=Sum("amount_fen", default=0))
+        earlier = Refund.objects.filter(payment=refund.payment_id, receipt=None, pk__lt=refund.pk)
+        earlier = earlier.exclude(status=RefundStatus.VOID).aggregate(
+            fen=Sum("amount_fen", default=0)
+        )
         spent = int(earlier["fen"])
     lines = _lines([txn for txn, _ in sources])
     parts: dict[tuple[str, str], int] = {}
