@@ -160,6 +160,7 @@ def terms(merchants: Iterable[str]) -> dict[str, Terms]:
             auto=frozenset(row.rungs_on),
             up_to_fen=row.automatic_up_to_fen,
             fee_up_to_fen=row.fee_up_to_fen,
+            reopens_within_days=row.reopens_within_days,
             version=row.version,
         )
         for row in Policy.objects.filter(asked)

@@ -232,7 +232,7 @@ def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: boo
     )
     _finish_with(batch, rows)
     ledger.post(drafts(batch.account.account_no, _totals(fresh, firsts), reference=stem), at=at)
-    matching.pay(paid, at)
+    matching.pay(paid, at, judgement.reopens)
     _note_shadows(stem, fresh, facts, judgement, at)
     _note_what_follows(batch, judged, [known[entry.row.key] for entry in apart], at)
     return Taken(len(rows), len(judged) + len(apart), len(apart))

@@ -1,6 +1,6 @@
 """What the ladder is asked: the payments that lines may be for, and their merchants' terms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import connection
@@ -34,10 +34,14 @@ CHANGED = "付款单的状态刚有变化，请人工确认"
 
 
 class Judgement(NamedTuple):
-    """One decision a line, and what a version on trial would have decided (empty without one)."""
+    """One decision a line, and what a version on trial would have decided (empty without one).
+
+    `reopens`: days by merchant, of merchants whose closed payments are paid late.
+    """
 
     version: str
     decisions: Sequence[Decision]
+    reopens: Mapping[str, int]
     shadow: str = ""
     shadows: Sequence[Decision] = ()
 
@@ -50,7 +54,7 @@ def judge(account: ReceivingAccount, facts: Sequence[Fact]) -> Judgement:
     """
     version, shadow = _versions(account)
     if not facts:
-        return Judgement(version, ())
+        return Judgement(version, (), {})
     virtual = {fact.virtual_account for fact in facts} - {""}
     codes = {code for fact in facts for code in fact.codes.found}
     book = Book.of(_intents(virtual, codes) if virtual or codes else ())
@@ -61,7 +65,13 @@ def judge(account: ReceivingAccount, facts: Sequence[Fact]) -> Judgement:
     book.terms = evidence.terms({intent.merchant for intent in book.intents.values()})
     decisions = _still_so(decide(facts, book, version), book, held)
     shadows = decide(facts, book, shadow) if shadow else ()
-    return Judgement(version, decisions, shadow, shadows)
+    return Judgement(version, decisions, _reopens(decisions, book), shadow, shadows)
+
+
+def _reopens(decisions: Sequence[Decision], book: Book) -> dict[str, int]:
+    paid = (book.intents[pk] for one in decisions if one.pays for pk, _ in one.pays)
+    late = {intent.merchant for intent in paid if not intent.is_open}
+    return {merchant: book.terms_of(merchant).reopens_within_days for merchant in late}
 
 
 def _versions(account: ReceivingAccount) -> tuple[str, str]:

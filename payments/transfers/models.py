@@ -244,6 +244,11 @@ class StatementLine(models.Model):
                 name="line_for_a_person",
                 condition=Q(verdict__in=[str(verdict) for verdict in OPEN]),
             ),
+            # Lines of a payer, by account and by name: for whom he has paid before.
+            models.Index(
+                "payer_account", "id", name="line_by_payer", condition=Q(allocated_fen__gt=0)
+            ),
+            models.Index("payer_name", "id", name="line_by_name", condition=Q(allocated_fen__gt=0)),
             # Reversals that have not found their original.
             models.Index(
                 "receiving_account",

@@ -27,6 +27,7 @@ from shop.checkout.rules import Item
 from shop.fulfilment import services as fulfilment
 from shop.inventory.models import Stock
 from shop.offers import services as offers
+from shop.orders import freezing
 from shop.orders import services as orders
 from shop.orders.models import Order, OrderLine
 from shop.orders.rules import Wish
@@ -40,7 +41,7 @@ from tests.factories import (
     make_user,
     open_payment,
 )
-from tests.payments.transfers.bank import ACCOUNT, booking, push, transfer_in
+from tests.payments.transfers.bank import ACCOUNT, booking, push, transfer_in, virtual_of
 from tests.sandbox_fixtures import Sandbox
 
 HOUR = timedelta(hours=1)
@@ -199,6 +200,30 @@ class Shop(RuleBasedStateMachine):
             with suppress(Refusal):
                 desk.undo(line=line, actor="U1", at=self.at)
 
+    @step(4, n=which)
+    def late_money(self, n: int) -> None:
+        """The whole comes for what is closed, which may open again."""
+        if payment := _latest(Payment.objects.filter(status="CLOSED"), n):
+            row = booking(
+                payment.amount_fen, booked_at=self.at, virtual_account=virtual_of(payment)
+            )
+            push(row, at=self.at)
+            self.money_in += payment.amount_fen
+
+    @step(4, n=which)
+    def the_bank_reverses(self, n: int) -> None:
+        """Whatever the order is by now."""
+        if line := _latest(StatementLine.objects.filter(verdict="MATCHED"), n):
+            row = booking(
+                -line.amount_fen, is_reversal=True, reverses=line.serial, booked_at=self.at
+            )
+            push(row, at=self.at)
+
+    @step(2, n=which)
+    def unfreeze(self, n: int) -> None:
+        if order := _latest(Order.objects.frozen(), n):
+            freezing.unfreeze(order=order, reason="商家承担", actor="U1", at=self.at)
+
     @step(2, n=which, halves=st.sampled_from([1, 2]))
     def give_back(self, n: int, halves: int) -> None:
         """All or half of what is left; above 200 yuan a second person is asked."""
@@ -282,11 +307,19 @@ class Shop(RuleBasedStateMachine):
     def what_an_order_says_is_so(self) -> None:
         pending = Commission.objects.filter(status="PENDING").values_list("order_number")
         alive = Order.objects.filter(status__in=["PAID", "SHIPPED", "RECEIVED"])
-        assert set(pending) == set(alive.values_list("number"))
+        earning = alive.exclude(freeze_reason="REVERSED")
+        assert set(pending) == set(earning.values_list("number"))
         assert not Order.objects.filter(status="CLOSED", lines__is_shipped=True).exists()
         unsent = Order.objects.filter(lines__is_shipped=False)
         assert not unsent.filter(status__in=["SHIPPED", "RECEIVED", "DONE"]).exists()
         assert not alive.filter(status="PAID").exclude(pk__in=unsent.values("pk")).exists()
+
+    @invariant()
+    def what_lacks_its_money_still_asks_for_it(self) -> None:
+        for order in Order.objects.filter(freeze_reason="REVERSED").exclude(
+            status__in=["DONE", "CLOSED"]
+        ):
+            assert Payment.objects.filter(reference=order.number, status="WAITING").exists()
 
     @invariant()
     def no_piece_is_lost(self) -> None:

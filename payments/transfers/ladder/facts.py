@@ -84,6 +84,7 @@ class Terms:
     auto: frozenset[str] = frozenset()
     up_to_fen: int | None = None
     fee_up_to_fen: int = 0
+    reopens_within_days: int = 7
     version: str = ""
 
 
