@@ -96,6 +96,7 @@ AUDITS = [
     "payments.ledger.queries.findings",
     "payments.cashier.queries.findings",
     "payments.transfers.queries.findings",
+    "payments.closing.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",

@@ -1,10 +1,12 @@
 from django.urls import path
 
 from payments.cashier import api as cashier
+from payments.closing import api as closing
 from payments.transfers import api as transfers
 
 urlpatterns = [
     path("payments", cashier.Payments.as_view()),
     path("payments/<str:number>", cashier.PaymentDetail.as_view()),
     *transfers.urlpatterns,
+    *closing.urlpatterns,
 ]
