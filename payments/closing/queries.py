@@ -44,44 +44,41 @@ def shown(rows: Iterable[DayClose]) -> list[dict[str, Any]]:
 
 def ends(account: ReceivingAccount) -> list[Ends]:
     """Statements that say their days and balances, in the order in which they came."""
-    rows = _with_balances(account).order_by("imported_at", "pk")
-    return [
-        Ends(*row)
-        for row in rows.values_list(
-            "number", "booked_from", "booked_until", "opening_fen", "closing_fen"
+    rows: Iterable[tuple[Any, ...]] = (
+        Statement.objects.filter(
+            receiving_account=account,
+            status="DONE",
+            opening_fen__isnull=False,
+            closing_fen__isnull=False,
+            booked_from__isnull=False,
+            booked_until__isnull=False,
         )
-    ]
-
-
-def _with_balances(account: ReceivingAccount) -> QuerySet[Statement]:
-    return Statement.objects.filter(
-        receiving_account=account,
-        status="DONE",
-        opening_fen__isnull=False,
-        closing_fen__isnull=False,
-        booked_from__isnull=False,
-        booked_until__isnull=False,
+        .order_by("imported_at", "pk")
+        .values_list(
+            "number", "booked_from", "booked_until", "opening_fen", "closing_fen", "imported_at"
+        )
     )
+    return [Ends(*row) for row in rows]
 
 
-def closings(account: ReceivingAccount, *, since: date) -> dict[date, int]:
+def closings(
+    account: ReceivingAccount, statements: Iterable[Ends], *, since: date
+) -> dict[date, int]:
     """The bank's balance at the end of each day that it is known of.
 
     The end of a statement, unless that was taken before its last day was over (the latest import
     counts); and days within a longer one, where all their bookings have a balance.
     """
     known: dict[date, int] = {}
-    covered: set[date] = set()
-    rows = _with_balances(account).filter(booked_until__gt=since).order_by("imported_at", "pk")
-    for first, until, fen, imported_at in rows.values_list(
-        "booked_from", "booked_until", "closing_fen", "imported_at"
-    ):
-        inner = range((until - first).days - 1)
-        covered |= {first + timedelta(days=n) for n in inner}
-        if imported_at >= begins(until):
-            known[until - timedelta(days=1)] = fen
-    wanted = sorted(day for day in covered - set(known) if day >= since)
-    return known | (_by_lines(account, wanted) if wanted else {})
+    within: set[date] = set()
+    for one in statements:
+        last = one.until - timedelta(days=1)
+        within |= {one.first + timedelta(days=n) for n in range((last - one.first).days)}
+        if one.taken_at >= begins(one.until):
+            known[last] = one.closing_fen
+    wanted = sorted(day for day in within - set(known) if day >= since)
+    found = _by_lines(account, wanted) if wanted else {}
+    return {day: fen for day, fen in known.items() if day >= since} | found
 
 
 # The balance after a day's last booking is the one that is no other booking's balance before.

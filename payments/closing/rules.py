@@ -56,6 +56,7 @@ class Ends:
     until: date  # the day after the last
     opening_fen: int
     closing_fen: int
+    taken_at: datetime
 
 
 @dataclass(frozen=True)

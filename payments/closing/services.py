@@ -75,10 +75,11 @@ def close_days(*, account: ReceivingAccount, since: date, at: datetime) -> list[
     """
     if open_books(account=account, at=at):
         since = EARLIEST
-    bank = queries.closings(account, since=since)
+    statements = queries.ends(account)
+    bank = queries.closings(account, statements, since=since)
     if not bank:
         return []
-    statements, moved = queries.ends(account), queries.moved(account)
+    moved = queries.moved(account)
     first = min(one.first for one in statements)
     days = sorted(day for day in bank if day >= first)
     books = _at_the_end_of(days, moved, queries.opening_fen(account))

@@ -168,20 +168,25 @@ def test_a_missing_statement_is_named_by_its_days(own):
     assert {status for *_, status in closed(own).values()} == {"EVEN"}
 
 
-def test_a_row_that_was_not_posted_is_named(own):
-    first = on(MONDAY, 300, serial="S-TWICE")
-    statement(first)
-    statement(on(TUESDAY, 450, serial="S-TWICE"), opening=300)
-    dollars = on(WEDNESDAY, 70, currency="CNY")
-    statement(dollars, opening=750)
+def test_a_row_that_contradicts_a_known_one_is_not_posted_and_named(own):
+    statement(on(MONDAY, 300, serial="S-TWICE"))
+    statement(on(MONDAY, 450, serial="S-TWICE"), at=LATER + DAY)
+    apart = StatementLine.objects.get(amount_fen=450)
 
-    result = closed(own)
+    assert closed(own) == {MONDAY: (450, 300, "DIFFERS")}
 
-    assert result[MONDAY][2] == "EVEN"
-    assert result[TUESDAY] == (750, 300, "DIFFERS")
-    kinds = [why for why, _ in told(TUESDAY)]
-    assert kinds[0] == "NOT_POSTED"
-    assert sum(fen for _, fen in told(TUESDAY)) == 450
+    (one,) = DayClose.objects.get().differences
+    assert (one["why"], one["number"], one["fen"]) == ("NOT_POSTED", apart.number, 150)
+
+
+def test_closing_a_day_twice_is_closing_it_once(own):
+    statement(on(MONDAY, 500), opening=10_000)
+
+    closed(own)
+    closed(own)
+
+    assert DayClose.objects.count() == 1
+    assert ledger.balance(f"opening:{ACCOUNT}") == 10_000
 
 
 def test_what_nothing_explains_is_said_to_be_so(own):
@@ -267,7 +272,7 @@ def test_days_within_a_longer_statement_are_closed_by_their_running_balances(own
 
 def test_gaps_are_where_balances_do_not_meet():
     def of(n, first, until, opening, closing):
-        return Ends(str(n), first, until, opening, closing)
+        return Ends(str(n), first, until, opening, closing, LATER)
 
     whole = of(1, MONDAY, WEDNESDAY, 0, 100)
     inside = of(2, TUESDAY, WEDNESDAY, 40, 100)
