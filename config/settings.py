@@ -97,6 +97,7 @@ AUDITS = [
     "payments.cashier.queries.findings",
     "payments.receiving.queries.findings",
     "payments.transfers.queries.findings",
+    "payments.closing.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",

@@ -1,6 +1,7 @@
 """The admin classes of this app, for Django; nobody else imports this list."""
 
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
+from payments.closing.admin import DayCloseAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.receiving.admin import (
     ReceivingAccountAdmin,
@@ -11,6 +12,7 @@ from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 
 __all__ = [
     "AccountAdmin",
+    "DayCloseAdmin",
     "EntryAdmin",
     "PaymentAdmin",
     "PostingAdmin",

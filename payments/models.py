@@ -1,6 +1,7 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
+from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
 from payments.transfers.models import (
@@ -17,6 +18,7 @@ from payments.transfers.models import (
 __all__ = [
     "Account",
     "Allocation",
+    "DayClose",
     "Entry",
     "LineEvent",
     "LineReturn",

@@ -73,6 +73,7 @@ PAGES = {
         PLATFORM, PLATFORM, "password block unblock", types=PLATFORM, adds=PLATFORM
     ),
     "payments.Account": Page(FINANCE),
+    "payments.DayClose": Page(FINANCE),
     "payments.Entry": Page(FINANCE),
     "payments.Payment": Page(FINANCE, FINANCE),
     "payments.Posting": Page(FINANCE),
