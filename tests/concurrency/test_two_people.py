@@ -1,5 +1,6 @@
 """Two people at one moment: each race beside a control that shows it without its guard."""
 
+import io
 import time
 
 import pytest
@@ -167,7 +168,7 @@ def test_without_the_counted_update_one_person_is_two(refund):
 def statement_of(own):
     services.import_statement(
         statement=services.upload(
-            content=ccb_csv([booking(500)], opening=10_000),
+            file=io.BytesIO(ccb_csv([booking(500)], opening=10_000)),
             filename="",
             account_no="",
             tenants=None,

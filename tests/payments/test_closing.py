@@ -1,5 +1,6 @@
 """Every day of a receiving account is compared with the bank, and what differs is explained."""
 
+import io
 from datetime import date, timedelta
 
 import pytest
@@ -40,7 +41,7 @@ def statement(*rows, opening=0, at=LATER):
     """A statement of these rows is uploaded and imported, as a bank prints it."""
     content = bank.ccb_csv(rows, opening=opening)
     taken = transfers.upload(
-        content=content,
+        file=io.BytesIO(content),
         filename="",
         account_no="",
         tenants=None,
