@@ -1,5 +1,6 @@
 """The admin classes of this app, for Django; nobody else imports this list."""
 
+from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.receiving.admin import (
@@ -11,6 +12,7 @@ from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 
 __all__ = [
     "AccountAdmin",
+    "BankDayAdmin",
     "EntryAdmin",
     "PaymentAdmin",
     "PostingAdmin",

@@ -1,5 +1,6 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
+from payments.calendar.models import BankDay
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
 from payments.ledger.models import Account, Entry, Posting
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
@@ -17,6 +18,7 @@ from payments.transfers.models import (
 __all__ = [
     "Account",
     "Allocation",
+    "BankDay",
     "Entry",
     "LineEvent",
     "LineReturn",
