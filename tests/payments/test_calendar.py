@@ -30,7 +30,7 @@ def shanghai(*moment):
             shanghai(2026, 9, 30, 10),
             3,
             shanghai(2026, 10, 11),
-        ),  # National Day; Saturday 10.10 works
+        ),  # Saturday 10.10 works
         (shanghai(2026, 2, 13, 10), 1, shanghai(2026, 2, 15)),  # Saturday 2.14 is made up
         (shanghai(2026, 2, 14, 10), 1, shanghai(2026, 2, 25)),
         (shanghai(2026, 6, 18, 12), 3, shanghai(2026, 6, 25)),
