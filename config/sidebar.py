@@ -42,6 +42,7 @@ MENU: list[tuple[str, list[Item]]] = [
             ("转账指引", "signpost", "payments_transferintent_changelist"),
             ("收款账户", "credit_card", "payments_receivingaccount_changelist"),
             ("专属账号", "tag", "payments_virtualaccount_changelist"),
+            ("银行工作日", "event", "payments_bankday_changelist"),
         ],
     ),
     (

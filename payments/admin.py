@@ -1,5 +1,6 @@
 """The admin classes of this app, for Django; nobody else imports this list."""
 
+from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
@@ -12,6 +13,7 @@ from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 
 __all__ = [
     "AccountAdmin",
+    "BankDayAdmin",
     "DayCloseAdmin",
     "EntryAdmin",
     "PaymentAdmin",

@@ -1,5 +1,6 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
+from payments.calendar.models import BankDay
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
@@ -18,6 +19,7 @@ from payments.transfers.models import (
 __all__ = [
     "Account",
     "Allocation",
+    "BankDay",
     "DayClose",
     "Entry",
     "LineEvent",

@@ -74,6 +74,7 @@ PAGES = {
     ),
     "payments.Account": Page(FINANCE),
     "payments.DayClose": Page(FINANCE),
+    "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "payments.Entry": Page(FINANCE),
     "payments.Payment": Page(FINANCE, FINANCE),
     "payments.Posting": Page(FINANCE),
@@ -87,7 +88,7 @@ PAGES = {
     "payments.VirtualAccount": Page(FINANCE),
     "shop.Category": Page(STAFF, types=PLATFORM, adds=PLATFORM),
     "shop.Offer": Page(STAFF),
-    "shop.Order": Page(STAFF, OPERATOR, "ship cancel", "close_overdue"),
+    "shop.Order": Page(STAFF, OPERATOR, "ship cancel unfreeze", "close_overdue"),
     "shop.Product": Page(
         STAFF, OPERATOR, "sell stop", "sell_chosen stop_chosen", types=OPERATOR, adds=OPERATOR
     ),
