@@ -80,7 +80,7 @@ PAGES = {
     "payments.Refund": Page(FINANCE, FINANCE, "approve", "approve_chosen"),
     "payments.Statement": Page(FINANCE, FINANCE, of_list="upload"),
     "payments.StatementLine": Page(
-        FINANCE, FINANCE, "assign give_back ignore undo", of_list="queue"
+        FINANCE, FINANCE, "assign give_back ignore undo note", of_list="queue"
     ),
     "payments.TransferIntent": Page(FINANCE),
     "payments.VirtualAccount": Page(FINANCE),

@@ -1,0 +1,43 @@
+"""Lines and their events as staff read them."""
+
+from config.kit.columns import in_yuan
+from payments.transfers.models import LineEvent
+from payments.transfers.rules import ReturnStatus, StatementStatus, Verdict
+
+VERDICT_COLOURS = {
+    Verdict.MATCHED: "success",
+    Verdict.SUGGESTED: "info",
+    Verdict.UNMATCHED: "warning",
+    Verdict.CONFLICT: "danger",
+    Verdict.RETURNING: "info",
+}
+STATEMENT_COLOURS = {
+    StatementStatus.RUNNING: "info",
+    StatementStatus.DONE: "success",
+    StatementStatus.REFUSED: "danger",
+}
+RETURN_COLOURS = {
+    ReturnStatus.ASKED: "warning",
+    ReturnStatus.SENDING: "info",
+    ReturnStatus.DONE: "success",
+    ReturnStatus.FAILED: "danger",
+}
+EVENTS = {
+    **dict(Verdict.choices),
+    "UNDONE": "撤销",
+    "RETURN_FAILED": "退回失败",
+    "CONTRADICTED": "内容矛盾",
+    "NOTE": "备注",
+}
+FACTS = {
+    "rule": "规则", "version": "规则版本", "reason": "原因", "why": "原因", "was": "原结论",
+    "serial": "银行流水号", "text": "",
+}  # fmt: skip
+
+
+def told(event: LineEvent) -> str:
+    """The facts of an event in one sentence."""
+    facts = dict(event.facts)
+    shares = [f"{number} {in_yuan(fen)}" for number, fen in facts.pop("payments", {}).items()]
+    others = [f"{FACTS.get(key, key)} {EVENTS.get(x, x)}".strip() for key, x in facts.items() if x]
+    return "，".join([*shares, *others]) or "—"
