@@ -13,7 +13,7 @@ from config.kit.admin import Lines, Look, Question, viewer_of
 from config.kit.columns import DayFilter, in_shanghai, in_yuan
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import parsers, queries, services, workbench
-from payments.transfers.decisions import ACTS
+from payments.transfers.acts import ACTS
 from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
 from payments.transfers.words import EVENTS, STATEMENT_COLOURS, VERDICT_COLOURS, told
 

@@ -30,8 +30,8 @@ from payments.cashier.models import Payment
 from payments.cashier.rules import Status
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import backlog, queries
+from payments.transfers.acts import ACTS, OFTEN, Act, left_fen
 from payments.transfers.backlog import Age, Asked, Sort
-from payments.transfers.decisions import ACTS, OFTEN, Act, left_fen
 from payments.transfers.models import Allocation, LineEvent, StatementLine
 from payments.transfers.rules import OPEN, Verdict
 from payments.transfers.words import EVENTS, VERDICT_COLOURS, told

@@ -123,7 +123,7 @@ def leave_to_people(waiting: list[Payment], at: datetime) -> None:
         line(25_600_00, "货款 合同2026-118", "宁波远洋国际贸易有限公司", 7, at, days=9, hours=1),
         line(98_00, "", "马晓燕", 8, at, days=1, hours=7),
         line(3_380_00, "12月团购礼盒款，请查收", "杭州西溪湿地酒店管理有限公司", 9, at, hours=11),
-        line(0_88, "测试", "吴昊", 10, at, hours=1),
+        line(88, "测试", "吴昊", 10, at, hours=1),
         line(238_00, "王小美 龙井 两罐", "王建国", 11, at, minutes=18),
         line(500_00, "退款请退回原账户", "林清", 12, at, days=5, hours=4),
         account_no=seed.ACCOUNT,
@@ -132,7 +132,14 @@ def leave_to_people(waiting: list[Payment], at: datetime) -> None:
 
 
 def line(
-    fen: int, remark: str, payer: str, n: int, at: datetime, *, virtual_account: str = "", **ago: int
+    fen: int,
+    remark: str,
+    payer: str,
+    n: int,
+    at: datetime,
+    *,
+    virtual_account: str = "",
+    **ago: int,
 ) -> Row:
     return booking(
         fen,

@@ -142,7 +142,7 @@ def take(chromium: str, base_url: str, staff: dict[str, Any], told: argparse.Nam
             page.goto(base_url + address, wait_until="networkidle")
             for click in clicks:
                 page.click(click)
-                page.wait_for_load_state("networkidle")
+                page.wait_for_timeout(600)  # the next line is fetched
             page.wait_for_timeout(1200)  # the chart grows
             path = told.into / f"{name}.png"
             page.screenshot(path=path, full_page=name.startswith("more"))

@@ -6,11 +6,13 @@
   const one = (selector) => bench().querySelector(selector);
   const wide = () => window.matchMedia("(min-width: 901px)").matches;
   let loading = null; // of several quick steps only the last one is shown
+  let waiting = ""; // a key that was pressed meanwhile: it is meant for the line to come
 
   // --- going to another line without a new page ---
   async function go(address, isBack = false) {
     if (loading) loading.abort();
     loading = new AbortController();
+    one(".wb-detail").inert = true; // nobody decides about a line that is going away
     let fresh;
     try {
       const answer = await fetch(address, { signal: loading.signal, credentials: "same-origin" });
@@ -23,24 +25,39 @@
       window.location.assign(address); // signed out, or out of reach: let the browser say so
       return;
     }
+    loading = null;
     const scrolled = one(".wb-list").scrollTop;
     bench().replaceWith(document.adoptNode(shown));
     if (!isBack) history.pushState(null, "", address);
     one(".wb-list").scrollTop = scrolled;
     settle();
+    const key = waiting;
+    waiting = "";
+    if (key) pressed(key);
   }
 
   function settle() {
-    const chosen = one(".wb-row.wb-on");
-    if (chosen && wide()) chosen.scrollIntoView({ block: "nearest" });
+    if (wide()) reveal(one(".wb-list"), one(".wb-row.wb-on"));
     if (!wide() && bench().classList.contains("wb-open")) window.scrollTo(0, 0);
     const ask = one("[data-ask]");
     if (ask) {
       const field = ask.querySelector("[autofocus]") || ask.querySelector("[type=submit]");
       if (field) field.focus({ preventScroll: true });
-      ask.scrollIntoView({ block: "nearest" });
+      if (wide()) reveal(one(".wb-detail"), ask);
+      else ask.scrollIntoView({ block: "nearest" });
     }
     addUp();
+  }
+
+  // Within its pane only: the page itself does not move.
+  function reveal(pane, part) {
+    if (!part) return;
+    const outer = pane.getBoundingClientRect();
+    const inner = part.getBoundingClientRect();
+    if (inner.top < outer.top) pane.scrollTop -= outer.top - inner.top;
+    else if (inner.bottom > outer.bottom) {
+      pane.scrollTop += Math.min(inner.bottom - outer.bottom, inner.top - outer.top);
+    }
   }
 
   function step(by) {
@@ -49,7 +66,7 @@
     const next = rows[at + by];
     if (next) {
       rows.forEach((row) => row.classList.toggle("wb-on", row === next));
-      next.scrollIntoView({ block: "nearest" });
+      if (wide()) reveal(one(".wb-list"), next);
       go(next.href);
     } else {
       const turn = one(by > 0 ? "[rel=next]" : "[rel=prev]");
@@ -82,8 +99,7 @@
     if (link) link.click();
     return Boolean(link);
   };
-  function pressed(event) {
-    const { key } = event;
+  function pressed(key) {
     if (key >= "1" && key <= "9") return press(`[data-candidate="${key}"]`);
     switch (key) {
       case "j": case "ArrowDown": step(1); return true;
@@ -104,7 +120,12 @@
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    if (pressed(event)) event.preventDefault();
+    if (loading && !["j", "k", "ArrowDown", "ArrowUp"].includes(event.key)) {
+      waiting = event.key;
+      event.preventDefault();
+      return;
+    }
+    if (pressed(event.key)) event.preventDefault();
   });
 
   // --- the mouse and the thumb take the same short way ---

@@ -40,9 +40,7 @@ class Decision(Question):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("seen") and cleaned["seen"] != seen(self.row):
-            raise forms.ValidationError(
-                "这笔来账刚被处理过，状态和您打开时不同", code="stale"
-            )
+            raise forms.ValidationError("这笔来账刚被处理过，状态和您打开时不同", code="stale")
         return cleaned
 
     @property
@@ -238,7 +236,7 @@ ACTS = _by_name(
         ),
         Act(
             "ignore",
-            "标记为不处理",
+            "不处理",
             "确认不处理",
             "这笔钱不是买家付款；已记账的金额留在待核销科目，可以撤销。",
             Ignore,
