@@ -82,6 +82,8 @@ REDIS_URL = text("REDIS_URL")
 PAYABLES = {"ORDER": "shop.payable"}
 # Which adapter stands behind each way to pay.
 PAYMENT_METHODS = {"BANK_TRANSFER": "payments.transfers.method"}
+# Above what amount (fen, by merchant) giving money back takes two people.
+REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
 # What a guide's share code may open.
 SHARE_TARGETS = {
     "MERCHANT": "members.merchants.share",

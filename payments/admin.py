@@ -8,10 +8,12 @@ from payments.receiving.admin import (
     VirtualAccountAdmin,
 )
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
+from payments.transfers.admin_returns import LineReturnAdmin
 
 __all__ = [
     "AccountAdmin",
     "EntryAdmin",
+    "LineReturnAdmin",
     "PaymentAdmin",
     "PostingAdmin",
     "ReceivingAccountAdmin",

@@ -11,7 +11,7 @@ from livestream import services as live
 from members.accounts.models import User
 from members.guides import services as guides
 from members.merchants.models import Merchant
-from payments.transfers.models import Statement, StatementLine
+from payments.transfers.models import LineReturn, Statement, StatementLine
 from tests.factories import (
     make_account,
     make_address,
@@ -38,8 +38,9 @@ class World:
 
     def fingerprint(self) -> dict[str, Any]:
         """Every row of what could be changed by somebody who must not."""
-        watched = ("shop.order", "payments.payment", "payments.statementline", "members.address",
-                   "livestream.lot", "livestream.session", "members.membership")  # fmt: skip
+        watched = ("shop.order", "payments.payment", "payments.statementline",
+                   "payments.linereturn", "members.address", "livestream.lot",
+                   "livestream.session", "members.membership")  # fmt: skip
         models = {name: apps.get_model(name) for name in watched}
         return {name: list(model.objects.order_by("pk").values()) for name, model in models.items()}
 
@@ -63,6 +64,15 @@ def make_world() -> World:
         uploaded_at=at,
         status="REFUSED",
         reason="文件为空",
+    )
+    back = LineReturn.objects.create(
+        number="TSECRETSECRET1",
+        line=line,
+        amount_fen=1,
+        status="DECLINED",
+        asked_by="U1",
+        asked_at=at,
+        checked_by="U2",
     )
     session = live.create_session(
         merchant=merchant,
@@ -91,6 +101,7 @@ def make_world() -> World:
         "payment": payment.number,
         "statement": statement.number,
         "line": line.number,
+        "line_return": back.number,
         "provider": "sandbox",
         "private_session": session.number,
         "private_lot": lot.number,
@@ -98,6 +109,6 @@ def make_world() -> World:
     }
     world.secrets = [
         "私密", "秘密", order.number, payment.number, line.number, statement.number,
-        session.number, world.ids["address"],
+        back.number, session.number, world.ids["address"],
     ]  # fmt: skip
     return world

@@ -22,6 +22,7 @@ EVENTS = {
     "CLOSED": "已关闭",
     "UNDONE": "撤销核销",
     "REFUND_OWED": "产生应退款",
+    "REFUND_ASKED": "申请退款",
     "REFUND_APPROVED": "同意退款",
     "REFUND_DONE": "已退款",
     "REFUND_FAILED": "退款失败",

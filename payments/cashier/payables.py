@@ -1,6 +1,7 @@
-"""The two doors of the cashier, both by dotted name in settings.
+"""The doors of the cashier, all by dotted name in settings.
 
-Upward: PAYABLES, what is being paid for.  Sideward: PAYMENT_METHODS, how the money comes and goes.
+Upward: PAYABLES, what is being paid for.  Sideward: PAYMENT_METHODS, how the money comes and goes;
+REFUND_LIMIT, above what amount giving it back takes two people.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Protocol, cast
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
 
 from payments.cashier.models import Payment, Refund
 from payments.cashier.rules import Due
@@ -67,6 +69,11 @@ def method(name: str) -> Method:
     return cast(Method, import_module(settings.PAYMENT_METHODS[name]))
 
 
+def check_above_fen(merchant: str) -> int:
+    """A refund of more than this takes two people."""
+    return cast(int, import_string(settings.REFUND_LIMIT)(merchant))
+
+
 @register()
 def doors_answer(**_: Any) -> list[CheckMessage]:
     """`manage.py check` fails at once when the wiring in settings is wrong."""
@@ -74,10 +81,15 @@ def doors_answer(**_: Any) -> list[CheckMessage]:
         "PAYABLES": ("due", "paid", "unpaid", "refunded"),
         "PAYMENT_METHODS": ("opened", "instructions", "send_back"),
     }
-    return [
-        Error(f"{table}[{key!r}]: {path}.{name} is missing", id="payments.E001")
+    modules = [
+        (f"{table}[{key!r}]", path, functions)
         for table, functions in wanted.items()
         for key, path in getattr(settings, table).items()
+    ]
+    limit, _, function = settings.REFUND_LIMIT.rpartition(".")
+    return [
+        Error(f"{where}: {path}.{name} is missing", id="payments.E001")
+        for where, path, functions in [*modules, ("REFUND_LIMIT", limit, (function,))]
         for name in functions
         if not hasattr(import_module(path), name)
     ]

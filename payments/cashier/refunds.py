@@ -12,9 +12,9 @@ from config.kit.db import joined
 from config.kit.errors import Refusal
 from config.kit.jobs import later
 from config.kit.outside import assert_no_transaction
-from config.kit.states import move
+from config.kit.states import move, sources
 from payments.cashier.models import Payment, Refund
-from payments.cashier.payables import Sent, method, payable
+from payments.cashier.payables import Sent, check_above_fen, method, payable
 from payments.cashier.rules import REFUND_TRANSITIONS, Reason, RefundStatus
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 class MoreThanReceived(Refusal):
     message = "退款金额超过实收金额"
+
+
+class SecondPersonNeeded(Refusal):
+    message = "金额超过限额，须由另一人复核"
 
 
 _RECORD = """
@@ -47,7 +51,14 @@ def owe_back(
     status: RefundStatus = RefundStatus.OWED,
     actor: str = "",
 ) -> Refund:
-    """Take money that was kept for a payment out of guarantee: it is the payer's again."""
+    """Take money that was kept for a payment out of guarantee: it is the payer's again.
+
+    `status` APPROVED sends it at once, up to the limit; above it `actor` has only asked for it
+    (`approve`).
+    """
+    is_checked = status == RefundStatus.APPROVED and _is_checked(payment, amount_fen)
+    if is_checked:
+        status = RefundStatus.OWED
     enough = Payment.objects.filter(pk=payment.pk, received_fen__gte=F("refunded_fen") + amount_fen)
     if enough.update(refunded_fen=F("refunded_fen") + amount_fen) != 1:
         raise MoreThanReceived(payment=payment.number)
@@ -57,6 +68,7 @@ def owe_back(
         amount_fen=amount_fen,
         reason=reason,
         status=status,
+        asked_by=actor if is_checked else "",
         owed_at=at,
     )
     ledger.post(
@@ -80,7 +92,10 @@ def owe_back(
 def refund_all(
     *, purpose: str, reference: str, reason: Reason, at: datetime, actor: str = ""
 ) -> list[Refund]:
-    """Everything that was kept for a thing goes back to where it came from, at once."""
+    """Everything that was kept for a thing goes back to where it came from.
+
+    At once, up to the limit; above it staff approve what `actor` has asked for.
+    """
     paid = Payment.objects.filter(
         received_fen__gt=F("refunded_fen"), purpose=purpose, reference=reference
     )
@@ -97,12 +112,35 @@ def refund_all(
     ]
 
 
+def _is_checked(payment: Payment, amount_fen: int) -> bool:
+    """Whether giving back so much takes two people."""
+    return amount_fen > check_above_fen(payment.merchant)
+
+
 @joined
-def approve(*, refund: Refund, actor: str, at: datetime) -> None:
-    """A person says that what is owed goes back now (again, if the channel had refused)."""
-    move(Refund.objects.filter(pk=refund.pk), RefundStatus.APPROVED, REFUND_TRANSITIONS, failure="")
+def approve(*, refund: Refund, actor: str, at: datetime) -> Refund:
+    """A person says that what is owed goes back now (again, if the channel had refused).
+
+    Above the limit the first person only asks for it: it stays as it is, with `asked_by`, until
+    another person approves.  Raises SecondPersonNeeded, StaleState.
+    """
+    found = Refund.objects.filter(pk=refund.pk)
+    waiting = found.filter(status__in=sources(RefundStatus.APPROVED, REFUND_TRANSITIONS))
+    if not _is_checked(refund.payment, refund.amount_fen):
+        move(found, RefundStatus.APPROVED, REFUND_TRANSITIONS, failure="")
+    elif waiting.filter(asked_by="").update(asked_by=actor):
+        record([refund.payment], "REFUND_ASKED", at, actor)
+        refund.refresh_from_db()
+        return refund
+    elif waiting.filter(asked_by=actor).exists():
+        raise SecondPersonNeeded
+    else:
+        others = found.exclude(asked_by__in=["", actor])
+        move(others, RefundStatus.APPROVED, REFUND_TRANSITIONS, failure="")
     record([refund.payment], "REFUND_APPROVED", at, actor)
     later("payments.cashier.tasks.send_refund", refund_id=refund.pk)
+    refund.refresh_from_db()
+    return refund
 
 
 def send(*, refund: Refund, at: datetime) -> None:
@@ -163,5 +201,6 @@ def _fail(refund: Refund, why: str, at: datetime) -> None:
         RefundStatus.FAILED,
         REFUND_TRANSITIONS,
         failure=why[:200],
+        asked_by="",  # trying again is another decision, above the limit of two people
     )
     record([refund.payment], "REFUND_FAILED", at)

@@ -7,21 +7,20 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.utils.timezone import now
 
 from config.kit.admin import Question, viewer_of
-from config.kit.columns import YuanField
+from config.kit.columns import YuanField, in_yuan
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
 from payments.cashier.rules import Status
-from payments.transfers import desk, notes, queries
+from payments.transfers import desk, notes, queries, returns
+from payments.transfers.decisions import decided_meanwhile
 from payments.transfers.models import StatementLine
 
+WAITS, RETURNED = "waits", "returned"
+REST = [(WAITS, "留在待处理"), (RETURNED, "接着原路退回")]
 ROWS = 5  # payments that one line may be shared between on the page; the API takes more
-
-
-def left_fen(line: StatementLine) -> int:
-    """What of a line is neither given to a payment nor on its way back."""
-    return line.amount_fen - line.allocated_fen - line.returned_fen
 
 
 def seen(line: StatementLine) -> str:
@@ -40,7 +39,7 @@ class Decision(Question):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("seen") and cleaned["seen"] != seen(self.row):
-            raise forms.ValidationError("这笔来账刚被处理过，状态和您打开时不同", code="stale")
+            raise forms.ValidationError(str(decided_meanwhile(self.row, now())))
         return cleaned
 
     @property
@@ -79,15 +78,29 @@ class Split(Decision):
             number.widget.attrs |= {"placeholder": "支付单号或订单号", "autocomplete": "off"}
             yuan.widget.attrs |= {"inputmode": "decimal", "data-share": ""}
             self.fields[f"number_{n}"], self.fields[f"fen_{n}"] = number, yuan
+        self.fields["rest"] = forms.ChoiceField(
+            label="没分完的部分", choices=REST, required=False, initial=WAITS
+        )
         self.fields["reason"] = forms.CharField(label="说明", max_length=200, required=False)
 
     @property
     def plain_fields(self) -> list[forms.BoundField]:
-        return [self["reason"]]
+        return [self["rest"], self["reason"]]
 
     @property
-    def rows(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
-        return [(self[f"number_{n}"], self[f"fen_{n}"]) for n in range(1, ROWS + 1)]
+    def rows(self) -> list[tuple[forms.BoundField, forms.BoundField, str]]:
+        """Number and amount, and in words whose payment the number is."""
+        numbers = [self[f"number_{n}"] for n in range(1, ROWS + 1)]
+        typed = {str(one.value() or "").strip().upper() for one in numbers} - {""}
+        seen_by_person = queries.assignable(viewer_of(self.request)).filter(number__in=typed)
+        whose = {
+            row.number: f"{row.payer}　未付 {in_yuan(row.outstanding_fen)}　订单 {row.reference}"
+            for row in seen_by_person.select_related("payer")
+        }
+        return [
+            (one, self[f"fen_{n}"], whose.get(str(one.value() or "").strip().upper(), ""))
+            for n, one in enumerate(numbers, 1)
+        ]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -106,7 +119,13 @@ class Ignore(Decision):
 
 
 class GiveBack(Decision):
+    amount_fen = YuanField(label="退回金额（元）", required=False, help_text="空为全部剩余")
     reason = reason("退回原因", "returning")
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.fields["amount_fen"].initial = queries.left_fen(self.row)
+        self.fields["amount_fen"].widget.attrs |= {"inputmode": "decimal"}
 
 
 class Undo(Decision):
@@ -135,7 +154,7 @@ def _first_guess(line: StatementLine, person: Viewer, chosen: str | None) -> lis
     numbers = [chosen] if chosen else [one["payment"] for one in line.candidates]
     seen_by_person = queries.assignable(person).filter(number__in=numbers, status=Status.WAITING)
     payments = {row.number: row for row in seen_by_person} if numbers else {}
-    shares, left = [], left_fen(line)
+    shares, left = [], queries.left_fen(line)
     for number in dict.fromkeys(numbers):
         if number in payments and left and len(shares) < ROWS:
             fen = min(left, payments[number].outstanding_fen)
@@ -181,7 +200,7 @@ class Act:
 
 
 def _assign(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
-    shares = answers.get("shares") or {answers["payment"]: left_fen(line)}
+    shares = answers.get("shares") or {answers["payment"]: queries.left_fen(line)}
     return desk.assign(
         line=line, shares=shares, payments=queries.assignable(person), actor=person.number, at=at
     )
@@ -194,7 +213,13 @@ def _ignore(line: StatementLine, answers: dict[str, Any], person: Viewer, at: da
 def _give_back(
     line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime
 ) -> object:
-    return desk.give_back(line=line, actor=person.number, at=at)
+    return returns.give_back(
+        line=line,
+        actor=person.number,
+        at=at,
+        amount_fen=answers["amount_fen"],
+        reason=answers["reason"],
+    )
 
 
 def _undo(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
@@ -216,7 +241,7 @@ ACTS = _by_name(
             "split",
             "拆分核销",
             "确认核销",
-            "把这笔钱分给几张支付单；超出应付的部分自动转为应退款。",
+            "可以只分一部分；超出应付的部分自动转为应退款。",
             Split,
             _assign,
             "match",
@@ -227,7 +252,7 @@ ACTS = _by_name(
             "return",
             "原路退回",
             "确认退回",
-            "款项退回付款人的原账户，提交银行后不能撤回。",
+            "款项退回付款人的原账户，提交银行后不能撤回；金额大的须由另一人复核。",
             GiveBack,
             _give_back,
             "return",

@@ -1,4 +1,5 @@
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -16,10 +17,10 @@ from config.kit.errors import NotFound, Refusal
 from config.kit.idempotency import idempotent
 from config.kit.viewer import PUBLIC, viewer
 from payments.channels import transfer
-from payments.transfers import desk, parsers, queries, services
+from payments.transfers import desk, parsers, queries, returns, services
 from payments.transfers.models import StatementLine
 from payments.transfers.parsers import Row
-from payments.transfers.rules import StatementStatus, Verdict
+from payments.transfers.rules import ReturnStatus, StatementStatus, Verdict
 
 TAGS = ["银行来账"]
 FINANCE = "FINANCE"
@@ -63,6 +64,10 @@ class StatementPage(serializers.Serializer[object]):
 class LineQuery(Query):
     verdict = serializers.ChoiceField(choices=Verdict.choices, required=False)
     statement = serializers.CharField(max_length=24, required=False)
+    account_no = serializers.CharField(max_length=34, required=False)
+    age_days = Whole(min_value=0, max_value=36_500, required=False, help_text="入账至少多少天")
+    min_fen = Whole(min_value=-LARGEST_FEN, max_value=LARGEST_FEN, required=False)
+    max_fen = Whole(min_value=-LARGEST_FEN, max_value=LARGEST_FEN, required=False)
 
 
 class CandidateOut(serializers.Serializer[object]):
@@ -76,6 +81,16 @@ class PaidOut(serializers.Serializer[object]):
     payment = serializers.CharField()
     order = serializers.CharField()
     amount_fen = serializers.IntegerField()
+
+
+class ReturnPart(serializers.Serializer[object]):
+    number = serializers.CharField()
+    amount_fen = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=ReturnStatus.choices)
+    reason = serializers.CharField()
+    failure = serializers.CharField(allow_null=True, help_text="银行拒绝或复核未通过的原因")
+    asked_at = serializers.DateTimeField()
+    done_at = serializers.DateTimeField(allow_null=True)
 
 
 class LineActions(serializers.Serializer[object]):
@@ -95,6 +110,9 @@ class LineOut(serializers.Serializer[object]):
     serial = serializers.CharField(allow_null=True)
     received_at = serializers.DateTimeField()
     amount_fen = serializers.IntegerField()
+    allocated_fen = serializers.IntegerField(help_text="已核销")
+    returned_fen = serializers.IntegerField(help_text="已退回")
+    left_fen = serializers.IntegerField(help_text="还可处理：不含退回中的金额")
     currency = serializers.CharField()
     payer_name = serializers.CharField()
     payer_account = serializers.CharField()
@@ -103,8 +121,10 @@ class LineOut(serializers.Serializer[object]):
     verdict = serializers.ChoiceField(choices=Verdict.choices)
     rule = serializers.CharField(allow_null=True)
     reasons = serializers.ListField(child=serializers.CharField())
+    facts = serializers.JSONField(help_text="结论所依据的事实")
     candidates = CandidateOut(many=True)
     payments = PaidOut(many=True)
+    returns = ReturnPart(many=True)
     actions = LineActions()
 
 
@@ -124,6 +144,38 @@ class MatchIn(Shape):
 
 class IgnoreIn(Shape):
     reason = Text(max_length=200)
+
+
+class ReturnIn(Shape):
+    amount_fen = Whole(
+        min_value=1, max_value=LARGEST_FEN, required=False, help_text="不填为全部剩余金额"
+    )
+    reason = Text(max_length=200, required=False, allow_blank=True, default="")
+
+
+class ReturnQuery(Query):
+    status = serializers.ChoiceField(choices=ReturnStatus.choices, required=False)
+
+
+class ReturnOut(ReturnPart):
+    line = serializers.CharField()
+    account_no = serializers.CharField()
+    payer_name = serializers.CharField()
+    payer_account = serializers.CharField()
+    asked_by = serializers.CharField()
+    checked_by = serializers.CharField(allow_null=True)
+    sent_at = serializers.DateTimeField(allow_null=True)
+    serial = serializers.CharField(allow_null=True)
+
+
+class ReturnPage(serializers.Serializer[object]):
+    results = ReturnOut(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class CheckIn(Shape):
+    approve = serializers.BooleanField()
+    reason = Text(max_length=200, required=False, allow_blank=True, default="")
 
 
 class Nothing(Shape):
@@ -181,6 +233,15 @@ class StatementDetail(View):
 # --- lines --------------------------------------------------------------------------------------
 
 
+FILTERS = {
+    "verdict": "verdict",
+    "statement": "statement__number",
+    "account_no": "receiving_account__account_no",
+    "min_fen": "amount_fen__gte",
+    "max_fen": "amount_fen__lte",
+}
+
+
 class Lines(View):
     access = FINANCE
 
@@ -188,10 +249,9 @@ class Lines(View):
     def get(self, request: Request) -> Response:
         asked = self.asked(LineQuery)
         rows = queries.lines(viewer(request))
-        if "verdict" in asked:
-            rows = rows.filter(verdict=asked["verdict"])
-        if "statement" in asked:
-            rows = rows.filter(statement__number=asked["statement"])
+        rows = rows.filter(**{FILTERS[name]: asked[name] for name in FILTERS if name in asked})
+        if "age_days" in asked:
+            rows = rows.filter(booked_at__lte=now() - timedelta(days=asked["age_days"]))
         return page(self, rows, ("-booked_at", "-pk"), queries.shown_lines)
 
 
@@ -240,13 +300,20 @@ class LineMatch(LineView):
 
 
 class LineReturn(LineView):
-    @extend_schema(tags=TAGS, request=Nothing, responses={202: LineOut})
+    @extend_schema(tags=TAGS, request=ReturnIn, responses={202: LineOut})
     @idempotent(required=False)
     def post(self, request: Request, number: str) -> Response:
+        """原路退回全部或一部分；超过限额的等待另一人复核（bank/returns）。"""
         line = self.line(request, number)
-        self.body(Nothing)
-        person = viewer(request)
-        response = self.shown(desk.give_back(line=line, actor=person.number, at=now()))
+        body = self.body(ReturnIn)
+        returns.give_back(
+            line=line,
+            amount_fen=body.get("amount_fen"),
+            reason=body["reason"],
+            actor=viewer(request).number,
+            at=now(),
+        )
+        response = self.shown(line)
         response.status_code = 202
         return response
 
@@ -268,6 +335,41 @@ class LineIgnore(LineView):
         reason = self.body(IgnoreIn)["reason"]
         actor = viewer(request).number
         return self.shown(desk.ignore(line=line, reason=reason, actor=actor, at=now()))
+
+
+# --- returns ------------------------------------------------------------------------------------
+
+
+class Returns(View):
+    access = FINANCE
+
+    @extend_schema(tags=TAGS, parameters=[ReturnQuery], responses=ReturnPage)
+    def get(self, request: Request) -> Response:
+        asked = self.asked(ReturnQuery)
+        rows = queries.returns(viewer(request))
+        if "status" in asked:
+            rows = rows.filter(status=asked["status"])
+        return page(self, rows, ("-asked_at", "-pk"), queries.shown_returns)
+
+
+class ReturnCheck(View):
+    access = FINANCE
+
+    @extend_schema(tags=TAGS, request=CheckIn, responses=ReturnOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        """复核一笔退回：同意后提交银行，不同意则来账继续等待；申请人不能复核自己的申请。"""
+        person = viewer(request)
+        asked = get_object_or_404(queries.returns(person), number=number)
+        body = self.body(CheckIn)
+        checked = returns.check(
+            asked=asked,
+            approve=body["approve"],
+            reason=body["reason"],
+            actor=person.number,
+            at=now(),
+        )
+        return Response(queries.shown_returns([checked])[0])
 
 
 # --- the bank's push ----------------------------------------------------------------------------
@@ -357,5 +459,7 @@ urlpatterns = [
     path("bank/lines/<str:number>/return", LineReturn.as_view()),
     path("bank/lines/<str:number>/undo", LineUndo.as_view()),
     path("bank/lines/<str:number>/ignore", LineIgnore.as_view()),
+    path("bank/returns", Returns.as_view()),
+    path("bank/returns/<str:number>/check", ReturnCheck.as_view()),
     path("hooks/bank/<str:provider>", BankPush.as_view()),
 ]

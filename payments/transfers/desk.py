@@ -1,39 +1,33 @@
-"""What a person does with a line that the ladder left over, or got wrong."""
+"""What a person decides about a line that the ladder left over, or got wrong."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from config.kit import numbers
-from config.kit.errors import NotFound, Refusal, StaleState
-from config.kit.jobs import later
-from config.kit.outside import assert_no_transaction
-from config.kit.states import move, sources
+from config.kit.errors import NotFound, Refusal
+from config.kit.money import yuan
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.cashier.rules import Arrival
-from payments.channels import transfer
-from payments.ledger import services as ledger
-from payments.ledger.rules import Draft
-from payments.transfers import matching
-from payments.transfers.models import Allocation, LineReturn, StatementLine
-from payments.transfers.rules import (
-    LINE_TRANSITIONS,
-    RETURN_TRANSITIONS,
-    ReturnStatus,
-    Verdict,
+from payments.transfers import matching, queries
+from payments.transfers.decisions import (
+    DecidedMeanwhile,
+    NotPosted,
+    leave_trace,
+    lock,
+    settle,
+    suspense,
 )
+from payments.transfers.models import Allocation, StatementLine
+from payments.transfers.rules import OPEN, Verdict
+
+__all__ = ["DecidedMeanwhile", "NotPosted", "assign", "ignore", "undo"]
 
 
-class NotPosted(Refusal):
-    message = "这一行没有作为来账记账，不能核销或退回"
-
-
-class NotFullyAssigned(Refusal):
-    message = "分配金额之和必须等于来账金额；多出的部分请分给一张支付单，将转为应退款"
+class MoreThanLeft(Refusal):
+    message = "金额超过这笔来账剩余的可处理金额"
 
 
 class PaymentTwice(Refusal):
@@ -41,16 +35,20 @@ class PaymentTwice(Refusal):
     message = "同一张支付单出现了两次"
 
 
+class AssignedAlready(Refusal):
+    message = "这笔来账已经核销到该支付单；要改金额请先撤销"
+
+
 class PaymentOfAnotherMerchant(Refusal):
     message = "该支付单不属于这个收款账户的商家"
 
 
-class PayerUnknown(Refusal):
-    message = "银行没有给出完整的付款账号，无法原路退回"
+class NothingToUndo(Refusal):
+    message = "这一行没有可以撤销的核销"
 
 
-class ReturnNotPossible(Refusal):
-    message = "该收款账户没有银行接口，无法线上退回"
+class AlreadyReturned(Refusal):
+    message = "已经退回的钱不能撤销"
 
 
 @transaction.atomic
@@ -62,37 +60,46 @@ def assign(
     actor: str,
     at: datetime,
 ) -> StatementLine:
-    """A person says which payments a line pays, in fen by payment number; all of it.
+    """A person says which payments a line pays, in fen > 0 by payment number; what is left waits.
 
     `payments` are those the person may see; others raise NotFound.  More than is outstanding,
-    or money for a closed payment, is owed back to the buyer by the cashier.
+    or money for a closed payment, is owed back to the buyer by the cashier.  Raises MoreThanLeft,
+    AssignedAlready, DecidedMeanwhile.
     """
-    if sum(shares.values()) != line.amount_fen:
-        raise NotFullyAssigned(amount_fen=line.amount_fen, assigned_fen=sum(shares.values()))
-    found = _payable_by(line, shares, payments)
-    _move(
-        line,
-        Verdict.MATCHED,
-        actor,
-        at,
+    if not line.is_posted:
+        raise NotPosted
+    row = lock(line, seen={*OPEN, Verdict.RETURNING}, at=at)
+    given, left = sum(shares.values()), queries.left_fen(row)
+    if given > left:
+        raise MoreThanLeft(left_fen=left, assigned_fen=given)
+    found = _payable_by(row, shares, payments)
+    settle(
+        row,
+        actor=actor,
+        at=at,
+        allocated_fen=row.allocated_fen + given,
         rule="手工",
-        reasons=["人工核销"],
+        reasons=["人工核销", *_rest(left - given)],
         candidates=[],
-        allocated_fen=line.amount_fen,
     )
-    made = Allocation.objects.filter(line=line).count()
+    made = Allocation.objects.filter(line=row).count()
     arrivals = [
         Arrival(
             found[number].pk,
-            line.number if made + i == 0 else f"{line.number}-{made + i + 1}",
+            row.number if made + i == 0 else f"{row.number}-{made + i + 1}",
             fen,
-            _suspense(line),
+            suspense(row),
         )
         for i, (number, fen) in enumerate(shares.items())
     ]
-    matching.allocate([line.pk] * len(arrivals), arrivals, at)
-    _leave_trace(line, "MATCHED", actor, at, payments=dict(shares))
+    matching.allocate([row.pk] * len(arrivals), arrivals, at)
+    rest = {"left_fen": left - given} if left > given else {}
+    leave_trace(line, "MATCHED", actor, at, payments=dict(shares), **rest)
     return line
+
+
+def _rest(fen: int) -> list[str]:
+    return [f"还剩 {yuan(fen)} 元待处理"] if fen else []
 
 
 def _payable_by(
@@ -106,144 +113,59 @@ def _payable_by(
     owner = line.receiving_account.merchant
     if owner and any(row.merchant != owner for row in found.values()):
         raise PaymentOfAnotherMerchant
+    live = Allocation.objects.filter(line=line, payment__in=found.values(), undone_at=None)
+    if again := sorted(live.values_list("payment__number", flat=True)):
+        raise AssignedAlready(payments=again)
     return found
 
 
 @transaction.atomic
 def undo(*, line: StatementLine, actor: str, at: datetime) -> StatementLine:
-    """A wrong match is taken back by compensating entries; what was ignored waits again.
+    """Every live match of a line is taken back by compensating entries; what was ignored waits.
 
-    Raises TooLateToUndo, or the payable's refusal, when goods or money have gone on.
+    What was returned stays returned.  Raises TooLateToUndo, or the payable's refusal, when goods
+    or money have gone on; AlreadyReturned, NothingToUndo.
     """
-    if line.verdict == Verdict.IGNORED and not line.is_posted:
+    if not line.is_posted:
         raise NotPosted
-    if line.verdict not in {Verdict.MATCHED, Verdict.IGNORED}:
-        raise StaleState
-    was = line.verdict
-    reasons = ["人工撤销，待重新处理"]
-    _move(line, Verdict.UNMATCHED, actor, at, rule="", reasons=reasons, allocated_fen=0)
-    if was == Verdict.MATCHED:
-        live = Allocation.objects.filter(line=line, undone_at=None)
-        txns = list(live.order_by("pk").values_list("channel_txn", flat=True))
-        live.update(undone_at=at)
-        cashier.take_back(channel_txns=txns, method=matching.METHOD, actor=actor, at=at)
-    _leave_trace(line, "UNDONE", actor, at, was=was)
+    row = lock(line, seen=list(Verdict), at=at)
+    if row.verdict == Verdict.IGNORED:
+        settle(row, actor=actor, at=at, rule="", reasons=["人工撤销，待重新处理"])
+    else:
+        _take_back(row, actor, at)
+    leave_trace(line, "UNDONE", actor, at, was=row.verdict)
     return line
+
+
+def _take_back(row: StatementLine, actor: str, at: datetime) -> None:
+    if not row.allocated_fen:
+        raise AlreadyReturned if row.returned_fen else NothingToUndo
+    settle(
+        row,
+        actor=actor,
+        at=at,
+        allocated_fen=0,
+        rule="",
+        reasons=["人工撤销，待重新处理"],
+    )
+    live = Allocation.objects.filter(line=row, undone_at=None)
+    txns = list(live.order_by("pk").values_list("channel_txn", flat=True))
+    live.update(undone_at=at)
+    cashier.take_back(channel_txns=txns, method=matching.METHOD, actor=actor, at=at)
 
 
 @transaction.atomic
 def ignore(*, line: StatementLine, reason: str, actor: str, at: datetime) -> StatementLine:
-    """Not a buyer's money.  What was posted stays in suspense: nothing becomes income here."""
-    _move(line, Verdict.IGNORED, actor, at, rule="手工", reasons=[reason], candidates=[])
-    _leave_trace(line, "IGNORED", actor, at, reason=reason)
-    return line
-
-
-# --- back to the payer --------------------------------------------------------------------------
-
-
-@transaction.atomic
-def give_back(*, line: StatementLine, actor: str, at: datetime) -> StatementLine:
-    """Return a line to the very account it came from; the bank is asked after the commit."""
-    if not line.payer_account or "*" in line.payer_account:
-        raise PayerUnknown
-    if not line.receiving_account.provider:
-        raise ReturnNotPossible
-    _move(line, Verdict.RETURNING, actor, at, reasons=["人工退回，等待银行处理"], candidates=[])
-    LineReturn.objects.create(
-        number=numbers.fresh("T"),
-        line=line,
-        amount_fen=line.amount_fen,
-        status=ReturnStatus.SENDING,
-        asked_by=actor,
-        asked_at=at,
-        sent_at=at,
-    )
-    _leave_trace(line, "RETURNING", actor, at)
-    later("payments.transfers.tasks.send_return", line_id=line.pk)
-    return line
-
-
-def send_return(*, line: StatementLine, at: datetime) -> None:
-    """Ask the bank to pay a line back.  Not atomic on purpose: the network lies in between.
-
-    The return's number is the bank's idempotency key: asking again is safe, and an answer that
-    never came leaves the line RETURNING for the sweep.
-    """
-    assert_no_transaction()
-    account = line.receiving_account
-    asked = line.returns.get(status=ReturnStatus.SENDING)
-    try:
-        sent = transfer.bank(account.provider).pay_out(
-            out_no=asked.number,
-            account_no=account.account_no,
-            to_account=line.payer_account,
-            to_name=line.payer_name,
-            amount_fen=line.amount_fen,
-            remark=f"退回 {line.number}",
-        )
-    except transfer.BankUnknown:
-        return
-    except transfer.BankRefused as refused:
-        _not_returned(line, str(refused), at)
-        return
-    if sent.status == "DONE":
-        _returned(line, sent.serial, at)
-
-
-def _under_way(line: StatementLine) -> QuerySet[LineReturn]:
-    return line.returns.filter(status=ReturnStatus.SENDING)
-
-
-@transaction.atomic
-def _returned(line: StatementLine, serial: str, at: datetime) -> None:
-    account_no = line.receiving_account.account_no
-    done = {"serial": serial, "done_at": at}
-    move(_under_way(line), ReturnStatus.DONE, RETURN_TRANSITIONS, **done)
-    returned = {"returned_fen": line.amount_fen, "reasons": ["已原路退回"]}
-    _move(line, Verdict.RETURNED, line.decided_by, at, **returned)
-    ledger.post(
-        [
-            Draft(
-                kind="RETURN",
-                reference=line.number,
-                debits={_suspense(line): line.amount_fen},
-                credits={f"bank:{account_no}": line.amount_fen},
-            )
-        ],
+    """What is left is not a buyer's money.  It stays in suspense: nothing becomes income here."""
+    row = lock(line, seen=OPEN, at=at)
+    settle(
+        row,
+        actor=actor,
         at=at,
+        to=Verdict.IGNORED,
+        rule="手工",
+        reasons=[reason],
+        candidates=[],
     )
-    _leave_trace(line, "RETURNED", "", at, serial=serial)
-
-
-@transaction.atomic
-def _not_returned(line: StatementLine, why: str, at: datetime) -> None:
-    move(_under_way(line), ReturnStatus.FAILED, RETURN_TRANSITIONS, failure=why[:200])
-    _move(line, Verdict.UNMATCHED, "", at, reasons=[f"银行拒绝退回：{why[:200]}"])
-    _leave_trace(line, "RETURN_FAILED", "", at, why=why[:200])
-
-
-# --- the common part ----------------------------------------------------------------------------
-
-
-def _suspense(line: StatementLine) -> str:
-    return f"suspense:{line.receiving_account.account_no}"
-
-
-def _move(line: StatementLine, to: Verdict, actor: str, at: datetime, **changes: Any) -> None:
-    """Compare-and-set along LINE_TRANSITIONS; StaleState when another person was first."""
-    if to != Verdict.IGNORED and not line.is_posted:
-        raise NotPosted
-    row = StatementLine.objects.filter(pk=line.pk, verdict__in=sources(to, LINE_TRANSITIONS))
-    # The row as the caller saw it: a line that was judged anew meanwhile is another question.
-    changed = row.filter(verdict=line.verdict).update(
-        verdict=to, decided_at=at, decided_by=actor, **changes
-    )
-    if changed != 1:
-        raise StaleState
-    line.refresh_from_db()
-
-
-def _leave_trace(line: StatementLine, kind: str, actor: str, at: datetime, **facts: Any) -> None:
-    matching.record([line.pk], kind, at=at, actor=actor, facts=facts)
-    matching.recount([line.pk])
+    leave_trace(line, "IGNORED", actor, at, reason=reason)
+    return line

@@ -3,20 +3,22 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
 from payments.cashier.rules import Status
 from payments.receiving.models import TransferIntent
-from payments.transfers.models import Allocation, Statement, StatementLine
+from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
 from payments.transfers.remarks import codes_in, near_codes
 from payments.transfers.rules import (
     OPEN,
+    UNDER_WAY,
     Candidate,
     Fact,
     Intent,
+    ReturnStatus,
     StatementStatus,
     Verdict,
     payer_marks,
@@ -66,8 +68,39 @@ def shown_statements(rows: Iterable[Statement]) -> list[dict[str, Any]]:
     ]
 
 
+def returns(viewer: Viewer) -> QuerySet[LineReturn]:
+    tenants = viewer.tenants("FINANCE")
+    rows = LineReturn.objects.select_related("line__receiving_account")
+    if tenants is None:
+        return rows
+    return rows.filter(line__receiving_account__merchant__in=tenants)
+
+
+def shown_returns(rows: Iterable[LineReturn]) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": row.number,
+            "line": row.line.number,
+            "account_no": row.line.receiving_account.account_no,
+            "payer_name": row.line.payer_name,
+            "payer_account": row.line.payer_account,
+            "amount_fen": row.amount_fen,
+            "status": row.status,
+            "reason": row.reason,
+            "asked_by": row.asked_by,
+            "asked_at": row.asked_at,
+            "checked_by": row.checked_by or None,
+            "sent_at": row.sent_at,
+            "done_at": row.done_at,
+            "serial": row.serial or None,
+            "failure": row.failure or None,
+        }
+        for row in rows
+    ]
+
+
 def shown_lines(rows: Sequence[StatementLine]) -> list[dict[str, Any]]:
-    """As the API answers them; one query for what they pay, however many."""
+    """As the API answers them; two queries for what they pay and return, however many."""
     paid: dict[int, list[dict[str, Any]]] = {}
     live = Allocation.objects.filter(line__in=rows, undone_at=None).select_related("payment")
     for allocation in live.order_by("pk"):
@@ -78,42 +111,82 @@ def shown_lines(rows: Sequence[StatementLine]) -> list[dict[str, Any]]:
                 "amount_fen": allocation.amount_fen,
             }
         )
-    return [
-        {
-            "id": row.number,
-            "statement": row.statement.number if row.statement else None,
-            "account_no": row.receiving_account.account_no,
-            "virtual_account": row.virtual_account or None,
-            "serial": row.serial or None,
-            "received_at": row.booked_at,
-            "amount_fen": row.amount_fen,
-            "currency": row.currency,
-            "payer_name": row.payer_name,
-            "payer_account": row.payer_account,
-            "payer_bank": row.payer_bank,
-            "remark": row.remark,
-            "verdict": row.verdict,
-            "rule": row.rule or None,
-            "reasons": row.reasons,
-            "candidates": row.candidates,
-            "payments": paid.get(row.pk, []),
-            "actions": actions(row),
-        }
-        for row in rows
-    ]
+    back: dict[int, list[LineReturn]] = {}
+    for one in LineReturn.objects.filter(line__in=rows).order_by("pk"):
+        back.setdefault(one.line_id, []).append(one)
+    return [_shown(row, paid.get(row.pk, []), back.get(row.pk, [])) for row in rows]
 
 
-def actions(row: StatementLine) -> dict[str, bool]:
-    """What a person may do with a line now."""
+def _shown(
+    row: StatementLine, paid: list[dict[str, Any]], back: list[LineReturn]
+) -> dict[str, Any]:
+    going = sum(one.amount_fen for one in back if one.status in UNDER_WAY)
+    left = left_fen(row, going)
+    return {
+        "id": row.number,
+        "statement": row.statement.number if row.statement else None,
+        "account_no": row.receiving_account.account_no,
+        "virtual_account": row.virtual_account or None,
+        "serial": row.serial or None,
+        "received_at": row.booked_at,
+        "amount_fen": row.amount_fen,
+        "allocated_fen": row.allocated_fen,
+        "returned_fen": row.returned_fen,
+        "left_fen": left,
+        "currency": row.currency,
+        "payer_name": row.payer_name,
+        "payer_account": row.payer_account,
+        "payer_bank": row.payer_bank,
+        "remark": row.remark,
+        "verdict": row.verdict,
+        "rule": row.rule or None,
+        "reasons": row.reasons,
+        "facts": row.facts,
+        "candidates": row.candidates,
+        "payments": paid,
+        "returns": [
+            {
+                "number": one.number,
+                "amount_fen": one.amount_fen,
+                "status": one.status,
+                "reason": one.reason,
+                "failure": one.failure or None,
+                "asked_at": one.asked_at,
+                "done_at": one.done_at,
+            }
+            for one in back
+        ],
+        "actions": actions(row, left),
+    }
+
+
+def actions(row: StatementLine, left: int | None = None) -> dict[str, bool]:
+    """What a person may do with a line now; `left`: fen, where the caller knows it already."""
     waits = row.verdict in OPEN
     has_payer = bool(row.payer_account) and "*" not in row.payer_account
+    has_left = (left_fen(row) if left is None else left) > 0
     return {
-        "match": waits and row.is_posted,
-        "return": waits and row.is_posted and has_payer and bool(row.receiving_account.provider),
-        "undo": row.verdict == Verdict.MATCHED
-        or (row.verdict == Verdict.IGNORED and row.is_posted),
+        "match": (waits or row.verdict == Verdict.RETURNING) and has_left,
+        "return": waits and has_left and has_payer and bool(row.receiving_account.provider),
+        "undo": row.is_posted and (row.allocated_fen > 0 or row.verdict == Verdict.IGNORED),
         "ignore": waits,
     }
+
+
+def under_way_fen(line: StatementLine) -> int:
+    """What is asked for or on its way back; only a RETURNING line has any."""
+    if line.verdict != Verdict.RETURNING:
+        return 0
+    live = LineReturn.objects.filter(line=line, status__in=UNDER_WAY)
+    return int(live.aggregate(fen=Sum("amount_fen", default=0))["fen"])
+
+
+def left_fen(line: StatementLine, under_way: int | None = None) -> int:
+    """What a person may still decide about; asks for returns only where there are some."""
+    if not line.is_posted:
+        return 0
+    going = under_way_fen(line) if under_way is None else under_way
+    return line.amount_fen - line.allocated_fen - line.returned_fen - going
 
 
 def candidates(line: StatementLine) -> list[Candidate]:
@@ -121,7 +194,7 @@ def candidates(line: StatementLine) -> list[Candidate]:
     fact = Fact(
         line.pk,
         line.receiving_account_id,
-        line.amount_fen,
+        left_fen(line) or line.amount_fen,
         line.virtual_account,
         tuple(line.texts),
         line.payer_name,
@@ -142,7 +215,7 @@ def _intents_near(line: StatementLine, fact: Fact) -> list[Intent]:
     waiting = intents.filter(
         receiving_account=line.receiving_account, payment__status=Status.WAITING
     ).order_by("-pk")
-    same_amount = waiting.filter(payment__amount_fen=line.amount_fen)[:20]
+    same_amount = waiting.filter(payment__amount_fen=fact.fen)[:20]
     same_payer = waiting.filter(payment__payer__in=_buyers_paid_by(line))[:20]
     found = {row.pk: row for rows in (named, same_amount, same_payer) for row in rows}
     return [_as_intent(row) for row in found.values()]
@@ -194,23 +267,28 @@ def waiting_lines(*, before: datetime, limit: int) -> list[int]:
     return list(waiting.order_by("pk").values_list("pk", flat=True)[:limit])
 
 
-def returning_lines(*, before: datetime, limit: int = 50) -> list[int]:
-    waiting = StatementLine.objects.filter(verdict=Verdict.RETURNING, decided_at__lt=before)
-    return list(waiting.order_by("decided_at").values_list("pk", flat=True)[:limit])
+def returns_under_way(*, before: datetime, limit: int = 50) -> list[int]:
+    sending = LineReturn.objects.filter(status=ReturnStatus.SENDING, sent_at__lt=before)
+    return list(sending.order_by("sent_at", "pk").values_list("pk", flat=True)[:limit])
+
+
+# --- for the cashier ----------------------------------------------------------------------------
+
+
+def check_above_fen(merchant: str) -> int:
+    """Giving back more than this takes two people; the merchant's own policy before everybody's."""
+    policies = Policy.objects.filter(merchant__in={merchant, ""}).order_by("-merchant")
+    return (policies.first() or Policy()).check_above_fen
 
 
 # --- what must always be true -------------------------------------------------------------------
 
 _SUSPENSE = """
-WITH allocated AS (
-    SELECT line_id, sum(amount_fen) AS fen FROM payments_allocation
-    WHERE undone_at IS NULL GROUP BY line_id
-), waits AS (
-    SELECT a.account_no, sum(l.amount_fen - coalesce(d.fen, 0)) AS fen
+WITH waits AS (
+    SELECT a.account_no, sum(l.amount_fen - l.allocated_fen - l.returned_fen) AS fen
     FROM payments_statementline l
     JOIN payments_receivingaccount a ON a.id = l.receiving_account_id
-    LEFT JOIN allocated d ON d.line_id = l.id
-    WHERE l.is_posted AND l.verdict <> 'RETURNED' GROUP BY a.account_no
+    WHERE l.is_posted GROUP BY a.account_no
 ), booked AS (
     SELECT substr(a.code, 10) AS account_no, -sum(e.amount_fen) AS fen
     FROM payments_entry e JOIN payments_account a ON a.id = e.account_id
@@ -221,14 +299,36 @@ FROM waits w FULL JOIN booked b USING (account_no)
 WHERE coalesce(w.fen, 0) <> coalesce(b.fen, 0)
 """
 _ALLOCATED = """
-SELECT l.number, l.verdict, l.amount_fen, coalesce(d.fen, 0)
+SELECT l.number, l.allocated_fen, coalesce(d.fen, 0)
 FROM payments_statementline l
-LEFT JOIN (
+FULL JOIN (
     SELECT line_id, sum(amount_fen) AS fen FROM payments_allocation
     WHERE undone_at IS NULL GROUP BY line_id
 ) d ON d.line_id = l.id
-WHERE coalesce(d.fen, 0) <> CASE WHEN l.verdict = 'MATCHED' THEN l.amount_fen ELSE 0 END
-LIMIT 20
+WHERE l.allocated_fen <> coalesce(d.fen, 0) LIMIT 20
+"""
+_RETURNED = """
+SELECT l.number, l.returned_fen, coalesce(d.fen, 0)
+FROM payments_statementline l
+LEFT JOIN (
+    SELECT line_id, sum(amount_fen) AS fen FROM payments_linereturn
+    WHERE status = 'DONE' GROUP BY line_id
+) d ON d.line_id = l.id
+WHERE l.returned_fen <> coalesce(d.fen, 0) LIMIT 20
+"""
+# What a line's verdict says of its money, and of a return that is under way.
+_STANDS = """
+SELECT l.number, l.verdict FROM payments_statementline l
+LEFT JOIN payments_linereturn r ON r.line_id = l.id AND r.status IN ('ASKED', 'SENDING')
+WHERE CASE l.verdict
+    WHEN 'RETURNING' THEN r.id IS NULL
+         OR l.allocated_fen + l.returned_fen + r.amount_fen > l.amount_fen
+    WHEN 'MATCHED' THEN r.id IS NOT NULL OR l.allocated_fen = 0
+         OR l.allocated_fen + l.returned_fen <> l.amount_fen
+    WHEN 'RETURNED' THEN r.id IS NOT NULL OR l.returned_fen <> l.amount_fen
+    ELSE r.id IS NOT NULL
+         OR (l.is_posted AND l.allocated_fen + l.returned_fen >= l.amount_fen)
+END LIMIT 20
 """
 _RECEIVED = """
 SELECT coalesce(d.channel_txn, r.channel_txn), coalesce(d.amount_fen, 0), coalesce(r.amount_fen, 0)
@@ -266,11 +366,12 @@ def findings() -> Iterator[str]:
             f"suspense:{account_no} 账面 {yuan(int(books_fen))} 元，"
             f"未核销来账合计 {yuan(int(lines_fen))} 元"
         )
-    for number, verdict, fen, allocated in _rows(_ALLOCATED):
-        yield (
-            f"来账 {number}（{Verdict(verdict).label}）{yuan(fen)} 元，"
-            f"核销合计 {yuan(int(allocated))} 元"
-        )
+    for number, said, true in _rows(_ALLOCATED):
+        yield f"来账 {number} 记为已核销 {yuan(said)} 元，核销合计 {yuan(int(true))} 元"
+    for number, said, true in _rows(_RETURNED):
+        yield f"来账 {number} 记为已退回 {yuan(said)} 元，退回合计 {yuan(int(true))} 元"
+    for number, verdict in _rows(_STANDS):
+        yield f"来账 {number}（{Verdict(verdict).label}）的结论与已核销、已退回的金额不符"
     for txn, allocated, received in _rows(_RECEIVED):
         yield f"到账 {txn} 核销 {yuan(allocated)} 元，收款记录 {yuan(received)} 元"
     for (number,) in _rows(_COUNTERS):

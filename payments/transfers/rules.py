@@ -55,10 +55,13 @@ RETURN_TRANSITIONS = {
     ReturnStatus.FAILED: frozenset[ReturnStatus](),
     ReturnStatus.DECLINED: frozenset[ReturnStatus](),
 }
+UNDER_WAY = (ReturnStatus.ASKED, ReturnStatus.SENDING)
 
 # The verdicts that wait for a person.
 OPEN = (Verdict.SUGGESTED, Verdict.UNMATCHED, Verdict.CONFLICT)
-_BY_A_PERSON = frozenset({Verdict.MATCHED, Verdict.RETURNING, Verdict.IGNORED})
+_BY_A_PERSON = frozenset(
+    {Verdict.MATCHED, Verdict.RETURNING, Verdict.IGNORED, Verdict.UNMATCHED}  # UNMATCHED: in part
+)
 LINE_TRANSITIONS = {
     Verdict.NEW: frozenset({Verdict.MATCHED, *OPEN}),
     Verdict.SUGGESTED: _BY_A_PERSON | {Verdict.CONFLICT},
@@ -66,9 +69,24 @@ LINE_TRANSITIONS = {
     Verdict.CONFLICT: _BY_A_PERSON,
     Verdict.MATCHED: frozenset({Verdict.UNMATCHED}),
     Verdict.IGNORED: frozenset({Verdict.UNMATCHED}),
-    Verdict.RETURNING: frozenset({Verdict.RETURNED, Verdict.UNMATCHED}),
+    Verdict.RETURNING: frozenset(
+        {Verdict.RETURNING, Verdict.RETURNED, Verdict.MATCHED, Verdict.UNMATCHED}
+    ),
     Verdict.RETURNED: frozenset[Verdict](),
 }
+
+
+def standing(*, amount_fen: int, allocated_fen: int, returned_fen: int, under_way: bool) -> Verdict:
+    """Where a posted line stands by its amounts, once a person has touched it.
+
+    While a return is under way it is RETURNING, whatever else is left; what is left then waits.
+    A line that is used up is MATCHED where any payment keeps part of it, else RETURNED.
+    """
+    if under_way:
+        return Verdict.RETURNING
+    if allocated_fen + returned_fen < amount_fen:
+        return Verdict.UNMATCHED
+    return Verdict.MATCHED if allocated_fen else Verdict.RETURNED
 
 
 # --- the ladder ---------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from celery import shared_task
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
-from payments.transfers import desk, matching, queries, services
-from payments.transfers.models import Statement, StatementLine
-from payments.transfers.rules import StatementStatus, Verdict
+from payments.transfers import matching, queries, returns, services
+from payments.transfers.models import LineReturn, Statement
+from payments.transfers.rules import ReturnStatus, StatementStatus
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +36,18 @@ def import_waiting() -> None:
 def match_waiting() -> None:
     """Every half minute: lines that are in and not judged; returns without an answer."""
     matching.match(line_ids=queries.waiting_lines(before=now() - GRACE, limit=AT_ONCE), at=now())
-    for line_id in queries.returning_lines(before=now() - GRACE):
-        with _others_go_on("return", line_id):
-            send_return(line_id=line_id)
+    for return_id in queries.returns_under_way(before=now() - GRACE):
+        with _others_go_on("return", return_id):
+            send_return(return_id=return_id)
 
 
 @shared_task
-def send_return(*, line_id: int) -> None:
-    line = StatementLine.objects.select_related("receiving_account").get(pk=line_id)
-    if line.verdict != Verdict.RETURNING:
+def send_return(*, return_id: int) -> None:
+    asked = LineReturn.objects.select_related("line__receiving_account").get(pk=return_id)
+    if asked.status != ReturnStatus.SENDING:
         return
     try:
-        desk.send_return(line=line, at=now())
+        returns.send(asked=asked, at=now())
     except StaleState:
         return  # another worker was first
 

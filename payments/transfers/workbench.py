@@ -30,11 +30,11 @@ from payments.cashier.models import Payment
 from payments.cashier.rules import Status
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import backlog, queries
-from payments.transfers.acts import ACTS, OFTEN, Act, left_fen
+from payments.transfers.acts import ACTS, OFTEN, RETURNED, Act
 from payments.transfers.backlog import Age, Asked, Sort
-from payments.transfers.models import Allocation, LineEvent, StatementLine
-from payments.transfers.rules import OPEN, Verdict
-from payments.transfers.words import EVENTS, VERDICT_COLOURS, told
+from payments.transfers.models import Allocation, LineEvent, LineReturn, StatementLine
+from payments.transfers.rules import OPEN, ReturnStatus, Verdict
+from payments.transfers.words import EVENTS, RETURN_COLOURS, VERDICT_COLOURS, told
 
 FINANCE = "FINANCE"
 LAST = "siyu_last_decided"  # in the session: the number of the line whose decision `u` undoes
@@ -134,44 +134,54 @@ def show(admin: Look, request: HttpRequest) -> HttpResponse:
             request.POST if request.method == "POST" else None, row=chosen, request=request
         )
         if request.method == "POST" and question.is_valid():
-            refusal = _decide(visit, act, chosen, question)
-            if refusal is None:
-                return HttpResponseRedirect(_onward(visit, act, chosen))
-            question.add_error(None, refusal)
+            try:
+                done = _decide(visit, act, chosen, question)
+            except Refusal as refusal:
+                chosen.refresh_from_db()
+                question.add_error(None, str(refusal))
+            else:
+                return HttpResponseRedirect(_onward(visit, act, chosen, done, question))
     return _page(visit, chosen, act, question)
 
 
 # --- acting -------------------------------------------------------------------------------------
 
 
-def _decide(visit: Visit, act: Act, line: StatementLine, question: Question) -> str | None:
-    """None when it is done, else why not; then nothing has changed."""
-    try:
-        with transaction.atomic():
-            act.do(line, question.cleaned_data, visit.person, visit.at)
-            visit.admin.log_change(visit.request, line, question.told(act.title))
-    except Refusal as refusal:
-        line.refresh_from_db()
-        return str(refusal)
-    return None
+@transaction.atomic
+def _decide(visit: Visit, act: Act, line: StatementLine, question: Question) -> object:
+    """What the service answers; of what it refuses nothing is written, not even in the log."""
+    done = act.do(line, question.cleaned_data, visit.person, visit.at)
+    visit.admin.log_change(visit.request, line, question.told(act.title))
+    return done
 
 
-def _onward(visit: Visit, act: Act, line: StatementLine) -> str:
+def _onward(visit: Visit, act: Act, line: StatementLine, done: object, question: Question) -> str:
     """The next line of the queue, with the same filters; a line that still waits stays."""
     line.refresh_from_db()
-    said = f"{act.title}：{line.payer_name or line.number} {in_yuan(line.amount_fen)} 已完成"
-    is_undoable = act.name != "note" and queries.actions(line)["undo"]
-    if is_undoable:
+    _say(visit, act, line, done)
+    still_waits = line.verdict in OPEN
+    if still_waits and question.cleaned_data.get("rest") == RETURNED:
+        return visit.home(line=line.number, act="return")
+    if still_waits or act.name == "note":
+        return visit.home(line=line.number)
+    following = backlog.following(visit.mine, visit.asked, visit.at, line=line)
+    return visit.home(line=following.number) if following else visit.home()
+
+
+def _say(visit: Visit, act: Act, line: StatementLine, done: object) -> None:
+    """What was done, and how to take it back."""
+    end = "已完成"
+    if isinstance(done, LineReturn):
+        asked = done.status == ReturnStatus.ASKED
+        end = f"{in_yuan(done.amount_fen)} {'已提交，等待另一人复核' if asked else '已提交银行'}"
+    said: str = f"{act.title}：{line.payer_name or line.number} {in_yuan(line.amount_fen)}　{end}"
+    if act.name in {"assign", "split", "ignore"} and queries.actions(line)["undo"]:
         visit.request.session[LAST] = line.number
         undo = visit.home(line=line.number, act="undo")
         said = format_html('{}　<a class="wb-undo" href="{}">撤销 <kbd>u</kbd></a>', said, undo)
     elif act.name == "undo":
         visit.request.session.pop(LAST, None)
     visit.admin.message_user(visit.request, said, messages.SUCCESS)
-    if line.verdict in OPEN or act.name == "note":
-        return visit.home(line=line.number)
-    following = backlog.following(visit.mine, visit.asked, visit.at, line=line)
-    return visit.home(line=following.number) if following else visit.home()
 
 
 # --- the page -----------------------------------------------------------------------------------
@@ -249,7 +259,7 @@ def _tabs(visit: Visit) -> dict[str, Any]:
 def _row(visit: Visit, line: StatementLine, chosen: StatementLine | None) -> dict[str, Any]:
     return {
         "line": line,
-        "amount": in_yuan(left_fen(line)),
+        "amount": in_yuan(queries.left_fen(line) if line.is_posted else line.amount_fen),
         "verdict": verdict_label(line),
         "age": ago(line.booked_at, visit.at),
         "is_late": (visit.at - line.booked_at).days >= 3,
@@ -276,15 +286,15 @@ def _last(visit: Visit, chosen: StatementLine | None) -> dict[str, str] | None:
 def _detail(
     visit: Visit, line: StatementLine, act: Act | None, question: Question | None
 ) -> dict[str, Any]:
-    may = may_now(line)
+    may, left = may_now(line), queries.left_fen(line)
     find = visit.request.GET.get("find", "").strip()
     return {
         "line": line,
         "amount": in_yuan(line.amount_fen),
-        "left": in_yuan(left_fen(line)) if left_fen(line) != line.amount_fen else "",
+        "left": in_yuan(left) if line.is_posted and left != line.amount_fen else "",
         "given": in_yuan(line.allocated_fen) if line.allocated_fen else "",
         "returned": in_yuan(line.returned_fen) if line.returned_fen else "",
-        "left_plain": _plain(left_fen(line)),
+        "left_plain": _plain(left),
         "verdict": verdict_label(line),
         "is_waiting": line.verdict in OPEN,
         "booked": in_shanghai(line.booked_at),
@@ -305,6 +315,7 @@ def _detail(
         "where": visit.where,
         "candidates": candidates(visit, line, find) if may["match"] else [],
         "paid": _paid(line),
+        "returns": _returns(line),
         "history": _history(line),
     }
 
@@ -329,6 +340,19 @@ def _paid(line: StatementLine) -> list[dict[str, Any]]:
     live = Allocation.objects.filter(line=line, undone_at=None).select_related("payment")
     return [
         {"payment": one.payment, "amount": in_yuan(one.amount_fen)} for one in live.order_by("pk")
+    ]
+
+
+def _returns(line: StatementLine) -> list[dict[str, Any]]:
+    rows = LineReturn.objects.filter(line=line).annotate(asker=name_of("asked_by"))
+    return [
+        {
+            "return": one,
+            "amount": in_yuan(one.amount_fen),
+            "status": label(one.get_status_display(), RETURN_COLOURS.get(one.status, "")),
+            "asker": one.asker or one.asked_by,
+        }
+        for one in rows.order_by("-pk")
     ]
 
 
@@ -411,7 +435,8 @@ def _compared(line: StatementLine, payment: Payment, at: datetime) -> dict[str, 
     """A payment beside the line: what is asked for, what came, and the difference in words."""
     is_open = payment.status == Status.WAITING
     asked_fen = payment.outstanding_fen if is_open else 0
-    more = left_fen(line) - asked_fen
+    left = queries.left_fen(line)
+    more = left - asked_fen
     if not is_open:
         kind, words = "over", f"已{payment.get_status_display()}，全部转为应退款"
     elif more == 0:
@@ -424,7 +449,7 @@ def _compared(line: StatementLine, payment: Payment, at: datetime) -> dict[str, 
         "payment": payment,
         "is_open": is_open,
         "status": payment.get_status_display(),
-        "came": in_yuan(left_fen(line)),
+        "came": in_yuan(left),
         "outstanding": in_yuan(asked_fen),
         "asked": in_yuan(payment.amount_fen),
         "is_part_paid": payment.received_fen > 0 and is_open,

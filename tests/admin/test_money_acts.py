@@ -117,14 +117,14 @@ def test_a_line_is_given_to_a_payment_and_taken_back(first):
 @pytest.mark.parametrize(
     ("shares", "said"),
     [
-        ({"fen_1": "1.00"}, "分配金额之和必须等于来账金额"),
+        ({"fen_1": "77.01"}, "金额超过这笔来账剩余的可处理金额"),
         ({"number_1": "PNOSUCHNUMBER", "fen_1": "77.00"}, "支付单不存在"),
         ({"fen_1": "77.00", "number_2": "P2"}, "每张支付单填写一次"),
         ({"fen_1": "-77.00"}, "确保该值"),
         ({"fen_1": "77.001"}, "小数"),
     ],
 )
-def test_a_line_is_given_whole_and_to_what_exists(first, shares, said):
+def test_a_line_is_given_once_and_to_what_exists(first, shares, said):
     before = fingerprint()
     number = first.rows["payments.Payment"].number
     page = act(first, "FINANCE", "payments.StatementLine", "assign", {"number_1": number, **shares})

@@ -74,6 +74,7 @@ PAGES = {
     ),
     "payments.Account": Page(FINANCE),
     "payments.Entry": Page(FINANCE),
+    "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
     "payments.Payment": Page(FINANCE, FINANCE),
     "payments.Posting": Page(FINANCE),
     "payments.ReceivingAccount": Page(FINANCE, types=PLATFORM, adds=PLATFORM),

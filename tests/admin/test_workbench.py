@@ -304,7 +304,7 @@ def test_the_split_begins_with_the_candidates(clerk, hinted, payment):
         ("ignore", {"reason": ""}, "必填"),
         ("return", {"reason": ""}, "必填"),
         ("note", {"text": ""}, "必填"),
-        ("undo", {}, "状态已变化"),
+        ("undo", {}, "没有可以撤销的核销"),
     ],
 )
 def test_what_is_refused_is_said_beside_what_was_typed(clerk, lost, act, answers, said):
@@ -361,6 +361,29 @@ def test_after_the_last_line_the_queue_says_that_nothing_waits(clerk):
     assert "没有待处理的流水" in page.content.decode()
 
 
+def test_what_is_not_shared_out_waits_or_goes_back(clerk, first, lost, payment):
+    shares = {"number_1": payment.number, "fen_1": "70.00", "rest": "returned"}
+    page = decide(clerk, lost, "split", shares)
+
+    assert "act=return" in page.redirect_chain[-1][0]
+    assert "剩余 ¥7.00" in page.content.decode()
+    assert 'value="7.00"' in page.content.decode()
+    assert (fresh(lost).verdict, fresh(lost).allocated_fen) == ("UNMATCHED", 70_00)
+
+    decide(clerk, lost, "return", {"amount_fen": "7.00", "reason": "多付"})
+    assert fresh(lost).verdict == "RETURNING"
+    assert lost.returns.get().amount_fen == 7_00
+    assert ledger.audit() == []
+
+
+def test_a_part_goes_back_and_the_rest_is_still_the_clerks(clerk, lost):
+    decide(clerk, lost, "return", {"amount_fen": "7.00", "reason": "多付"})
+
+    asked = lost.returns.get()
+    assert (asked.amount_fen, asked.reason, asked.status) == (7_00, "多付", "SENDING")
+    assert "剩余 ¥70.00" in read(clerk, line=lost.number)
+
+
 # --- two people on one line ---------------------------------------------------------------------
 
 
@@ -374,7 +397,8 @@ def test_the_second_clerk_is_told_and_loses_nothing_that_was_typed(clerk, first,
     page = decide(clerk, lost, "ignore", {"reason": "我写的很长的理由", "seen": seen})
     text = page.content.decode()
 
-    assert "刚被处理过" in text
+    assert "标记为不处理（同事先处理），请刷新" in text
+    assert colleague.nickname in text
     assert "我写的很长的理由" in text
     assert "查看这笔来账现在的状态" in text
     assert "同事先处理" in text

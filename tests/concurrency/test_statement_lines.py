@@ -252,7 +252,7 @@ def test_two_clerks_give_one_line_to_different_payments_and_one_succeeds(own):
             at=NOON,
         )
 
-    assert together(4, give) == {"ok": 1, "STALE_STATE": 3}
+    assert together(4, give) == {"ok": 1, "DECIDED_MEANWHILE": 3}
     assert sum(Payment.objects.values_list("received_fen", flat=True)) == PRICE
 
 

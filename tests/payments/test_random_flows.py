@@ -20,8 +20,9 @@ from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Refund
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
-from payments.transfers import desk
-from payments.transfers.models import StatementLine
+from payments.transfers import desk, queries, returns
+from payments.transfers import tasks as transfer_tasks
+from payments.transfers.models import LineReturn, Policy, StatementLine
 from shop.checkout.rules import Item
 from shop.fulfilment import services as fulfilment
 from shop.inventory.models import Stock
@@ -73,6 +74,7 @@ class Shop(RuleBasedStateMachine):
         self.at = NOON
         self.money_in = 0
         make_account(units=100)
+        Policy.objects.create(merchant="", check_above_fen=200_00)
         self.merchant = make_merchant(after_sale_days=1)
         self.skus = [make_sku(self.merchant, on_hand=ON_HAND) for _ in range(2)]
         self.offer = offers.open_offer(
@@ -173,16 +175,17 @@ class Shop(RuleBasedStateMachine):
         with suppress(Refusal):
             offers.close_offer(offer=self.offer)
 
-    @step(3, n=which, m=which)
-    def assign(self, n: int, m: int) -> None:
-        """A clerk gives a waiting line to one or two payments."""
-        waiting = StatementLine.objects.filter(verdict="UNMATCHED")
+    @step(3, n=which, m=which, thirds=st.sampled_from([1, 3]))
+    def assign(self, n: int, m: int, thirds: int) -> None:
+        """A clerk gives a waiting line, or a third of what is left, to one or two payments."""
+        waiting = StatementLine.objects.filter(verdict__in=["UNMATCHED", "RETURNING"])
         line = _latest(waiting.select_related("receiving_account"), n)
         found = [p for p in (_latest(Payment.objects.all(), k) for k in {n, m}) if p]
-        if not line or not found:
+        whole = queries.left_fen(line) * thirds // 3 if line else 0
+        if not found or whole < 2:
             return
-        parts = [line.amount_fen // 3] * (len(found) - 1)
-        fens = [*parts, line.amount_fen - sum(parts)]
+        parts = [whole // 2] * (len(found) - 1)
+        fens = [*parts, whole - sum(parts)]
         shares = {payment.number: fen for payment, fen in zip(found, fens, strict=True)}
         with suppress(Refusal):
             desk.assign(
@@ -191,25 +194,44 @@ class Shop(RuleBasedStateMachine):
 
     @step(2, n=which)
     def undo(self, n: int) -> None:
-        decided = StatementLine.objects.filter(verdict__in=["MATCHED", "IGNORED"])
+        decided = StatementLine.objects.exclude(verdict="NEW")
         if line := _latest(decided.select_related("receiving_account"), n):
             with suppress(Refusal):
                 desk.undo(line=line, actor="U1", at=self.at)
 
-    @step(n=which, is_returned=st.booleans())
-    def do_away_with(self, n: int, is_returned: bool) -> None:
+    @step(2, n=which, halves=st.sampled_from([1, 2]))
+    def give_back(self, n: int, halves: int) -> None:
+        """All or half of what is left; above 200 yuan a second person is asked."""
         waiting = StatementLine.objects.filter(verdict="UNMATCHED")
-        line = _latest(waiting.select_related("receiving_account"), n)
-        if line and is_returned:
-            desk.give_back(line=line, actor="U1", at=self.at)
-            desk.send_return(line=line, at=self.at)
-        elif line:
+        if line := _latest(waiting.select_related("receiving_account"), n):
+            fen = queries.left_fen(line) * halves // 2
+            with suppress(Refusal):
+                returns.give_back(line=line, amount_fen=fen, actor="U1", at=self.at)
+
+    @step(2, n=which, approve=st.booleans())
+    def check_a_return(self, n: int, approve: bool) -> None:
+        if asked := _latest(LineReturn.objects.filter(status="ASKED"), n):
+            returns.check(asked=asked, approve=approve, actor="U2", at=self.at)
+
+    @step(2, is_answer_lost=st.booleans())
+    def send_returns(self, is_answer_lost: bool) -> None:
+        if is_answer_lost:
+            self.sandbox.faults("/bank/payouts", "error_after")
+        for pk in LineReturn.objects.filter(status="SENDING").values_list("pk", flat=True):
+            transfer_tasks.send_return(return_id=pk)
+
+    @step(n=which)
+    def do_away_with(self, n: int) -> None:
+        waiting = StatementLine.objects.filter(verdict="UNMATCHED")
+        if line := _latest(waiting.select_related("receiving_account"), n):
             desk.ignore(line=line, reason="不是货款", actor="U1", at=self.at)
 
     @step(2, n=which)
     def approve_a_refund(self, n: int) -> None:
         if refund := _latest(Refund.objects.filter(status__in=["OWED", "FAILED"]), n):
-            refunds.approve(refund=refund, actor="U1", at=self.at)
+            for person in ("U1", "U2"):  # above the limit the second one is needed
+                with suppress(Refusal):
+                    refunds.approve(refund=refund, actor=person, at=self.at)
 
     @step(2, is_answer_lost=st.booleans())
     def send_refunds(self, is_answer_lost: bool) -> None:
@@ -240,12 +262,21 @@ class Shop(RuleBasedStateMachine):
     @invariant()
     def all_money_is_somewhere(self) -> None:
         refunded = _fen(Refund.objects.filter(status="DONE"))
-        returned = _fen(StatementLine.objects.filter(verdict="RETURNED"))
+        returned = _fen(LineReturn.objects.filter(status="DONE"))
         assert books.balance(f"bank:{ACCOUNT}") == self.money_in - refunded - returned
         done = Order.objects.filter(status="DONE").aggregate(fen=Sum("total_fen", default=0))
         merchant = books.balance(f"merchant:{self.merchant.number}:available")
         earned = _fen(Commission.objects.filter(status="EARNED"))
         assert merchant + earned == done["fen"]
+
+    @invariant()
+    def every_line_is_used_once(self) -> None:
+        for line in StatementLine.objects.filter(is_posted=True):
+            given = _fen(line.allocations.filter(undone_at=None))
+            returned = _fen(line.returns.filter(status="DONE"))
+            going = _fen(line.returns.filter(status__in=["ASKED", "SENDING"]))
+            assert given + returned + going + queries.left_fen(line) == line.amount_fen
+            assert queries.left_fen(line) >= 0
 
     @invariant()
     def what_an_order_says_is_so(self) -> None:

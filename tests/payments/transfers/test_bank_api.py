@@ -3,13 +3,15 @@
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils.timezone import now
 
 from payments.ledger import queries as ledger
 from payments.transfers import tasks
-from payments.transfers.models import Statement, StatementLine
+from payments.transfers.models import Policy, Statement, StatementLine
 from tests.members.people import client_of, make_merchant, make_staff, make_user
 from tests.payments import payable
 from tests.payments.transfers.bank import (
@@ -151,7 +153,7 @@ def test_the_list_of_lines_takes_a_fixed_number_of_queries(
     payments = [expected() for _ in range(20)]
     arrive(*(booking(PRICE, virtual_account=virtual_of(payment)) for payment in payments))
 
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         assert len(lines(platform, "?limit=100")) == 20
 
 
@@ -222,8 +224,55 @@ def test_a_return_is_taken_and_the_bank_is_asked_later(account, platform):
     answer = act(platform, line, "return")
 
     assert (answer.status_code, answer.json()["verdict"]) == (202, "RETURNING")
-    assert act(platform, line, "return").json()["code"] == "STALE_STATE"
+    assert act(platform, line, "return").json()["code"] == "RETURN_UNDER_WAY"
     assert act(platform, line, "match", payments=[]).status_code == 400
+
+
+def test_a_part_is_returned_and_a_second_person_checks_it(account, platform):
+    Policy.objects.create(merchant="", check_above_fen=999)
+    (line,) = arrive(booking(PRICE))
+
+    answer = act(platform, line, "return", amount_fen=1000, reason="多付").json()
+    assert (answer["verdict"], answer["left_fen"]) == ("RETURNING", PRICE - 1000)
+    assert [one["status"] for one in answer["returns"]] == ["ASKED"]
+    assert answer["actions"]["match"] is True
+    assert answer["actions"]["return"] is False
+
+    (asked,) = platform.get("/api/v1/bank/returns?status=ASKED").json()["results"]
+    assert (asked["line"], asked["reason"], asked["amount_fen"]) == (line.number, "多付", 1000)
+    url = f"/api/v1/bank/returns/{asked['number']}/check"
+    refused = platform.post(url, {"approve": True}, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (409, "SECOND_PERSON_NEEDED")
+    other = client_of(make_user("复核", is_superuser=True))
+    declined = other.post(url, {"approve": False, "reason": "先核实"}, format="json").json()
+
+    assert (declined["status"], declined["failure"]) == ("DECLINED", "先核实")
+    (shown,) = lines(platform, "?verdict=UNMATCHED")
+    assert (shown["left_fen"], shown["reasons"]) == (PRICE, ["退回 10.00 元复核未通过：先核实"])
+
+
+@pytest.mark.parametrize("body", [{"amount_fen": 0}, {"amount_fen": "1"}, {"fen": 1}])
+def test_a_malformed_return_changes_nothing(account, platform, body):
+    (line,) = arrive(booking(PRICE))
+
+    assert act(platform, line, "return", **body).status_code == 400
+
+    line.refresh_from_db()
+    assert line.verdict == "UNMATCHED"
+
+
+def test_lines_are_found_by_account_amount_and_age(account, platform):
+    old, new = arrive(booking(100, booked_at=now() - timedelta(days=9)), booking(5000))
+    StatementLine.objects.filter(pk=new.pk).update(booked_at=now())
+
+    def found(query):
+        return {line["id"] for line in lines(platform, query)}
+
+    assert found("?age_days=7") == {old.number}
+    assert found("?min_fen=101") == found("?min_fen=5000&max_fen=5000") == {new.number}
+    assert found("?max_fen=100") == {old.number}
+    assert found(f"?account_no={ACCOUNT}") == {old.number, new.number}
+    assert found("?account_no=1") == set()
 
 
 def test_ignoring_needs_a_reason(account, platform):

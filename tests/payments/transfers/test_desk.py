@@ -9,7 +9,7 @@ from payments.cashier.services import TooLateToUndo
 from payments.ledger import queries as ledger
 from payments.receiving import pool
 from payments.receiving.models import VirtualAccount
-from payments.transfers import desk, queries, tasks
+from payments.transfers import desk, queries, returns
 from payments.transfers.models import Allocation, LineEvent, StatementLine
 from payments.transfers.rules import Verdict
 from tests.members.people import make_user
@@ -59,11 +59,9 @@ def test_a_clerk_gives_a_line_to_two_payments(account):
     assert event.facts == {"payments": {one.number: 5000, two.number: 4900}}
 
 
-def test_all_of_a_line_is_given_and_what_is_too_much_is_owed_back(account):
+def test_what_a_payment_does_not_need_is_owed_back(account):
     one = expected(5000)
     line = unmatched()
-    with pytest.raises(desk.NotFullyAssigned):
-        assign(line, {one: 5000})
 
     assign(line, {one: PRICE})
 
@@ -172,21 +170,11 @@ def test_a_row_that_was_never_posted_pays_nothing_and_is_not_returned(account):
 
     for refused in (
         lambda: assign(line, {payment: -500}),
-        lambda: desk.give_back(line=line, actor=CLERK, at=NOON),
+        lambda: returns.give_back(line=line, actor=CLERK, at=NOON),
         lambda: undo(out),
     ):
         with pytest.raises(desk.NotPosted):
             refused()
-
-
-def test_a_line_without_a_full_account_cannot_be_returned(account):
-    line = unmatched(payer_account="6222****2233")
-
-    with pytest.raises(desk.PayerUnknown):
-        desk.give_back(line=line, actor=CLERK, at=NOON)
-
-    line.refresh_from_db()
-    assert line.verdict == Verdict.UNMATCHED
 
 
 # --- candidates
@@ -216,50 +204,6 @@ def test_candidates_are_ranked_with_what_speaks_for_them(account):
 def bank(sandbox, account):
     sandbox.open_account(ACCOUNT, 10_000_000)
     return sandbox
-
-
-def give_back(line):
-    desk.give_back(line=line, actor=CLERK, at=NOON)
-    tasks.send_return(line_id=line.pk)
-    tasks.send_return(line_id=line.pk)
-    line.refresh_from_db()
-
-
-def test_a_line_goes_back_to_the_account_it_came_from_once(bank):
-    line = unmatched(payer_account="6217001122334455", payer_name="张三")
-
-    give_back(line)
-
-    (paid,) = bank.journal("/bank/payouts")
-    assert line.verdict == Verdict.RETURNED
-    assert line.returns.get().serial
-    assert ledger.balance(f"suspense:{ACCOUNT}") == ledger.balance(f"bank:{ACCOUNT}") == 0
-    assert "6217001122334455" in str(paid)
-
-
-def test_an_answer_that_never_came_is_asked_for_again_and_paid_once(bank):
-    line = unmatched()
-    bank.faults("/bank/payouts", "error_after")
-    desk.give_back(line=line, actor=CLERK, at=NOON)
-    tasks.send_return(line_id=line.pk)
-    line.refresh_from_db()
-    assert line.verdict == Verdict.RETURNING
-
-    tasks.match_waiting()
-
-    line.refresh_from_db()
-    assert line.verdict == Verdict.RETURNED
-    assert ledger.balance(f"bank:{ACCOUNT}") == 0
-
-
-def test_a_return_that_the_bank_refuses_waits_again(bank):
-    line = unmatched(payer_account="9999000011112222")  # closed, says the sandbox
-
-    give_back(line)
-
-    assert line.verdict == Verdict.UNMATCHED
-    assert "银行拒绝退回" in line.reasons[0]
-    assert ledger.balance(f"suspense:{ACCOUNT}") == PRICE
 
 
 def test_refunds_go_back_to_the_accounts_the_money_came_from(bank):

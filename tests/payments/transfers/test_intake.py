@@ -7,7 +7,7 @@ import pytest
 
 from payments.ledger import queries as ledger
 from payments.ledger.models import Posting
-from payments.transfers import desk, services, tasks
+from payments.transfers import returns, services, tasks
 from payments.transfers.models import LineEvent, Statement, StatementLine
 from payments.transfers.rules import Verdict
 from payments.transfers.screening import keys
@@ -80,7 +80,7 @@ def test_only_money_that_came_from_others_enters_the_books(
 
 def test_our_own_refund_in_the_statement_is_known_again(account):
     (line,) = arrive(booking(500))
-    desk.give_back(line=line, actor="UFINANCE", at=NOON)
+    returns.give_back(line=line, actor="UFINANCE", at=NOON)
     line.returns.update(serial="OUT1")  # the bank has answered, and nobody has read it yet
 
     (out,) = arrive(booking(-500, serial="OUT1"))

@@ -7,7 +7,7 @@ from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Refund
 from payments.receiving import tasks as receiving
 from payments.receiving.models import ReceivingAccount, VirtualAccount
-from payments.transfers import desk, tasks
+from payments.transfers import returns, tasks
 from payments.transfers.models import StatementLine
 from payments.transfers.rules import Verdict
 from tests.payments.transfers.bank import ACCOUNT, NOON, arrive, booking, expected, virtual_of
@@ -53,7 +53,7 @@ def test_a_return_that_cannot_even_be_tried(bank):
     def returning(account_no):
         (line,) = arrive(booking(130), account_no=account_no)
         line = StatementLine.objects.select_related("receiving_account").get(pk=line.pk)
-        desk.give_back(line=line, actor="U1", at=NOON)
+        returns.give_back(line=line, actor="U1", at=NOON)
         return line
 
     first = returning(NO_BANK)

@@ -1,0 +1,149 @@
+"""Two people at one moment: each race beside a control that shows it without its guard."""
+
+import time
+
+import pytest
+
+from payments.cashier import refunds
+from payments.cashier.models import Payment, Refund
+from payments.ledger import services as ledger
+from payments.transfers import desk, returns
+from payments.transfers.models import LineReturn, Policy, StatementLine
+from tests.concurrency.stalled import stalled
+from tests.concurrency.together import together
+from tests.payments.transfers.bank import NOON, account, arrive, booking, expected, virtual_of
+from tests.payments.transfers.conftest import _no_shop  # noqa: F401
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PRICE = 9900
+
+
+@pytest.fixture
+def own():
+    yield account(units=40)
+    assert ledger.audit() == []
+
+
+@pytest.fixture
+def line(own):
+    Policy.objects.create(merchant="", check_above_fen=0)
+    return seen(arrive(booking(PRICE))[0].pk)
+
+
+def seen(pk):
+    return StatementLine.objects.select_related("receiving_account").get(pk=pk)
+
+
+def rows(line):
+    return StatementLine.objects.filter(pk=line.pk)
+
+
+def test_two_clerks_give_parts_of_one_line_and_the_second_is_told(line):
+    payments = [expected(4000), expected(4000)]
+    mine = [seen(line.pk), seen(line.pk)]
+
+    def give(i):
+        shares, everyone = {payments[i].number: 4000}, Payment.objects.all()
+        desk.assign(line=mine[i], shares=shares, payments=everyone, actor=f"U{i}", at=NOON)
+
+    assert stalled(rows(line), 2, give) == {"ok": 1, "DECIDED_MEANWHILE": 1}
+    assert seen(line.pk).allocated_fen == 4000
+
+
+def test_one_returns_what_another_gives_away_and_one_succeeds(line):
+    payment = expected()
+    mine = [seen(line.pk), seen(line.pk)]
+
+    def decide(i):
+        if i:
+            returns.give_back(line=mine[i], actor="U1", at=NOON)
+        else:
+            shares, everyone = {payment.number: PRICE}, Payment.objects.all()
+            desk.assign(line=mine[i], shares=shares, payments=everyone, actor="U0", at=NOON)
+
+    assert stalled(rows(line), 2, decide) == {"ok": 1, "DECIDED_MEANWHILE": 1}
+
+
+def test_without_the_lock_both_give_the_same_money_away(line):
+    """If this ever fails, the two tests above prove nothing."""
+    given = []
+
+    def careless(i):
+        found = seen(line.pk)
+        if found.allocated_fen + 6000 <= found.amount_fen:
+            time.sleep(0.05)
+            given.append(6000)
+
+    together(2, careless)
+
+    assert sum(given) > PRICE
+
+
+def test_a_return_is_checked_once_whoever_checks_at_the_same_moment(line):
+    asked = returns.give_back(line=line, actor="UMAKER", at=NOON)
+    people = ["UMAKER", "U1", "U2", "UMAKER"]
+
+    def check(i):
+        mine = LineReturn.objects.get(pk=asked.pk)
+        returns.check(asked=mine, approve=i % 2 == 0, actor=people[i], at=NOON)
+
+    assert stalled(rows(line), 4, check) == {
+        "ok": 1,
+        "DECIDED_MEANWHILE": 1,
+        "SECOND_PERSON_NEEDED": 2,
+    }
+    assert LineReturn.objects.get().checked_by in {"U1", "U2"}
+
+
+def test_two_returns_of_one_line_at_once_are_one(line):
+    mine = [seen(line.pk) for _ in range(4)]
+
+    def ask(i):
+        returns.give_back(line=mine[i], amount_fen=100, actor=f"U{i}", at=NOON)
+
+    assert stalled(rows(line), 4, ask) == {"ok": 1, "DECIDED_MEANWHILE": 3}
+    assert LineReturn.objects.count() == 1
+
+
+@pytest.fixture
+def refund(line):
+    arrive(booking(PRICE + 700, virtual_account=virtual_of(expected(PRICE))))
+    return Refund.objects.select_related("payment").get()
+
+
+def approve(refund, actor):
+    mine = Refund.objects.select_related("payment").get(pk=refund.pk)
+    refunds.approve(refund=mine, actor=actor, at=NOON)
+
+
+def test_one_person_who_clicks_twice_at_once_is_one_person(refund):
+    theirs = Refund.objects.filter(pk=refund.pk)
+
+    endings = stalled(theirs, 4, lambda i: approve(refund, "UMAKER"))
+
+    assert endings == {"ok": 1, "SECOND_PERSON_NEEDED": 3}
+    assert Refund.objects.get().status == "OWED"
+
+
+def test_two_people_at_once_are_two_people(refund):
+    theirs = Refund.objects.filter(pk=refund.pk)
+
+    assert stalled(theirs, 2, lambda i: approve(refund, f"U{i}")) == {"ok": 2}
+    assert Refund.objects.get().status == "APPROVED"
+    kinds = refund.payment.events.filter(kind__startswith="REFUND_").order_by("pk")
+    assert list(kinds.values_list("kind", flat=True)) == ["REFUND_ASKED", "REFUND_APPROVED"]
+
+
+def test_without_the_counted_update_one_person_is_two(refund):
+    """If this ever fails, the two tests above prove nothing."""
+    said = []
+
+    def careless(i):
+        if Refund.objects.get(pk=refund.pk).asked_by == "":
+            time.sleep(0.05)
+            Refund.objects.filter(pk=refund.pk).update(asked_by="UMAKER")
+            said.append("asked")
+
+    together(3, careless)
+
+    assert len(said) > 1
