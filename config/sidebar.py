@@ -43,6 +43,7 @@ MENU: list[tuple[str, list[Item]]] = [
             ("转账指引", "signpost", "payments_transferintent_changelist"),
             ("收款账户", "credit_card", "payments_receivingaccount_changelist"),
             ("专属账号", "tag", "payments_virtualaccount_changelist"),
+            ("核销策略", "rule_settings", "payments_policy_changelist"),
         ],
     ),
     (

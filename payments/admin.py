@@ -8,6 +8,7 @@ from payments.receiving.admin import (
     VirtualAccountAdmin,
 )
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
+from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "EntryAdmin",
     "LineReturnAdmin",
     "PaymentAdmin",
+    "PolicyAdmin",
     "PostingAdmin",
     "ReceivingAccountAdmin",
     "RefundAdmin",

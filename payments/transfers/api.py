@@ -75,6 +75,7 @@ class CandidateOut(serializers.Serializer[object]):
     order = serializers.CharField()
     score = serializers.IntegerField()
     why = serializers.CharField()
+    why_not = serializers.CharField(default="")
 
 
 class PaidOut(serializers.Serializer[object]):

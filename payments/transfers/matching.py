@@ -1,4 +1,4 @@
-"""Lines that wait are judged by the ladder of `rules`; what is sure is paid by the cashier."""
+"""Lines that wait are judged by the ladder; what is sure is paid by the cashier."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -13,25 +13,18 @@ from django.db.models import Count, Q, QuerySet
 from config.kit import sql
 from payments.cashier import services as cashier
 from payments.cashier.rules import Arrival
+from payments.transfers import evidence
+from payments.transfers.ladder.facts import Book, Candidate, Decision, Fact, Intent
+from payments.transfers.ladder.versions import CURRENT, decide, needs_more
 from payments.transfers.models import LineEvent, Statement, StatementLine
-from payments.transfers.remarks import Codes, codes_in
-from payments.transfers.rules import (
-    VERSION,
-    Book,
-    Candidate,
-    Decision,
-    Fact,
-    Intent,
-    StatementStatus,
-    Verdict,
-    decide,
-    payer_marks,
-)
+from payments.transfers.remarks import codes_in
+from payments.transfers.rules import StatementStatus, Verdict
 
 logger = logging.getLogger(__name__)
 
 METHOD = "BANK_TRANSFER"
 BATCH = 5_000  # lines per transaction
+Judged = tuple[tuple[Any, ...], Fact, Decision]  # a claimed row, the same as a fact, its verdict
 
 # Two workers never judge one line: each takes what the other has not locked.
 _CLAIM = """
@@ -55,19 +48,13 @@ WITH hit AS (
     UNION
     SELECT id FROM payments_transferintent WHERE code = ANY(%s::text[])
 )
-SELECT p.id, p.number, p.reference, i.receiving_account_id, coalesce(v.number, ''), i.code,
-       p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id
+SELECT p.id, p.number, p.reference, i.receiving_account_id,
+       CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END, i.is_shared,
+       i.code, p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant
 FROM hit JOIN payments_transferintent i ON i.id = hit.id
 JOIN payments_payment p ON p.id = i.payment_id
 LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
 ORDER BY p.id FOR UPDATE OF p
-"""
-_PAYERS = """
-SELECT DISTINCT p.payer_id, l.payer_account, l.payer_name
-FROM payments_payment p
-JOIN payments_allocation a ON a.payment_id = p.id AND a.undone_at IS NULL
-JOIN payments_statementline l ON l.id = a.line_id
-WHERE p.payer_id = ANY(%s)
 """
 _DECIDE = """
 UPDATE payments_statementline l
@@ -139,58 +126,56 @@ def _match(line_ids: Sequence[int], at: datetime) -> None:
     if not claimed:
         return
     facts = [_fact(row) for row in claimed]
-    codes = [codes_in(fact.texts) for fact in facts]
-    decisions = decide(facts, _book(facts, codes), codes)
-    arrivals = [
-        Arrival(decision.payment_id, row[8], fact.fen, f"suspense:{row[9]}")
-        for row, fact, decision in zip(claimed, facts, decisions, strict=True)
-        if decision.payment_id is not None
-    ]
-    paid = {arrival.channel_txn for arrival in arrivals}
-    allocate([row[0] for row in claimed if row[8] in paid], arrivals, at)
-    _store([fact.line_id for fact in facts], decisions, at)
+    book = _book(facts)
+    held = frozenset(book.intents)
+    _look_further(facts, book)
+    book.terms = evidence.terms({intent.merchant for intent in book.intents.values()})
+    decisions = decide(facts, book)
+    judged = _still_so(list(zip(claimed, facts, decisions, strict=True)), book, held)
+    arrivals, paying = [], []
+    for row, fact, decision in judged:
+        for turn, (payment_id, fen) in enumerate(decision.pays, 1):
+            txn = row[8] if turn == 1 else f"{row[8]}-{turn}"
+            arrivals.append(Arrival(payment_id, txn, fen, f"suspense:{row[9]}"))
+            paying.append(fact.line)
+    allocate(paying, arrivals, at)
+    _store([fact.line for _, fact, _ in judged], [decision for *_, decision in judged], at)
 
 
 def _fact(row: tuple[Any, ...]) -> Fact:
     pk, account_id, fen, virtual, texts, name, payer, caution, *_, is_reversed = row
     # Django leaves jsonb to its field: here it is JSON text.
     words = tuple(orjson.loads(texts))
-    return Fact(pk, account_id, fen, virtual, words, name, payer, caution, is_reversed)
+    codes = codes_in(words)
+    return Fact(pk, account_id, fen, virtual, codes, words, name, payer, caution, is_reversed)
 
 
-def _book(facts: Sequence[Fact], codes: Sequence[Codes]) -> Book:
+def _book(facts: Sequence[Fact]) -> Book:
     virtual = {fact.virtual_account for fact in facts} - {""}
-    named = {code for found in codes for code in found.found}
+    named = {code for fact in facts for code in fact.codes.found}
     if not virtual and not named:
         return Book()
     with connection.cursor() as cursor:
         cursor.execute(_INTENTS, [sql.texts(virtual), sql.texts(named)])
-        book = Book.of(Intent(*row) for row in cursor.fetchall())
-    book.known_payers = _known_payers(_doubtful_payers(facts, codes, book))
-    return book
+        return Book.of(Intent(*row) for row in cursor.fetchall())
 
 
-def _doubtful_payers(facts: Sequence[Fact], codes: Sequence[Codes], book: Book) -> set[int]:
-    """Buyers whose code came with another amount: only for them does the payer's name matter."""
-    return {
-        intent.payer_id
-        for fact, found in zip(facts, codes, strict=True)
-        if found.found and fact.virtual_account not in book.by_virtual_account
-        for intent in book.coded(fact, found)
-        if intent.is_open
-    }
+def _look_further(facts: Sequence[Fact], book: Book) -> None:
+    doubtful = [fact for fact in facts if needs_more(fact, book)]
+    if doubtful:
+        intents, payers = evidence.more(doubtful)
+        book.add(intents)
+        book.payers = payers
 
 
-def _known_payers(payer_ids: Iterable[int]) -> dict[int, set[str]]:
-    asked = sorted(payer_ids)
-    if not asked:
-        return {}
-    known: dict[int, set[str]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_PAYERS, [asked])
-        for payer_id, account, name in cursor.fetchall():
-            known.setdefault(payer_id, set()).update(payer_marks(account, name))
-    return known
+def _still_so(judged: list[Judged], book: Book, held: frozenset[int]) -> list[Judged]:
+    """Without the lines whose payment was not locked, and has changed since: they stay NEW."""
+    guessed = {pk for *_, decision in judged for pk, _ in decision.pays} - held
+    if not guessed:
+        return judged
+    left = evidence.hold(guessed)
+    changed = {pk for pk in guessed if left.get(pk) != book.intents[pk].left_fen}
+    return [one for one in judged if changed.isdisjoint(pk for pk, _ in one[2].pays)]
 
 
 def allocate(line_ids: Sequence[int], arrivals: Sequence[Arrival], at: datetime) -> None:
@@ -218,7 +203,7 @@ def _store(line_ids: Sequence[int], decisions: Sequence[Decision], at: datetime)
         cursor.execute(
             _DECIDE,
             [
-                VERSION,
+                CURRENT,
                 at,
                 sql.ints(line_ids),
                 sql.texts(decision.verdict.value for decision in decisions),
@@ -246,7 +231,7 @@ def _json(reasons: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=64)
 def _facts(rule: str) -> str:
-    return orjson.dumps({"rule": rule, "version": VERSION}).decode()
+    return orjson.dumps({"rule": rule, "version": CURRENT}).decode()
 
 
 def _candidates(candidates: tuple[Candidate, ...]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from config.kit.errors import Refusal
+from payments.transfers.ladder.versions import LADDERS
 from payments.transfers.models import Policy
 
 # Rungs that pay by themselves unless they are switched off, by what they go by.
@@ -35,6 +36,11 @@ class UnknownRung(Refusal):
     message = "没有这条规则"
 
 
+class UnknownVersion(Refusal):
+    status = 400
+    message = "没有这个版本的规则"
+
+
 class OutOfBounds(Refusal):
     status = 400
     message = "数值超出允许的范围"
@@ -44,10 +50,13 @@ class OutOfBounds(Refusal):
 def change(*, merchant: str, values: Mapping[str, Any]) -> Policy:
     """Set some fields of a merchant's policy ("": everybody else's), made if there is none.
 
-    Limits in fen.  Raises UnknownRung, OutOfBounds.
+    Limits in fen.  Raises UnknownRung, UnknownVersion, OutOfBounds.
     """
     _require_known(values.get("rungs_off", ()), AUTOMATIC)
     _require_known(values.get("rungs_on", ()), BY_HAND)
+    for name in ("version", "shadow"):
+        if values.get(name) and values[name] not in LADDERS:
+            raise UnknownVersion(f"没有 {values[name]} 这个版本的规则", known=sorted(LADDERS))
     if values.get("reopens_within_days", 0) > LONGEST_REOPENING:
         raise OutOfBounds(f"逾期到账最多在 {LONGEST_REOPENING} 天内恢复订单")
     if values.get("fee_up_to_fen", 0) > LARGEST_FEE:

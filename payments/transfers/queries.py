@@ -3,30 +3,21 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import QuerySet, Sum
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
-from payments.cashier.rules import Status
-from payments.receiving.models import TransferIntent
+from payments.transfers import evidence
+from payments.transfers.ladder.facts import Candidate, Fact
+from payments.transfers.ladder.ranking import rank
 from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
-from payments.transfers.remarks import codes_in, near_codes
-from payments.transfers.rules import (
-    OPEN,
-    UNDER_WAY,
-    Candidate,
-    Fact,
-    Intent,
-    ReturnStatus,
-    StatementStatus,
-    Verdict,
-    payer_marks,
-    rank,
-)
+from payments.transfers.remarks import codes_in
+from payments.transfers.rules import OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
 
 METHOD = "BANK_TRANSFER"
 SHOWN_CANDIDATES = 10
+OF_AN_AMOUNT = 20  # a person may look at more than a batch
 
 
 # --- for staff ----------------------------------------------------------------------------------
@@ -191,67 +182,19 @@ def left_fen(line: StatementLine, under_way: int | None = None) -> int:
 
 def candidates(line: StatementLine) -> list[Candidate]:
     """Payments a waiting line may be for, ranked: by account, code, amount, payer, near code."""
+    texts = tuple(line.texts)
     fact = Fact(
         line.pk,
         line.receiving_account_id,
         left_fen(line) or line.amount_fen,
         line.virtual_account,
-        tuple(line.texts),
+        codes_in(texts),
+        texts,
         line.payer_name,
         line.payer_account,
     )
-    intents = _intents_near(line, fact)
-    known = _known_payers({intent.payer_id for intent in intents})
-    return rank(fact, intents, known)[:SHOWN_CANDIDATES]
-
-
-def _intents_near(line: StatementLine, fact: Fact) -> list[Intent]:
-    intents = TransferIntent.objects.select_related("payment", "virtual_account")
-    codes = codes_in(fact.texts).found | near_codes(fact.texts)
-    by_name = Q(code__in=codes)
-    if line.virtual_account:
-        by_name |= Q(virtual_account__number=line.virtual_account)
-    named = intents.filter(by_name)[:50]
-    waiting = intents.filter(
-        receiving_account=line.receiving_account, payment__status=Status.WAITING
-    ).order_by("-pk")
-    same_amount = waiting.filter(payment__amount_fen=fact.fen)[:20]
-    same_payer = waiting.filter(payment__payer__in=_buyers_paid_by(line))[:20]
-    found = {row.pk: row for rows in (named, same_amount, same_payer) for row in rows}
-    return [_as_intent(row) for row in found.values()]
-
-
-def _buyers_paid_by(line: StatementLine) -> list[int]:
-    """Buyers for whom this very account has paid before."""
-    if not line.payer_account or "*" in line.payer_account:
-        return []
-    paid = Allocation.objects.filter(undone_at=None, line__payer_account=line.payer_account)
-    return list(paid.order_by("-pk").values_list("payment__payer_id", flat=True)[:20])
-
-
-def _as_intent(row: TransferIntent) -> Intent:
-    payment = row.payment
-    return Intent(
-        payment.pk,
-        payment.number,
-        payment.reference,
-        row.receiving_account_id,
-        row.virtual_account.number if row.virtual_account else "",
-        row.code,
-        payment.outstanding_fen,
-        payment.status == Status.WAITING,
-        payment.payer_id,
-    )
-
-
-def _known_payers(payer_ids: set[int]) -> dict[int, set[str]]:
-    known: dict[int, set[str]] = {}
-    paid = Allocation.objects.filter(undone_at=None, payment__payer__in=payer_ids)
-    for payer_id, account, name in paid.values_list(
-        "payment__payer_id", "line__payer_account", "line__payer_name"
-    ).distinct()[:1_000]:
-        known.setdefault(payer_id, set()).update(payer_marks(account, name))
-    return known
+    intents, payers = evidence.more([fact], of_an_amount=OF_AN_AMOUNT)
+    return rank(fact, intents, payers)[:SHOWN_CANDIDATES]
 
 
 # --- for the sweeps -----------------------------------------------------------------------------

@@ -19,12 +19,12 @@ from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import matching, parsers
+from payments.transfers.ladder.versions import CURRENT
 from payments.transfers.models import LineReturn, Statement, StatementLine, StatementPart
 from payments.transfers.parsers import Row
 from payments.transfers.rules import (
     LINE_TRANSITIONS,
     STATEMENT_TRANSITIONS,
-    VERSION,
     StatementStatus,
     Verdict,
 )
@@ -336,7 +336,7 @@ def _columns(key: str, row: Row, first: Screening) -> dict[str, Any]:
         "is_posted": first.is_posted,
         "verdict": first.verdict,
         "rule": first.rule,
-        "rule_version": VERSION if first.rule else "",
+        "rule_version": CURRENT if first.rule else "",
         "reasons": first.reasons,
     }
 
@@ -397,7 +397,7 @@ def _doubt(line_ids: Sequence[int], at: datetime) -> None:
     ).update(
         verdict=Verdict.CONFLICT,
         rule="T0",
-        rule_version=VERSION,
+        rule_version=CURRENT,
         reasons=["同一流水号出现了不同的内容，需人工核对"],
         decided_at=at,
     )

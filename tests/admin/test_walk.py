@@ -76,6 +76,7 @@ PAGES = {
     "payments.Entry": Page(FINANCE),
     "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
     "payments.Payment": Page(FINANCE, FINANCE),
+    "payments.Policy": Page(FINANCE, FINANCE, of_list="trial", types=FINANCE, adds=FINANCE),
     "payments.Posting": Page(FINANCE),
     "payments.ReceivingAccount": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Refund": Page(FINANCE, FINANCE, "approve", "approve_chosen"),

@@ -82,7 +82,7 @@ def test_the_queue_shows_open_lines_and_the_first_of_them_in_full(clerk, lost, h
     assert lost.payer_name in text
     assert "¥66.00" in text
     assert "附言（银行原文）" in text
-    assert "附言中没有核对码" in text
+    assert fresh(lost).reasons[0] in text
 
 
 def test_a_candidate_says_what_speaks_for_it_and_what_the_difference_is(clerk, hinted, payment):

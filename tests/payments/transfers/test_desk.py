@@ -76,7 +76,7 @@ def test_a_payment_that_the_clerk_may_not_see_does_not_exist(account):
         assign(line, {one: PRICE}, Payment.objects.none())
 
     line.refresh_from_db()
-    assert line.verdict == Verdict.UNMATCHED
+    assert line.verdict == Verdict.SUGGESTED
     assert not Allocation.objects.exists()
 
 

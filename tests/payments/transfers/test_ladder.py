@@ -7,8 +7,9 @@ import pytest
 
 from payments.cashier import services as cashier
 from payments.cashier.models import Refund
+from payments.transfers.ladder.versions import CURRENT
 from payments.transfers.models import Allocation, LineEvent
-from payments.transfers.rules import VERSION, Verdict
+from payments.transfers.rules import Verdict
 from tests.members.people import make_user
 from tests.payments import payable
 from tests.payments.transfers.bank import (
@@ -48,7 +49,7 @@ CASES = [
     Case("T2b one fen off", 9899, code="own", verdict=Verdict.SUGGESTED, rule="T2b"),
     Case("T2b twice the price", 19800, code="own", verdict=Verdict.SUGGESTED, rule="T2b"),
     Case("T2a closed", code="own", closed=True, verdict=Verdict.SUGGESTED, rule="T2a"),
-    Case("T3 two codes", 19800, code="both", verdict=Verdict.SUGGESTED, rule="T3"),
+    Case("T3b two buyers", 19800, code="both", verdict=Verdict.SUGGESTED, rule="T3b"),
     Case("W account and code", virtual="own", code="other", verdict=Verdict.CONFLICT, rule="W"),
     Case("W account, both codes", virtual="own", code="both", verdict=Verdict.CONFLICT, rule="W"),
     Case("nothing names a payment", verdict=Verdict.UNMATCHED),
@@ -86,12 +87,12 @@ def test_every_verdict_keeps_rule_version_reasons_and_candidates(account):
 
     (line,) = arrive(booking(PRICE, remark=f"{code_of(one)} {code_of(two)}"))
 
-    assert line.rule_version == VERSION
+    assert line.rule_version == CURRENT
     assert line.decided_at == NOON
     assert {c["payment"] for c in line.candidates} == {one.number, two.number}
     assert all(c["order"] and c["why"] and c["score"] for c in line.candidates)
     assert list(LineEvent.objects.values_list("kind", "facts")) == [
-        ("SUGGESTED", {"rule": "T3", "version": VERSION})
+        ("SUGGESTED", {"rule": "T3b", "version": CURRENT})
     ]
 
 

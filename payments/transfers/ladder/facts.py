@@ -1,0 +1,167 @@
+"""What the ladder is told and what it answers.
+
+The tuples are made for every line of a file, so none of them is a frozen dataclass.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from payments.transfers.remarks import Codes, is_pooled, normal_name
+from payments.transfers.rules import Verdict
+
+
+class Fact(NamedTuple):
+    """One line that came in; `line` is the caller's key for it, `codes` are those of `texts`."""
+
+    line: int
+    account_id: int
+    fen: int
+    virtual_account: str
+    codes: Codes
+    texts: tuple[str, ...]
+    payer_name: str
+    payer_account: str
+    caution: str = ""
+    is_reversed: bool = False  # a reversal that names this line is here already
+
+
+class Intent(NamedTuple):
+    """One payment that expects a transfer.
+
+    `virtual_account` is empty once it was given to another payment; `is_shared`: it is the
+    buyer's own, and may name several payments at once.
+    """
+
+    payment_id: int
+    payment: str
+    order: str
+    account_id: int
+    virtual_account: str
+    is_shared: bool
+    code: str
+    left_fen: int
+    is_open: bool
+    payer_id: int
+    merchant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A payment that a line may be for: what speaks for it, and why it was not paid by itself."""
+
+    payment: str
+    order: str
+    score: int  # 0–100, for sorting only
+    why: str
+    why_not: str = ""
+
+
+class Decision(NamedTuple):
+    """`pays`: (payment id, fen), together the whole line; empty unless the verdict is MATCHED.
+
+    `facts` is what the decision stands on, ready for JSON: `virtual_account`, `code` or `codes`,
+    `payer_account`, `payer_name`, `left_fen` (what the payment still asked for), `short_fen`
+    (T8: what the bank kept), `split` (fen by payment number).
+    """
+
+    verdict: Verdict
+    rule: str
+    reasons: tuple[str, ...]
+    pays: tuple[tuple[int, int], ...] = ()
+    facts: Mapping[str, Any] = {}
+    candidates: tuple[Candidate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A merchant's policy: rungs that never pay by themselves, rungs that may, and limits in fen.
+
+    `version` is the caller's affair: it says with which ladder to call `decide`.
+    """
+
+    off: frozenset[str] = frozenset()
+    auto: frozenset[str] = frozenset()
+    up_to_fen: int | None = None
+    fee_up_to_fen: int = 0
+    version: str = ""
+
+
+NO_TERMS = Terms()
+
+
+class Book:
+    """What a batch is decided by.  Deciding changes nothing in it: two versions may use one."""
+
+    __slots__ = ("by_code", "by_virtual_account", "intents", "payers", "shared", "terms")
+
+    def __init__(self) -> None:
+        self.intents: dict[int, Intent] = {}  # by payment id
+        self.by_virtual_account: dict[str, Intent] = {}
+        self.shared: dict[str, list[Intent]] = {}  # by the virtual account of one buyer
+        self.by_code: dict[str, list[Intent]] = {}
+        self.payers: Mapping[int, set[str]] = {}  # payer_id: marks, see `payer_marks`
+        self.terms: Mapping[str, Terms] = {}  # by merchant number; "" is everybody else's
+
+    @classmethod
+    def of(cls, intents: Iterable[Intent]) -> "Book":
+        book = cls()
+        book.add(intents)
+        return book
+
+    def add(self, intents: Iterable[Intent]) -> None:
+        """Further candidates; a payment that is known already stays as it is."""
+        for intent in intents:
+            if intent.payment_id in self.intents:
+                continue
+            self.intents[intent.payment_id] = intent
+            if intent.code:
+                self.by_code.setdefault(intent.code, []).append(intent)
+            if not intent.virtual_account:
+                continue
+            if intent.is_shared:
+                self.shared.setdefault(intent.virtual_account, []).append(intent)
+            else:
+                self.by_virtual_account[intent.virtual_account] = intent
+
+    def coded(self, fact: Fact) -> list[Intent]:
+        """The payments that the codes name; of another account only where this one has none."""
+        found = fact.codes.found
+        if not found:
+            return []
+        if len(found) == 1:
+            (code,) = found
+            intents = self.by_code.get(code, [])
+            return intents if len(intents) < 2 else _here(intents, fact)
+        named: list[Intent] = []
+        for code in sorted(found):
+            named += _here(self.by_code.get(code, []), fact)
+        return named
+
+    def knows(self, fact: Fact, intent: Intent) -> bool:
+        """Whether this payer has paid for this buyer before."""
+        known = self.payers.get(intent.payer_id, set())
+        return not known.isdisjoint(payer_marks(fact.payer_account, fact.payer_name))
+
+    def terms_of(self, merchant: str) -> Terms:
+        return self.terms.get(merchant) or self.terms.get("", NO_TERMS)
+
+
+def _here(intents: list[Intent], fact: Fact) -> list[Intent]:
+    return [one for one in intents if one.account_id == fact.account_id] or intents
+
+
+def payer_marks(account: str, name: str) -> set[str]:
+    """By what a payer is known again.
+
+    Masked accounts say nothing, and neither does the account of a payment company, from which
+    everybody's money comes.
+    """
+    if is_pooled(name):
+        return set()
+    marks = set()
+    if account and "*" not in account:
+        marks.add(f"账号{account}")
+    if plain := normal_name(name):
+        marks.add(f"户名{plain}")
+    return marks

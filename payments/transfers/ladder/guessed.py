@@ -1,0 +1,152 @@
+"""T4–T7: nothing names the payment, so the payer has to be known, or a person decides."""
+
+from collections.abc import Sequence
+
+from config.kit.money import yuan
+from payments.transfers.ladder.batch import Batch
+from payments.transfers.ladder.facts import Decision, Fact, Intent
+from payments.transfers.ladder.named import suggest_sum
+from payments.transfers.remarks import is_pooled, near_codes, normal_name
+from payments.transfers.rules import Verdict
+
+MOST_REJECTED = 3  # shown beside what was decided
+
+
+def known_account(fact: Fact, batch: Batch) -> Decision | None:
+    """T4, T4b: this very account has paid for a buyer before."""
+    if not _is_whole(fact.payer_account) or is_pooled(fact.payer_name):
+        return None
+    buyers = batch.buyers(f"账号{fact.payer_account}")
+    were = [one for one in batch.open_of(buyers) if one.account_id == fact.account_id]
+    if not were:
+        return None
+    if len(buyers) > 1:
+        return batch.suggests(fact, were, "T4", "付款账号曾为多位买家付款")
+    open_ = [one for one in were if batch.left[one.payment_id]]
+    if len(open_) > 1:
+        return suggest_sum(fact, batch, open_, ("T4b", "T4"), "付款账号曾为该买家付款")
+    return _of_a_known_account(fact, batch, *(open_ or were))
+
+
+def _of_a_known_account(fact: Fact, batch: Batch, intent: Intent, *paid: Intent) -> Decision:
+    left = batch.left[intent.payment_id]
+    if not left:
+        why = "付款账号已知，但支付单已由同一批的另一笔来账付清"
+        return batch.suggests(fact, [intent, *paid], "T4", why)
+    if fact.fen != left:
+        differs = f"应付 {yuan(left)} 元，到账 {yuan(fact.fen)} 元"
+        return batch.suggests(fact, [intent], "T4", f"付款账号已知，金额不符：{differs}")
+    if why := _speaks_against(fact, batch, intent):
+        return batch.suggests(fact, [intent], "T4", why)
+    why = "付款账号曾为该买家付款，其唯一一张待支付的支付单金额相同"
+    return _pays(fact, batch, intent, "T4", why)
+
+
+def near_code(fact: Fact, batch: Batch) -> Decision | None:
+    """T6: one typing error away from the code of exactly one open payment, payer known."""
+    near = [
+        intent
+        for code in sorted(near_codes(fact.texts))
+        for intent in batch.book.by_code.get(code, ())
+        if batch.left[intent.payment_id] and intent.account_id == fact.account_id
+    ]
+    if len(near) != 1:
+        return None
+    intent = near[0]
+    if batch.left[intent.payment_id] != fact.fen or not batch.book.knows(fact, intent):
+        return None
+    why = f"附言与核对码 {intent.code} 只差一处，金额等于应付，付款人曾为该买家付款"
+    if "T6" in batch.terms_of(intent).auto and not fact.virtual_account:
+        return _pays(fact, batch, intent, "T6", why)
+    return batch.suggests(fact, [intent], "T6", why)
+
+
+def same_name(fact: Fact, batch: Batch) -> Decision | None:
+    """T5: somebody of exactly this name has paid for a buyer before; no proof that it is he."""
+    name = normal_name(fact.payer_name)
+    if not name or is_pooled(fact.payer_name):
+        return None
+    known = batch.open_of(batch.buyers(f"户名{name}"))
+    equal = [
+        one
+        for one in known
+        if one.account_id == fact.account_id and batch.left[one.payment_id] == fact.fen
+    ]
+    if not equal:
+        return None
+    if len(equal) > 1:
+        return batch.suggests(fact, equal, "T5", "户名与付过款的付款人相同，有多张支付单金额相同")
+    intent = equal[0]
+    if "T5" in batch.terms_of(intent).auto and _is_the_only_one(fact, batch, intent, known):
+        why = "户名与曾为该买家付款的付款人相同，户名和金额在待支付的支付单中都唯一"
+        return _pays(fact, batch, intent, "T5", why)
+    return batch.suggests(fact, equal, "T5", "户名与曾为该买家付款的付款人相同，金额等于应付")
+
+
+def _is_the_only_one(fact: Fact, batch: Batch, intent: Intent, known: Sequence[Intent]) -> bool:
+    """No second payment of the name or the amount, and no account that says it is another."""
+    asking = batch.asking(fact.account_id, fact.fen)
+    return (
+        not _is_whole(fact.payer_account)
+        and len(known) == 1
+        and all(one.payment_id == intent.payment_id for one in asking)
+        and not _speaks_against(fact, batch, intent)
+    )
+
+
+def same_amount(fact: Fact, batch: Batch) -> Decision | None:
+    """T7: of all open payments only one asks for so much.  Never enough to pay."""
+    asking = batch.asking(fact.account_id, fact.fen)
+    if len(asking) != 1 or batch.left[asking[0].payment_id] != fact.fen:
+        return None
+    return batch.suggests(fact, asking, "T7", "只有一张待支付的支付单金额相同，别无依据")
+
+
+def nobody(fact: Fact, batch: Batch) -> Decision:
+    """Nothing is known; what came nearest is kept."""
+    asking = batch.asking(fact.account_id, fact.fen)
+    nearest = asking[:MOST_REJECTED]
+    why_not = "金额相同的支付单不止一张" if len(asking) > 1 else ""
+    candidates = batch.candidates(fact, nearest, why_not)
+    return Decision(Verdict.UNMATCHED, "", (_why_unmatched(fact),), candidates=candidates)
+
+
+def _why_unmatched(fact: Fact) -> str:
+    if fact.virtual_account:
+        return f"专属账号 {fact.virtual_account} 未分配给任何支付单"
+    if fact.codes.found:
+        return f"核对码 {'、'.join(sorted(fact.codes.found))} 不属于任何支付单"
+    return "附言中没有核对码"
+
+
+def _is_whole(account: str) -> bool:
+    return bool(account) and "*" not in account
+
+
+def _speaks_against(fact: Fact, batch: Batch, intent: Intent) -> str:
+    """What else the line says, if it names another payment or nobody's account."""
+    if fact.virtual_account:
+        return f"到账的专属账号 {fact.virtual_account} 未分配给任何支付单"
+    for code in sorted(near_codes(fact.texts)):
+        for other in batch.book.by_code.get(code, ()):
+            if other.order != intent.order and batch.left[other.payment_id]:
+                return f"附言与另一张支付单 {other.payment} 的核对码 {code} 只差一处"
+    return ""
+
+
+def _pays(fact: Fact, batch: Batch, intent: Intent, rule: str, why: str) -> Decision:
+    """With what else asked for the same amount, and was rejected."""
+    asking = batch.asking(fact.account_id, fact.fen)[: MOST_REJECTED + 1]
+    others = [one for one in asking if one.payment_id != intent.payment_id]
+    return Decision(
+        Verdict.MATCHED,
+        rule,
+        (why,),
+        ((intent.payment_id, fact.fen),),
+        {
+            "payer_account": fact.payer_account,
+            "payer_name": fact.payer_name,
+            "left_fen": fact.fen,
+        },
+        batch.candidates(fact, others, "付款人不曾为该买家付款"),
+    )
