@@ -15,6 +15,7 @@ from payments.receiving.models import ReceivingAccount
 from payments.transfers import parsers, queries, services, workbench
 from payments.transfers.acts import ACTS
 from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
+from payments.transfers.rules import StatementStatus
 from payments.transfers.words import EVENTS, STATEMENT_COLOURS, VERDICT_COLOURS, told
 
 FINANCE = "FINANCE"
@@ -88,6 +89,20 @@ class StatementAdmin(Look):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Statement]:
         rows = super().get_queryset(request)
         return rows.select_related("receiving_account", "uploaded_by")
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """While it is being imported, also how far it has come."""
+        extra = dict(extra_context or {})
+        statement = self.get_object(request, object_id) if object_id else None
+        if statement is not None and statement.status == StatementStatus.RUNNING:
+            extra["progress"] = queries.progress(statement)
+        return super().changeform_view(request, object_id, form_url, extra)
 
     @display(description="待人工")
     def waiting(self, statement: Statement) -> str:

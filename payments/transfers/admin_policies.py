@@ -36,6 +36,9 @@ class PolicyAdmin(Edit):
     ordering = ["merchant"]
     actions_list = ["trial"]
 
+    class Media:
+        css = {"all": ["payments/workbench.css"]}
+
     @display(description="商家")
     def whose(self, policy: Policy) -> str:
         return str(policy)

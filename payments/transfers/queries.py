@@ -3,7 +3,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
@@ -178,6 +178,16 @@ def left_fen(line: StatementLine, under_way: int | None = None) -> int:
         return 0
     going = under_way_fen(line) if under_way is None else under_way
     return line.amount_fen - line.allocated_fen - line.returned_fen - going
+
+
+def progress(statement: Statement) -> dict[str, int]:
+    """How many lines of a statement that is being imported are in, judged, and matched."""
+    lines = StatementLine.objects.filter(statement=statement)
+    return lines.aggregate(
+        stored=Count("pk"),
+        judged=Count("pk", filter=~Q(verdict=Verdict.NEW)),
+        matched=Count("pk", filter=Q(verdict=Verdict.MATCHED)),
+    )
 
 
 def candidates(line: StatementLine) -> list[Candidate]:

@@ -30,11 +30,21 @@ def lines(side: Side) -> dict[str, StatementLine]:
     payment = side.rows["payments.Payment"]
     assert isinstance(payment, Payment)
     code = payment.transfer_intent.code
+    told = [
+        (1_00, f"货款 {code}", "张一"),
+        (5_00, "两单一起付", "李二"),
+        (2_00, "付错了", "王三"),
+        (3_00, "报销", "赵四"),
+    ]
     rows = [
-        booking(1_00, remark=f"货款 {code}", payer_name="张一", booked_at=at),
-        booking(5_00, remark="两单一起付", payer_name="李二", booked_at=at + timedelta(minutes=1)),
-        booking(2_00, remark="付错了", payer_name="王三", booked_at=at + timedelta(minutes=2)),
-        booking(3_00, remark="报销", payer_name="赵四", booked_at=at + timedelta(minutes=3)),
+        booking(
+            fen,
+            remark=remark,
+            payer_name=payer,
+            payer_account=f"62170000111122{n:02d}",
+            booked_at=at + timedelta(minutes=n),
+        )
+        for n, (fen, remark, payer) in enumerate(told)
     ]
     found = arrive(*rows, account_no="755900000221", at=at)
     return dict(zip(("assign", "split", "return", "ignore"), found, strict=True))
@@ -175,10 +185,11 @@ def test_on_the_phone_the_list_comes_first_and_a_thumb_is_enough(page, side, lin
     assert not page.wrongs
 
 
-def test_without_a_script_links_and_forms_do_the_same(chromium, side, lines, live_server):
-    context = chromium.new_context(java_script_enabled=False)
-    page = context.new_page()
+def test_without_a_script_links_and_forms_do_the_same(page, chromium, side, lines, live_server):
     log_in(page, live_server.url, side.people["FINANCE"].username)
+    context = chromium.new_context(java_script_enabled=False)
+    context.add_cookies(page.context.cookies())
+    page = context.new_page()
     page.goto(f"{live_server.url}{QUEUE}?line={lines['ignore'].number}")
     page.click("[data-key=i]")
     page.fill("[name=reason]", "报销")
