@@ -154,7 +154,8 @@ def _first_guess(line: StatementLine, person: Viewer, chosen: str | None) -> lis
     numbers = [chosen] if chosen else [one["payment"] for one in line.candidates]
     seen_by_person = queries.assignable(person).filter(number__in=numbers, status=Status.WAITING)
     payments = {row.number: row for row in seen_by_person} if numbers else {}
-    shares, left = [], queries.left_fen(line)
+    shares: list[tuple[str, int]] = []
+    left = queries.left_fen(line)
     for number in dict.fromkeys(numbers):
         if number in payments and left and len(shares) < ROWS:
             fen = min(left, payments[number].outstanding_fen)

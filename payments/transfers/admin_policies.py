@@ -184,8 +184,9 @@ def _colour(one: Judged) -> str:
 
 
 def _told(changes: dict[str, tuple[Any, Any]]) -> str:
+    titles = {field.name: str(field.verbose_name) for field in Policy._meta.fields}
     return "；".join(
-        f"{Policy._meta.get_field(name).verbose_name} {_read(name, old)} → {_read(name, new)}"
+        f"{titles[name]} {_read(name, old)} → {_read(name, new)}"
         for name, (old, new) in changes.items()
     ).replace("(分)", "")
 

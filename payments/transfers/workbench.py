@@ -38,6 +38,7 @@ from payments.transfers.words import EVENTS, RETURN_COLOURS, VERDICT_COLOURS, to
 
 FINANCE = "FINANCE"
 LAST = "siyu_last_decided"  # in the session: the number of the line whose decision `u` undoes
+_TABS = {"verdict", "age", "sort"}  # always on the page: what 清除 leaves
 FOUND = 6  # payments shown to a clerk who searches
 
 
@@ -191,8 +192,10 @@ def _page(
     visit: Visit, chosen: StatementLine | None, act: Act | None, question: Question | None
 ) -> HttpResponse:
     asked, at = visit.asked, visit.at
-    place = {name: visit.request.GET.get(name, "") for name in ("after", "before")}
-    page = backlog.page(visit.mine, asked, at, **place)
+    place = visit.request.GET
+    page = backlog.page(
+        visit.mine, asked, at, after=place.get("after", ""), before=place.get("before", "")
+    )
     is_open = chosen is not None
     if chosen is None and page.lines:
         chosen = page.lines[0]
@@ -226,8 +229,8 @@ def _filters(visit: Visit) -> dict[str, Any]:
         "said": said,
         "accounts": list(accounts),
         "sorts": Sort.choices,
-        "is_set": bool(said.keys() - {"verdict", "age", "sort"}),
-        "clear": f"?{urlencode({n: said[n] for n in ('verdict', 'age', 'sort') if n in said})}",
+        "is_set": bool(said.keys() - _TABS),
+        "clear": f"?{urlencode({name: said[name] for name in said.keys() & _TABS})}",
     }
 
 
@@ -349,7 +352,9 @@ def _returns(line: StatementLine) -> list[dict[str, Any]]:
         {
             "return": one,
             "amount": in_yuan(one.amount_fen),
-            "status": label(one.get_status_display(), RETURN_COLOURS.get(one.status, "")),
+            "status": label(
+                one.get_status_display(), RETURN_COLOURS.get(ReturnStatus(one.status), "")
+            ),
             "asker": one.asker or one.asked_by,
         }
         for one in rows.order_by("-pk")

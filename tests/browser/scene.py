@@ -9,7 +9,10 @@ from members.merchants.models import Merchant
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.receiving.models import ReceivingAccount, VirtualAccount
+from payments.transfers import returns
+from payments.transfers.models import StatementLine
 from payments.transfers.parsers import Row
+from payments.transfers.rules import OPEN
 from shop.catalog.models import Sku
 from shop.orders import services as orders
 from shop.orders.models import Order
@@ -45,7 +48,19 @@ def make() -> dict[str, dict[str, str]]:
         wait(buyers[n], goods[n % len(goods)], at - timedelta(hours=7 * n + 1)) for n in range(1, 6)
     ]
     leave_to_people(waiting, at)
+    ask_for_a_return(staff["finance"]["username"], at)
     return staff
+
+
+def ask_for_a_return(clerk: str, at: datetime) -> None:
+    """Above the limit, so that a second person has to look."""
+    line = StatementLine.objects.get(payer_name="宁波远洋国际贸易有限公司", verdict__in=OPEN)
+    returns.give_back(
+        line=line,
+        actor=User.objects.get(username=clerk).number,
+        at=at - timedelta(minutes=40),
+        reason="付错商家，对方来函要求退回",
+    )
 
 
 def serve(buyer: User, sku: Sku, at: datetime, day: int, n: int) -> None:

@@ -36,6 +36,7 @@ PICTURES: list[tuple[str, str, tuple[int, int], list[str]]] = [
     ("admin-orders", "/admin/shop/order/", DESKTOP, []),
     ("admin-queue", QUEUE, DESKTOP, ["text=刘一鸣"]),
     ("admin-queue-split", QUEUE, DESKTOP, ["text=赵雅琴", "[data-key=s]"]),
+    ("admin-return-checks", "/admin/payments/linereturn/checks/", DESKTOP, []),
     ("admin-queue-phone", QUEUE, PHONE, []),
     ("admin-line-phone", QUEUE, PHONE, ["text=刘一鸣"]),
     ("admin-phone", "/admin/", PHONE, []),

@@ -130,6 +130,7 @@ def test_keys_move_along_the_list_search_and_help(page, side, lines, live_server
     page.go_back()
     page.wait_for_selector(".wb-row.wb-on")
     page.keyboard.press("?")
+    page.wait_for_selector(".wb-help[open]")
     assert "核销到第几个候选" in page.inner_text(".wb-help")
     page.keyboard.press("Escape")
     page.keyboard.press("/")
