@@ -1,3 +1,4 @@
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -10,7 +11,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
 from config.kit.admin import Edit, viewer_of
-from config.kit.columns import in_yuan
+from config.kit.columns import YuanField, in_yuan
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import policies, trial
 from payments.transfers.ladder.shadow import Comparison, Judged, Opinion, Score
@@ -19,6 +20,7 @@ from payments.transfers.models import Policy
 _RUNGS = {"rungs_off": policies.AUTOMATIC, "rungs_on": policies.BY_HAND}
 _LIMITS = ["automatic_up_to_fen", "fee_up_to_fen", "check_above_fen", "reopens_within_days"]
 _FIELDS = ["rungs_off", "rungs_on", *_LIMITS]
+ZERO = Decimal(0)
 SHOWN = 200  # lines on which the versions differ
 _VERSIONS = ["version", "shadow"]  # which ladder is in force is the platform's word
 
@@ -77,7 +79,12 @@ class PolicyAdmin(Edit):
                 required=not viewer_of(request).is_platform,
                 widget=UnfoldAdminSelectWidget,
             )
-        return super().formfield_for_dbfield(db_field, request, **more)
+        field = super().formfield_for_dbfield(db_field, request, **more)
+        if isinstance(field, YuanField):  # zero is a limit too
+            title = str(field.label)
+            first = db_field.get_default() if db_field.has_default() else None
+            return YuanField(label=title, required=field.required, min_value=ZERO, initial=first)
+        return field
 
     def _whose_choices(self, request: HttpRequest) -> list[tuple[str, str]]:
         """Merchants with a receiving account; for the platform also everybody else's row."""

@@ -14,7 +14,7 @@ TYPED = {
     "rungs_off": ["T4"],
     "rungs_on": [],
     "automatic_up_to_fen": "5000.00",
-    "fee_up_to_fen": "25",
+    "fee_up_to_fen": "0",
     "check_above_fen": "20000",
     "reopens_within_days": "7",
 }
@@ -37,7 +37,7 @@ def test_finance_sets_its_own_merchants_policy_in_yuan(clerk, first):
 
     assert "付款账号曾为该买家付款" in text
     assert (policy.merchant, policy.rungs_off) == (first.merchant.number, ["T4"])
-    assert (policy.automatic_up_to_fen, policy.fee_up_to_fen) == (5_000_00, 25_00)
+    assert (policy.automatic_up_to_fen, policy.fee_up_to_fen) == (5_000_00, 0)
     assert policy.check_above_fen == 20_000_00
 
 

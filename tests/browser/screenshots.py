@@ -34,7 +34,7 @@ QUEUE = "/admin/payments/statementline/queue/"
 PICTURES: list[tuple[str, str, tuple[int, int], list[str]]] = [
     ("admin-dashboard", "/admin/", DESKTOP, []),
     ("admin-orders", "/admin/shop/order/", DESKTOP, []),
-    ("admin-queue", QUEUE, DESKTOP, ["text=刘一鸣"]),
+    ("admin-queue", QUEUE, DESKTOP, ["text=赵雅琴"]),
     ("admin-queue-split", QUEUE, DESKTOP, ["text=赵雅琴", "[data-key=s]"]),
     ("admin-return-checks", "/admin/payments/linereturn/checks/", DESKTOP, []),
     ("admin-queue-phone", QUEUE, PHONE, []),
