@@ -468,4 +468,4 @@ def _compared(line: StatementLine, payment: Payment, at: datetime) -> dict[str, 
 def _words(said: str | Sequence[str] | None) -> list[str]:
     if not said:
         return []
-    return said.replace("，", "；").split("；") if isinstance(said, str) else list(said)
+    return said.split("；") if isinstance(said, str) else list(said)
