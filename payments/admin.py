@@ -10,13 +10,17 @@ from payments.receiving.admin import (
     VirtualAccountAdmin,
 )
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
+from payments.transfers.admin_policies import PolicyAdmin
+from payments.transfers.admin_returns import LineReturnAdmin
 
 __all__ = [
     "AccountAdmin",
     "BankDayAdmin",
     "DayCloseAdmin",
     "EntryAdmin",
+    "LineReturnAdmin",
     "PaymentAdmin",
+    "PolicyAdmin",
     "PostingAdmin",
     "ReceivingAccountAdmin",
     "RefundAdmin",
