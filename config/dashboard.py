@@ -38,6 +38,7 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
     counts: dict[str, int] = {}
     if (staff := _of(request, "STAFF", "merchant__number")) is not None:
         counts["to_ship"] = Order.objects.filter(staff, status=Status.PAID).count()
+        counts["frozen"] = Order.objects.frozen().filter(staff).count()
         applicants = Membership.objects.filter(staff, status=MemberStatus.PENDING)
         counts["applicants"] = applicants.count()
     if (finance := _of(request, "FINANCE", "payment__merchant")) is not None:
@@ -82,6 +83,16 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "href": reverse("admin:shop_order_changelist") + "?status__exact=PAID",
             },
         ]
+    if counts.get("frozen"):
+        context["cards"].append(
+            {
+                "title": "冻结订单",
+                "value": counts["frozen"],
+                "note": "付款被银行冲正，等待处理",
+                "icon": "lock",
+                "href": reverse("admin:shop_order_changelist") + "?freeze_reason__exact=REVERSED",
+            }
+        )
     if "lines" in counts:
         context["ages"] = ages = _ages(request, at)
         context["cards"] += [

@@ -3,11 +3,12 @@
 The top of the shop, and the only place where packages that must not know each other meet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from config.kit.errors import NotFound, StaleState
 from payments.cashier.rules import Due
+from shop.orders import freezing, reopening
 from shop.orders import services as orders
 from shop.orders.models import Order
 from shop.orders.rules import Status
@@ -38,6 +39,14 @@ def paid(*, references: Sequence[str], at: datetime) -> set[str]:
 
 def unpaid(*, references: Sequence[str], at: datetime) -> None:
     orders.unpay(order_numbers=references, at=at)
+
+
+def reopen(*, references: Mapping[str, datetime], at: datetime) -> set[str]:
+    return reopening.reopen(closed_since=references, at=at)
+
+
+def reversed(*, references: Mapping[str, bool], at: datetime) -> set[str]:
+    return freezing.freeze(order_numbers=references, at=at)
 
 
 def refunded(*, references: Sequence[str], at: datetime) -> None:

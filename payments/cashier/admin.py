@@ -21,6 +21,10 @@ EVENTS = {
     "OWED_BACK": "多收转应退",
     "CLOSED": "已关闭",
     "UNDONE": "撤销核销",
+    "REOPENED": "逾期到账，恢复支付",
+    "REVERSED": "银行冲正",
+    "COVERED": "商家承担冲正款",
+    "UNCOVERED": "解除商家承担",
     "REFUND_OWED": "产生应退款",
     "REFUND_ASKED": "申请退款",
     "REFUND_APPROVED": "同意退款",
@@ -34,6 +38,7 @@ REFUND_COLOURS = {
     RefundStatus.SENDING: "info",
     RefundStatus.DONE: "success",
     RefundStatus.FAILED: "danger",
+    RefundStatus.VOID: "",
 }
 
 
@@ -76,7 +81,7 @@ class PaymentAdmin(Look):
         (None, {"fields": [("number", "status"), ("purpose", "reference"), ("payer", "merchant")]}),
         (
             "金额",
-            {"fields": [("amount_fen", "received_fen", "refunded_fen"), ("method",)]},
+            {"fields": [("amount_fen", "received_fen", "refunded_fen"), ("method", "covered_fen")]},
         ),
         ("时间", {"fields": [("opened_at", "pay_before", "confirmed_at")]}),
     ]

@@ -41,6 +41,9 @@ class Payment(models.Model):
     amount_fen = models.PositiveBigIntegerField("应付(分)")
     received_fen = models.PositiveBigIntegerField("实收(分)", default=0)
     refunded_fen = models.PositiveBigIntegerField("已退(分)", default=0, help_text="含待退")
+    covered_fen = models.PositiveBigIntegerField(
+        "商家垫付(分)", default=0, db_default=0, help_text="实收中被银行冲正、由商家承担的部分"
+    )
     status = models.CharField("状态", max_length=16, choices=Status, default=Status.WAITING)
     opened_at = models.DateTimeField("发起时间")
     pay_before = models.DateTimeField("付款期限")
@@ -69,6 +72,10 @@ class Payment(models.Model):
             models.CheckConstraint(
                 name="payment_refunded_within_received",
                 condition=Q(refunded_fen__lte=F("received_fen")),
+            ),
+            models.CheckConstraint(
+                name="payment_covered_within_received",
+                condition=Q(covered_fen__lte=F("received_fen")),
             ),
             models.CheckConstraint(
                 name="payment_closed_has_time",

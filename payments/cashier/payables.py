@@ -32,6 +32,21 @@ class Payable(Protocol):
         """A match was undone.  Raises a Refusal when it is too late (already shipped)."""
 
     @staticmethod
+    def reopen(*, references: Mapping[str, datetime], at: datetime) -> set[str]:
+        """All the money is here, but late.  Answers those that are open again, and paid.
+
+        By reference the earliest moment of closing that may still be undone.
+        """
+
+    @staticmethod
+    def reversed(*, references: Mapping[str, bool], at: datetime) -> set[str]:
+        """The bank took money back: stop whatever goes on.  Answers those already paid out.
+
+        By reference whether it is unpaid now; if not, the loss came of money that had been owed
+        back.  Never refuses.
+        """
+
+    @staticmethod
     def refunded(*, references: Sequence[str], at: datetime) -> None:
         """The money is back where it came from."""
 
@@ -78,7 +93,7 @@ def check_above_fen(merchant: str) -> int:
 def doors_answer(**_: Any) -> list[CheckMessage]:
     """`manage.py check` fails at once when the wiring in settings is wrong."""
     wanted = {
-        "PAYABLES": ("due", "paid", "unpaid", "refunded"),
+        "PAYABLES": ("due", "paid", "unpaid", "reopen", "reversed", "refunded"),
         "PAYMENT_METHODS": ("opened", "instructions", "send_back"),
     }
     modules = [

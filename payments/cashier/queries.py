@@ -54,11 +54,32 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
     ]
 
 
-# One posting books many receipts: together they are what its legs say.
+# What the bank took back and was not here any more: kept money, and money that was owed back.
+_LOST = """
+SELECT merchant, sum(fen) FROM (
+    SELECT merchant, covered_fen AS fen FROM payments_payment WHERE covered_fen > 0
+    UNION ALL
+    SELECT p.merchant, f.amount_fen FROM payments_receipt r
+    JOIN payments_payment p ON p.id = r.payment_id
+    JOIN payments_refund f ON f.receipt_id = r.id AND f.status <> 'VOID'
+    WHERE r.undone_at IS NOT NULL
+) AS lost GROUP BY merchant
+"""
+_RECEIVABLE = """
+SELECT split_part(a.code, ':', 2), sum(e.amount_fen) FROM payments_entry e
+JOIN payments_account a ON a.id = e.account_id WHERE a.code LIKE 'receivable:%' GROUP BY a.code
+"""
+# One posting books many receipts: together they are what its legs say.  What was owed then, and
+# was taken back into its payment since (a receipt that owes nothing any more), counts as owed.
 _BUNDLES = """
-WITH received AS (
-    SELECT posting, sum(amount_fen) AS fen, sum(kept_fen) AS kept, sum(owed_fen) AS owed
-    FROM payments_receipt GROUP BY posting
+WITH taken_back AS (
+    SELECT f.receipt_id, sum(f.amount_fen) AS fen
+    FROM payments_refund f JOIN payments_receipt r ON r.id = f.receipt_id AND r.owed_fen = 0
+    WHERE f.status = 'VOID' GROUP BY f.receipt_id
+), received AS (
+    SELECT r.posting, sum(r.amount_fen) AS fen, sum(r.kept_fen - coalesce(t.fen, 0)) AS kept,
+           sum(r.owed_fen + coalesce(t.fen, 0)) AS owed
+    FROM payments_receipt r LEFT JOIN taken_back t ON t.receipt_id = r.id GROUP BY r.posting
 ), booked AS (
     SELECT p.reference AS posting, sum(e.amount_fen) FILTER (WHERE e.amount_fen > 0) AS fen,
            coalesce(-sum(e.amount_fen) FILTER (WHERE a.code LIKE 'held:%'), 0) AS kept,
@@ -98,9 +119,11 @@ def findings() -> Iterator[str]:
                 f"到账记录合计 {yuan(int(received))} 元，或入账与应退之分不符"
             )
         cursor.execute(
-            "SELECT p.number, p.received_fen, coalesce(sum(r.kept_fen), 0) FROM payments_payment p"
+            "SELECT p.number, p.received_fen - p.covered_fen, coalesce(sum(r.kept_fen), 0)"
+            " FROM payments_payment p"
             " LEFT JOIN payments_receipt r ON r.payment_id = p.id AND r.undone_at IS NULL"
-            " GROUP BY p.id HAVING p.received_fen <> coalesce(sum(r.kept_fen), 0) LIMIT 20"
+            " GROUP BY p.id"
+            " HAVING p.received_fen - p.covered_fen <> coalesce(sum(r.kept_fen), 0) LIMIT 20"
         )
         for number, received, kept in cursor.fetchall():
             yield f"支付单 {number} 实收 {yuan(received)} 元，到账记录合计 {yuan(int(kept))} 元"
@@ -108,13 +131,14 @@ def findings() -> Iterator[str]:
             "SELECT p.number, p.refunded_fen, coalesce(sum(r.amount_fen), 0)"
             " FROM payments_payment p"
             " LEFT JOIN payments_refund r ON r.payment_id = p.id AND r.receipt_id IS NULL"
+            " AND r.status <> 'VOID'"
             " GROUP BY p.id HAVING p.refunded_fen <> coalesce(sum(r.amount_fen), 0) LIMIT 20"
         )
         for number, refunded, rows in cursor.fetchall():
             yield f"支付单 {number} 已退 {yuan(refunded)} 元，退款单合计 {yuan(int(rows))} 元"
         cursor.execute(
             "SELECT p.method, sum(r.amount_fen) FROM payments_refund r"
-            " JOIN payments_payment p ON p.id = r.payment_id WHERE r.status <> 'DONE'"
+            " JOIN payments_payment p ON p.id = r.payment_id WHERE r.status NOT IN ('DONE', 'VOID')"
             " GROUP BY p.method"
         )
         owed = {f"refund_payable:{name}": int(fen) for name, fen in cursor.fetchall()}
@@ -124,6 +148,16 @@ def findings() -> Iterator[str]:
             " WHERE a.code LIKE 'refund_payable:%' GROUP BY a.code"
         )
         booked = {code: int(fen) for code, fen in cursor.fetchall()}
+        cursor.execute(_LOST)
+        lost = {name: int(fen) for name, fen in cursor.fetchall()}
+        cursor.execute(_RECEIVABLE)
+        receivable = {name: int(fen) for name, fen in cursor.fetchall()}
+    for name in sorted(lost.keys() | receivable.keys()):
+        if lost.get(name, 0) != receivable.get(name, 0):
+            yield (
+                f"receivable:{name} 账面 {yuan(receivable.get(name, 0))} 元，"
+                f"冲正损失合计 {yuan(lost.get(name, 0))} 元"
+            )
     for code in sorted(owed.keys() | booked.keys()):
         if owed.get(code, 0) != booked.get(code, 0):
             yield (

@@ -14,9 +14,16 @@ from config.kit.errors import Refusal
 from config.kit.jobs import later
 from config.kit.outside import assert_no_transaction
 from config.kit.states import move, sources
-from payments.cashier.models import Payment, Refund
+from payments.cashier.models import Payment, PaymentEvent, Refund
 from payments.cashier.payables import Sent, check_above_fen, method, payable
-from payments.cashier.rules import REFUND_TRANSITIONS, Owed, Reason, RefundStatus
+from payments.cashier.rules import (
+    REFUND_TRANSITIONS,
+    Locked,
+    Owed,
+    Reason,
+    RefundStatus,
+    Status,
+)
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 
@@ -112,6 +119,39 @@ def owe_back(
     return [pk for pk, _ in made]
 
 
+def uncover(rows: Sequence[Locked], at: datetime) -> list[Locked]:
+    """Payments without what their merchant had answered for: that is nobody's to be given back.
+
+    They are closed.  What left guarantee stays the merchant's debt.
+    """
+    found = {row.pk: row for row in rows}
+    covered = [row for row in rows if 0 < row.covered_fen <= row.guaranteed_fen]
+    drafts = []
+    for row in covered:  # once in a blue moon
+        fen = row.covered_fen
+        found[row.pk] = row._replace(received_fen=row.received_fen - fen, covered_fen=0)
+        Payment.objects.filter(pk=row.pk).update(
+            received_fen=F("received_fen") - fen,
+            covered_fen=0,
+            status=Status.CLOSED,
+            closed_at=at,
+            confirmed_at=None,
+        )
+        event = PaymentEvent.objects.create(
+            payment_id=row.pk, kind="UNCOVERED", at=at, facts={"fen": fen}
+        )
+        drafts.append(
+            Draft(
+                kind="UNCOVER",
+                reference=str(event.pk),
+                debits={f"held:{row.merchant}": fen},
+                credits={f"receivable:{row.merchant}": fen},
+            )
+        )
+    ledger.post(drafts, at=at)
+    return list(found.values())
+
+
 @joined
 def refund_all(
     *, purpose: str, reference: str, reason: Reason, at: datetime, actor: str = ""
@@ -123,8 +163,9 @@ def refund_all(
     paid = Payment.objects.filter(
         purpose=purpose, reference=reference, received_fen__gt=F("refunded_fen")
     )
+    rows = uncover(paid.locked(), at)
     made = owe_back(
-        owed=[Owed(row, row.received_fen - row.refunded_fen) for row in paid.locked()],
+        owed=[Owed(row, row.guaranteed_fen) for row in rows if row.guaranteed_fen],
         reason=reason,
         status=RefundStatus.APPROVED,
         at=at,

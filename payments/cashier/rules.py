@@ -1,7 +1,7 @@
 """What money does to a payment: how much of an arrival is kept, how much is owed back."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,9 +16,11 @@ class Status(models.TextChoices):
 
 TRANSITIONS = {
     Status.WAITING: frozenset({Status.CONFIRMED, Status.CLOSED}),
-    # Undoing a wrong match takes the money away again.
-    Status.CONFIRMED: frozenset({Status.WAITING}),
-    Status.CLOSED: frozenset[Status](),
+    # Undoing a wrong match takes the money away again, as does a bank's reversal; where nothing
+    # is to be paid any more, it is closed.
+    Status.CONFIRMED: frozenset({Status.WAITING, Status.CLOSED}),
+    # Late money made it whole, and what it pays for could be opened again.
+    Status.CLOSED: frozenset({Status.CONFIRMED}),
 }
 
 
@@ -28,14 +30,16 @@ class RefundStatus(models.TextChoices):
     SENDING = "SENDING", "退回中"
     DONE = "DONE", "已退回"
     FAILED = "FAILED", "退回失败"
+    VOID = "VOID", "已作废"  # the money is a payment's after all, or the bank took it back
 
 
 REFUND_TRANSITIONS = {
-    RefundStatus.OWED: frozenset({RefundStatus.APPROVED}),
-    RefundStatus.APPROVED: frozenset({RefundStatus.SENDING}),
+    RefundStatus.OWED: frozenset({RefundStatus.APPROVED, RefundStatus.VOID}),
+    RefundStatus.APPROVED: frozenset({RefundStatus.SENDING, RefundStatus.VOID}),
     RefundStatus.SENDING: frozenset({RefundStatus.DONE, RefundStatus.FAILED}),
-    RefundStatus.FAILED: frozenset({RefundStatus.APPROVED}),
+    RefundStatus.FAILED: frozenset({RefundStatus.APPROVED, RefundStatus.VOID}),
     RefundStatus.DONE: frozenset[RefundStatus](),
+    RefundStatus.VOID: frozenset[RefundStatus](),
 }
 
 
@@ -85,7 +89,13 @@ class Locked(NamedTuple):
     amount_fen: int
     received_fen: int
     refunded_fen: int
+    covered_fen: int
     status: str
+
+    @property
+    def guaranteed_fen(self) -> int:
+        """What is held for it, until the thing is finished."""
+        return self.received_fen - self.refunded_fen
 
 
 class Share(NamedTuple):
@@ -167,3 +177,78 @@ def bundle(
         bundles[place].owed_fen += owed
         places.append(place)
     return bundles, places
+
+
+class Claim(NamedTuple):
+    """Money owed back of a payment: of one receipt, or (None) of what had been kept."""
+
+    pk: int
+    number: str
+    payment_id: int
+    receipt_id: int | None
+    fen: int
+    reason: str
+    status: str
+
+
+def makes_whole(row: Locked, arrived_fen: int, owed: Iterable[Claim]) -> list[Claim] | None:
+    """Which claims to take back so that a closed payment has all its money; None: it has not.
+
+    `owed`: what is owed back of it and not yet approved.  What had been kept must all be there;
+    earlier late money counts only where it is needed, and then all of it.
+    """
+    kept, late = [], []
+    for claim in owed:
+        (kept if claim.receipt_id is None else late).append(claim)
+    missing = row.amount_fen - row.received_fen - arrived_fen
+    if row.guaranteed_fen or sum(claim.fen for claim in kept) != row.received_fen:
+        return None
+    if missing == 0:
+        return kept
+    return [*kept, *late] if missing == sum(claim.fen for claim in late) else None
+
+
+VOIDABLE = frozenset({RefundStatus.OWED, RefundStatus.APPROVED, RefundStatus.FAILED})
+
+
+@dataclass(slots=True)
+class Unwound:
+    """Where the money of a reversed receipt is found, in fen: all of it is taken from somewhere.
+
+    In guarantee, among what is owed back (`voided` claims, of which `rest_fen` stays owed), or it
+    is gone: to the merchant, or back to a buyer who now has it twice.
+    """
+
+    held_fen: int = 0
+    owed_fen: int = 0
+    gone_fen: int = 0
+    gone_of_owed_fen: int = 0
+    voided: list[Claim] = field(default_factory=list)
+    rest: list[tuple[Claim, int]] = field(default_factory=list)
+
+    @property
+    def is_short(self) -> bool:
+        return self.gone_fen + self.gone_of_owed_fen > 0
+
+
+def unwind(
+    kept_fen: int, owed_fen: int, receipt_id: int, guaranteed_fen: int, claims: Iterable[Claim]
+) -> Unwound:
+    """Take a receipt back: first from guarantee, then from what is owed back and has not left."""
+    found = Unwound(held_fen=min(kept_fen, guaranteed_fen))
+    left, left_of_owed = kept_fen - found.held_fen, owed_fen
+    for claim in claims:
+        if claim.status not in VOIDABLE:
+            continue
+        if claim.receipt_id == receipt_id:
+            found.voided.append(claim)
+            left_of_owed -= claim.fen
+        elif claim.receipt_id is None and left:
+            found.voided.append(claim)
+            taken = min(left, claim.fen)
+            left -= taken
+            if claim.fen > taken:
+                found.rest.append((claim, claim.fen - taken))
+    found.gone_fen, found.gone_of_owed_fen = left, left_of_owed
+    found.owed_fen = kept_fen - found.held_fen - left
+    return found

@@ -7,10 +7,11 @@ from django.db import connection, transaction
 from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
-from payments.cashier import refunds
+from payments.cashier import late, refunds
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.cashier.payables import method as method_named
 from payments.cashier.payables import payable
+from payments.cashier.reversals import cover, reverse
 from payments.cashier.rules import (
     Arrival,
     Bundle,
@@ -27,6 +28,8 @@ from payments.cashier.rules import (
 )
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
+
+__all__ = ["close", "confirm", "cover", "hold", "open_payment", "reverse", "take_back"]
 
 
 class MethodNotOffered(Refusal):
@@ -77,7 +80,7 @@ def open_payment(
 
 _LOCK = """
 SELECT id, number, method, merchant, purpose, reference, amount_fen, received_fen, refunded_fen,
-       status
+       covered_fen, status
 FROM payments_payment WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
 _KNOWN = """
@@ -88,7 +91,8 @@ _KEEP = """
 WITH kept AS (
     UPDATE payments_payment p SET received_fen = p.received_fen + d.fen,
         status = CASE WHEN d.is_filled THEN 'CONFIRMED' ELSE p.status END,
-        confirmed_at = CASE WHEN d.is_filled THEN %s ELSE p.confirmed_at END
+        confirmed_at = CASE WHEN d.is_filled THEN %s ELSE p.confirmed_at END,
+        closed_at = CASE WHEN d.is_filled THEN NULL ELSE p.closed_at END
     FROM unnest(%s::bigint[], %s::bigint[], %s::bool[]) AS d (id, fen, is_filled)
     WHERE p.id = d.id
     RETURNING p.id, d.is_filled
@@ -118,17 +122,22 @@ WHERE r.undone_at IS NULL
 
 
 @transaction.atomic
-def confirm(*, arrivals: Sequence[Arrival], at: datetime) -> dict[str, Share]:
+def confirm(
+    *, arrivals: Sequence[Arrival], at: datetime, reopens: Mapping[str, int] | None = None
+) -> dict[str, Share]:
     """Money is here, for one payment or ten thousand: a constant number of statements per call.
 
     Payments, what they pay for and the ledger change together or not at all.  Money is never
-    refused: what is late, too much or twice is owed back.  Answers the shares by channel_txn;
-    an arrival that is known already is left out.
+    refused: what is late, too much or twice is owed back.  `reopens`: by merchant, for how many
+    days after closing a thing may be opened again when all its money is here.  Answers the shares
+    by channel_txn; an arrival that is known already is left out.
     """
     payments = _locked(arrival.payment_id for arrival in arrivals)
     tills = {pk: till_of(row) for pk, row in payments.items()}
     shares = share_out(tills, _unknown(arrivals, payments))
     refused = _tell_payables([row for pk, row in payments.items() if tills[pk].is_filled], at)
+    if reopens:
+        shares = late.reopen(payments, tills, shares, reopens, at)
     _keep(tills, at)
     _book(payments, shares, at)
     _owe(payments, [share for share in shares if share.owed_fen], at)
@@ -255,6 +264,7 @@ def close(*, purpose: str, references: Sequence[str], at: datetime) -> None:
         status=Status.CLOSED, closed_at=at
     )
     refunds.record(closing, "CLOSED", at)
+    closing = refunds.uncover(closing, at)
     refunds.owe_back(
         owed=[Owed(row, row.received_fen) for row in closing if row.received_fen],
         reason=Reason.UNFINISHED,
@@ -296,7 +306,7 @@ def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datet
     kept: dict[int, int] = {}
     for receipt in receipts:
         kept[receipt.payment_id] = kept.get(receipt.payment_id, 0) + receipt.kept_fen
-    if any(row.refunded_fen for row in payments.values()) or any(
+    if any(row.refunded_fen or row.covered_fen for row in payments.values()) or any(
         receipt.owed_fen for receipt in receipts
     ):
         raise TooLateToUndo

@@ -34,6 +34,7 @@ CHART: Mapping[str, Kind] = {
     "fee": Kind(Side.DEBIT, "途中扣费"),
     "held": Kind(Side.CREDIT, "担保待放款"),
     "refund_payable": Kind(Side.CREDIT, "应退款"),
+    "receivable": Kind(Side.DEBIT, "应收商家款"),
     "merchant": Kind(Side.CREDIT, "商家可用余额", is_guarded=True),
     "guide": Kind(Side.CREDIT, "导购佣金", is_guarded=True),
 }

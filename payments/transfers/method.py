@@ -11,7 +11,7 @@ from config.kit.money import yuan
 from config.kit.outside import assert_no_transaction
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.cashier.payables import Sent
-from payments.cashier.rules import Status
+from payments.cashier.rules import RefundStatus, Status
 from payments.channels import transfer
 from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
@@ -139,9 +139,10 @@ def _parts(refund: Refund) -> dict[tuple[str, str], int]:
         spent = 0
     else:
         sources = list(receipts.order_by("pk").values_list("channel_txn", "kept_fen"))
-        earlier = Refund.objects.filter(
-            payment=refund.payment_id, receipt=None, pk__lt=refund.pk
-        ).aggregate(fen=Sum("amount_fen", default=0))
+        earlier = Refund.objects.filter(payment=refund.payment_id, receipt=None, pk__lt=refund.pk)
+        earlier = earlier.exclude(status=RefundStatus.VOID).aggregate(
+            fen=Sum("amount_fen", default=0)
+        )
         spent = int(earlier["fen"])
     lines = _lines([txn for txn, _ in sources])
     parts: dict[tuple[str, str], int] = {}

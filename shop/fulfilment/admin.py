@@ -54,8 +54,11 @@ class OrderDesk(OrderAdmin):
     """Orders with all that can be done to them."""
 
     inlines = [OrderLines, Shipments, OrderEvents]
-    actions_detail = ["ship", "cancel"]
-    offered = {**OrderAdmin.offered, "ship": lambda order: order.status == Status.PAID}
+    actions_detail = ["ship", "cancel", "unfreeze"]
+    offered = {
+        **OrderAdmin.offered,
+        "ship": lambda order: order.status == Status.PAID and order.frozen_at is None,
+    }
 
     @action(description="发货", icon="local_shipping", permissions=["act"])
     def ship(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -10,9 +10,9 @@ from django.utils.timezone import now
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from config.kit.admin import Lines, Look, Sure, viewer_of
+from config.kit.admin import Lines, Look, Reason, Sure, viewer_of
 from config.kit.columns import DayFilter, in_shanghai, in_yuan
-from shop.orders import services
+from shop.orders import freezing, services
 from shop.orders.models import Order, OrderEvent, OrderLine
 from shop.orders.rules import Status, actions
 from shop.pricing.rules import Kind
@@ -35,6 +35,10 @@ EVENTS = {
     "EXPIRED": "超时关闭",
     "CANCELLED": "取消",
     "REFUNDED": "退款到账",
+    "REOPENED": "逾期到账，恢复订单",
+    "FROZEN": "冻结",
+    "REPAID": "重新付款，解冻",
+    "UNFROZEN": "解冻",
 }
 
 
@@ -82,6 +86,7 @@ class OrderAdmin(Look):
         ("status", ChoicesDropdownFilter),
         ("placed_at", DayFilter),
         ("paid_at", DayFilter),
+        ("freeze_reason", ChoicesDropdownFilter),
     ]
     search_fields = ["number", "buyer__nickname", "buyer__phone", "lines__title"]
     search_help_text = "订单号、买家昵称、手机号或商品"
@@ -105,14 +110,15 @@ class OrderAdmin(Look):
                     ("placed_at", "pay_before", "paid_at"),
                     ("shipped_at", "receive_before", "received_at"),
                     ("finish_at", "closed_at", "close_reason"),
+                    ("frozen_at", "freeze_reason"),
                 ]
             },
         ),
     ]
     inlines = [OrderLines, OrderEvents]
     actions = ["close_overdue"]
-    actions_detail = ["cancel"]
-    offered = {"cancel": can_cancel}
+    actions_detail = ["cancel", "unfreeze"]
+    offered = {"cancel": can_cancel, "unfreeze": lambda order: order.frozen_at is not None}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
         rows = super().get_queryset(request)
@@ -153,6 +159,20 @@ class OrderAdmin(Look):
             lambda order, _: services.cancel(order=order, actor=actor, at=now()),
             title="取消订单",
             lead="已付的款项立即原路退回，库存释放，导购佣金作废；此操作不能撤销。",
+        )
+
+    @action(description="解冻", icon="lock_open", permissions=["act"])
+    def unfreeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        actor = viewer_of(request).number
+        return self.ask_about(
+            request,
+            object_id,
+            Reason,
+            lambda order, told: freezing.unfreeze(
+                order=order, reason=told["reason"], actor=actor, at=now()
+            ),
+            title="解冻订单",
+            lead="订单继续履约。货款仍未到账的，差额由商家承担，记入应收商家款。",
         )
 
     @action(description="关闭超时未付订单", permissions=["act"])

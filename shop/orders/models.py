@@ -10,7 +10,7 @@ from members.guides.models import Guide
 from members.merchants.models import Merchant
 from shop.catalog.models import Sku
 from shop.offers.models import Offer
-from shop.orders.rules import CloseReason, Status
+from shop.orders.rules import CloseReason, FreezeReason, Status
 from shop.pricing.rules import Kind
 
 
@@ -30,7 +30,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(status=Status.SHIPPED, receive_before__lte=at)
 
     def to_finish(self, at: datetime) -> Self:
-        return self.filter(status=Status.RECEIVED, finish_at__lte=at)
+        return self.filter(status=Status.RECEIVED, finish_at__lte=at, frozen_at=None)
+
+    def frozen(self) -> Self:
+        return self.filter(frozen_at__isnull=False)
 
 
 class Order(models.Model):
@@ -75,6 +78,8 @@ class Order(models.Model):
     finish_at = models.DateTimeField("售后截止", null=True, blank=True)
     closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
     close_reason = models.CharField("关闭原因", max_length=16, choices=CloseReason, blank=True)
+    frozen_at = models.DateTimeField("冻结时间", null=True, blank=True)
+    freeze_reason = models.CharField("冻结原因", max_length=16, choices=FreezeReason, blank=True)
 
     objects = OrderQuerySet.as_manager()
 
@@ -106,8 +111,15 @@ class Order(models.Model):
                 name="order_closed_has_reason",
                 condition=~Q(status="CLOSED") | Q(closed_at__isnull=False) & ~Q(close_reason=""),
             ),
+            models.CheckConstraint(
+                name="order_frozen_has_reason",
+                condition=Q(frozen_at=None, freeze_reason="")
+                | Q(frozen_at__isnull=False) & ~Q(freeze_reason=""),
+            ),
         ]
         indexes = [
+            # The dashboard's count of what staff must look at: hardly ever any.
+            models.Index("merchant", name="order_frozen", condition=Q(frozen_at__isnull=False)),
             # The buyer's list, newest first.
             models.Index(F("buyer"), F("placed_at").desc(), name="order_by_buyer"),
             # The merchant's list, newest first.

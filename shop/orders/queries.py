@@ -89,7 +89,9 @@ FROM shop_order o LEFT JOIN (
     SELECT reference, sum(received_fen - refunded_fen) AS fen FROM payments_payment
     WHERE purpose = 'ORDER' GROUP BY reference
 ) p ON p.reference = o.number
-WHERE (o.status IN ('PAID', 'SHIPPED', 'RECEIVED', 'DONE') AND coalesce(p.fen, 0) <> o.total_fen)
+WHERE (o.status IN ('PAID', 'SHIPPED', 'RECEIVED', 'DONE') AND coalesce(p.fen, 0) <> o.total_fen
+       AND NOT (o.freeze_reason = 'REVERSED' AND o.status <> 'DONE'
+                AND coalesce(p.fen, 0) < o.total_fen))
    OR (o.status = 'UNPAID' AND coalesce(p.fen, 0) >= o.total_fen)
    OR (o.status = 'CLOSED' AND coalesce(p.fen, 0) <> 0)
 LIMIT 20

@@ -25,14 +25,24 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.SHIPPED: frozenset({Status.RECEIVED}),
     Status.RECEIVED: frozenset({Status.DONE}),
     Status.DONE: frozenset(),
-    Status.CLOSED: frozenset(),
+    # Late money made the payment whole: open again, and paid in the same step.
+    Status.CLOSED: frozenset({Status.UNPAID}),
 }
+
+
+# Paid, and not at its end: what a reversal stops.
+LIVE = [Status.PAID, Status.SHIPPED, Status.RECEIVED]
 
 
 class CloseReason(models.TextChoices):
     EXPIRED = "EXPIRED", "超时未付"
     BUYER = "BUYER", "买家取消"
     REFUNDED = "REFUNDED", "取消并退款"
+
+
+class FreezeReason(models.TextChoices):
+    REVERSED = "REVERSED", "付款被银行冲正"
+    LOSS = "LOSS", "退款后原款被银行冲正"
 
 
 @dataclass(frozen=True, slots=True)

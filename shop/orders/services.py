@@ -26,13 +26,17 @@ from shop.inventory.services import SoldOut
 from shop.offers import services as offers
 from shop.offers.services import OfferGone
 from shop.orders.models import Order, OrderLine
-from shop.orders.rules import TRANSITIONS, CloseReason, Status, Wish
+from shop.orders.rules import LIVE, TRANSITIONS, CloseReason, Status, Wish
 
 PURPOSE = "ORDER"
 
 
 class AlreadyShipped(Refusal):
     message = "已有商品发货，不能取消"
+
+
+class OrderFrozen(Refusal):
+    message = "订单已冻结，不能发货"
 
 
 Outcome = list[Order] | Refusal
@@ -110,7 +114,7 @@ def _write(
     OrderLine.objects.bulk_create(
         _order_line(order, n, line) for order, lines in lines_of for n, line in enumerate(lines, 1)
     )
-    _record((order for order, _ in lines_of), "PLACED", at)
+    record((order for order, _ in lines_of), "PLACED", at)
     _take([line for lines in wanted.values() for line in lines], at)
     return placed
 
@@ -187,7 +191,8 @@ SELECT id, %s, %s, %s, '{}' FROM unnest(%s::bigint[]) AS d (id)
 """
 
 
-def _record(orders: Iterable[Order], kind: str, at: datetime, actor: str = "") -> None:
+def record(orders: Iterable[Order], kind: str, at: datetime, actor: str = "") -> None:
+    """An event of each."""
     with connection.cursor() as cursor:
         cursor.execute(_RECORD, [kind, actor, at, sql.ints(order.pk for order in orders)])
 
@@ -208,24 +213,29 @@ def extend(*, order: Order, until: datetime) -> None:
     unpaid.update(pay_before=until)
 
 
-# The event is written from the rows that moved, so that none is without one.
+# The event is written from the rows that moved, so that none is without one.  An order whose
+# money the bank took back goes on where it stood.
 _PAY = """
 WITH waiting AS (
-    SELECT id FROM shop_order WHERE number = ANY(%s::text[]) AND status = ANY(%s)
+    SELECT id, frozen_at IS NOT NULL AND status <> 'UNPAID' AS is_repaid FROM shop_order
+    WHERE number = ANY(%s::text[])
+      AND (status = ANY(%s) OR freeze_reason = 'REVERSED' AND status = ANY(%s))
     ORDER BY id FOR NO KEY UPDATE
 ), paid AS (
-    UPDATE shop_order o SET status = 'PAID', paid_at = %s FROM waiting w WHERE o.id = w.id
-    RETURNING o.id, o.number, o.guide_id
+    UPDATE shop_order o SET status = CASE WHEN w.is_repaid THEN o.status ELSE 'PAID' END,
+        paid_at = %s, frozen_at = NULL, freeze_reason = ''
+    FROM waiting w WHERE o.id = w.id
+    RETURNING o.id, o.number, o.guide_id, w.is_repaid
 ), event AS (
     INSERT INTO shop_orderevent (order_id, kind, actor, at, facts)
-    SELECT id, 'PAID', '', %s, '{}' FROM paid
+    SELECT id, CASE WHEN is_repaid THEN 'REPAID' ELSE 'PAID' END, '', %s, '{}' FROM paid
 )
 SELECT number, CASE WHEN guide_id IS NULL THEN 0 ELSE id END FROM paid
 """
 _DUES = """
 SELECT o.guide_id, o.number, l.line, l.total_fen, o.commission_rate
 FROM shop_order o JOIN shop_orderline l ON l.order_id = o.id
-WHERE o.id = ANY(%s::bigint[]) ORDER BY o.id, l.line
+WHERE o.id = ANY(%s::bigint[]) AND o.guide_id IS NOT NULL ORDER BY o.id, l.line
 """
 
 
@@ -234,13 +244,19 @@ def receive_payments(*, order_numbers: Sequence[str], at: datetime) -> set[str]:
     """Paid in full.  Answers the numbers of orders that were not waiting for money."""
     with connection.cursor() as cursor:
         states = sources(Status.PAID, TRANSITIONS)
-        cursor.execute(_PAY, [sql.texts(order_numbers), states, at, at])
+        cursor.execute(_PAY, [sql.texts(order_numbers), states, LIVE, at, at])
         paid = dict(cursor.fetchall())
-        guided = [pk for pk in paid.values() if pk]
-        if guided:
-            cursor.execute(_DUES, [sql.ints(guided)])
-            commissions.expect(dues=[Due._make(row) for row in cursor.fetchall()], at=at)
+    expect_commissions(order_ids=[pk for pk in paid.values() if pk], at=at)
     return set(order_numbers).difference(paid)
+
+
+def expect_commissions(*, order_ids: Sequence[int], at: datetime) -> None:
+    """Their guides will earn, when the after-sale window is over."""
+    if not order_ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(_DUES, [sql.ints(order_ids)])
+        commissions.expect(dues=[Due._make(row) for row in cursor.fetchall()], at=at)
 
 
 def _advance(order_numbers: Sequence[str], to: Status, **changes: object) -> list[Order]:
@@ -265,14 +281,14 @@ def unpay(*, order_numbers: Sequence[str], at: datetime) -> None:
         Order.objects.filter(pk=order.pk).update(
             status=Status.UNPAID, paid_at=None, pay_before=max(order.pay_before, at + wait)
         )
-    _record(moving, "UNPAID", at)
+    record(moving, "UNPAID", at)
     commissions.void(order_numbers=order_numbers, at=at)
 
 
 @joined
 def note_refunds(*, order_numbers: Sequence[str], at: datetime) -> None:
     """Money of these is back where it came from; nothing else changes."""
-    _record(Order.objects.filter(number__in=order_numbers).only("pk"), "REFUNDED", at)
+    record(Order.objects.filter(number__in=order_numbers).only("pk"), "REFUNDED", at)
 
 
 # --- closing ------------------------------------------------------------------------------------
@@ -292,7 +308,7 @@ def expire(*, order_numbers: Sequence[str], at: datetime) -> int:
     Order.objects.filter(pk__in=[order.pk for order in closing]).update(
         status=Status.CLOSED, closed_at=at, close_reason=CloseReason.EXPIRED
     )
-    _record(closing, "EXPIRED", at)
+    record(closing, "EXPIRED", at)
     _give_back(closing)
     return len(closing)
 
@@ -312,7 +328,7 @@ def cancel(*, order: Order, actor: str, at: datetime) -> None:
         closed_at=at,
         close_reason=CloseReason.REFUNDED if was_paid else CloseReason.BUYER,
     )
-    _record([order], "CANCELLED", at, actor)
+    record([order], "CANCELLED", at, actor)
     cashier.close(purpose=PURPOSE, references=[order.number], at=at)
     if was_paid:
         refunds.refund_all(
@@ -341,8 +357,10 @@ def _give_back(orders: Sequence[Order]) -> None:
 
 @joined
 def mark_shipped(*, order: Order, lines: Sequence[OrderLine], actor: str, at: datetime) -> None:
-    """These lines have left; the order is SHIPPED with its last one."""
+    """These lines have left; the order is SHIPPED with its last one.  OrderFrozen stops it."""
     hold(order=order)
+    if Order.objects.frozen().filter(pk=order.pk).exists():
+        raise OrderFrozen
     leaving = OrderLine.objects.filter(pk__in=[line.pk for line in lines], is_shipped=False)
     if leaving.update(is_shipped=True) != len(lines):
         raise StaleState
@@ -353,7 +371,7 @@ def mark_shipped(*, order: Order, lines: Sequence[OrderLine], actor: str, at: da
     else:
         wait = timedelta(days=order.merchant.auto_receive_days)
         move(paid, Status.SHIPPED, TRANSITIONS, shipped_at=at, receive_before=at + wait)
-    _record([order], "SHIPPED", at, actor)
+    record([order], "SHIPPED", at, actor)
     pieces: Counter[int] = Counter()
     for line in lines:
         pieces[line.sku_id] += line.quantity
@@ -369,7 +387,7 @@ def receive(*, order_numbers: Sequence[str], actor: str, at: datetime) -> int:
         windows.setdefault(order.merchant.after_sale_days, []).append(order.pk)
     for days, ids in windows.items():
         Order.objects.filter(pk__in=ids).update(finish_at=at + timedelta(days=days))
-    _record(received, "RECEIVED", at, actor)
+    record(received, "RECEIVED", at, actor)
     if 0 in windows:
         later("shop.orders.tasks.finish_received")
     return len(received)
@@ -382,7 +400,7 @@ def finish(*, order_numbers: Sequence[str], at: datetime) -> int:
     rows = rows.select_related("merchant").select_for_update(of=("self",), skip_locked=True)
     ending = list(rows.order_by("pk"))
     Order.objects.filter(pk__in=[order.pk for order in ending]).update(status=Status.DONE)
-    _record(ending, "DONE", at)
+    record(ending, "DONE", at)
     settlement.release(
         [
             settlement.Release(order.number, order.merchant.number, order.total_fen)

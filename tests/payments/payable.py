@@ -1,6 +1,6 @@
 """Something to be paid for, without a shop: it keeps what the cashier tells it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,6 +18,9 @@ class Told:
     paid: list[str] = field(default_factory=list)
     unpaid: list[str] = field(default_factory=list)
     refunded: list[str] = field(default_factory=list)
+    reversed: dict[str, bool] = field(default_factory=dict)
+    reopens: bool = False  # whether what closed can be opened again
+    released: set[str] = field(default_factory=set)  # paid out to the merchant already
     poisonous: set[str] = field(default_factory=set)  # paying these crashes
 
 
@@ -40,6 +43,18 @@ def paid(*, references: Sequence[str], at: datetime) -> set[str]:
 def unpaid(*, references: Sequence[str], at: datetime) -> None:
     told.unpaid.extend(references)
     told.paid = [reference for reference in told.paid if reference not in references]
+
+
+def reopen(*, references: Mapping[str, datetime], at: datetime) -> set[str]:
+    opened = set(references) if told.reopens else set()
+    told.paid.extend(sorted(opened))
+    return opened
+
+
+def reversed(*, references: Mapping[str, bool], at: datetime) -> set[str]:
+    told.reversed |= references
+    told.paid = [reference for reference in told.paid if not references.get(reference)]
+    return told.released & set(references)
 
 
 def refunded(*, references: Sequence[str], at: datetime) -> None:

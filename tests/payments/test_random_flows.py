@@ -16,17 +16,20 @@ from config.kit.errors import Refusal
 from members.guides import services as guides
 from members.guides.models import Commission
 from payments.cashier import refunds
+from payments.cashier import services as cashier
 from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Refund
+from payments.cashier.rules import Arrival
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
-from payments.transfers import desk, queries, returns
+from payments.transfers import desk, matching, queries, returns
 from payments.transfers import tasks as transfer_tasks
-from payments.transfers.models import LineReturn, Policy, StatementLine
+from payments.transfers.models import Allocation, LineReturn, Policy, StatementLine
 from shop.checkout.rules import Item
 from shop.fulfilment import services as fulfilment
 from shop.inventory.models import Stock
 from shop.offers import services as offers
+from shop.orders import freezing
 from shop.orders import services as orders
 from shop.orders.models import Order, OrderLine
 from shop.orders.rules import Wish
@@ -199,6 +202,47 @@ class Shop(RuleBasedStateMachine):
             with suppress(Refusal):
                 desk.undo(line=line, actor="U1", at=self.at)
 
+    @step(4, n=which)
+    def late_money(self, n: int) -> None:
+        """The whole comes for what is closed, which may open again."""
+        payment = _latest(Payment.objects.filter(status="CLOSED"), n)
+        if not payment:
+            return
+        push(booking(payment.amount_fen, booked_at=self.at), at=self.at)
+        self.money_in += payment.amount_fen
+        line = StatementLine.objects.latest("pk")
+        Allocation.objects.create(
+            line=line,
+            payment=payment,
+            amount_fen=line.amount_fen,
+            channel_txn=line.number,
+            made_at=self.at,
+        )
+        StatementLine.objects.filter(pk=line.pk).update(
+            verdict="MATCHED", allocated_fen=line.amount_fen
+        )
+        cashier.confirm(
+            arrivals=[Arrival(payment.pk, line.number, line.amount_fen, f"suspense:{ACCOUNT}")],
+            at=self.at,
+            reopens={self.merchant.number: 7},
+        )
+
+    @step(4, n=which)
+    def the_bank_reverses(self, n: int) -> None:
+        """Whatever the order is by now; the line waits again, to be taken out of suspense."""
+        line = _latest(StatementLine.objects.filter(verdict="MATCHED"), n)
+        if line:
+            live = Allocation.objects.filter(line=line, undone_at=None)
+            txns = list(live.values_list("channel_txn", flat=True))
+            live.update(undone_at=self.at)
+            StatementLine.objects.filter(pk=line.pk).update(verdict="UNMATCHED", allocated_fen=0)
+            cashier.reverse(channel_txns=txns, method=matching.METHOD, actor="", at=self.at)
+
+    @step(2, n=which)
+    def unfreeze(self, n: int) -> None:
+        if order := _latest(Order.objects.frozen(), n):
+            freezing.unfreeze(order=order, reason="商家承担", actor="U1", at=self.at)
+
     @step(2, n=which, halves=st.sampled_from([1, 2]))
     def give_back(self, n: int, halves: int) -> None:
         """All or half of what is left; above 200 yuan a second person is asked."""
@@ -282,11 +326,19 @@ class Shop(RuleBasedStateMachine):
     def what_an_order_says_is_so(self) -> None:
         pending = Commission.objects.filter(status="PENDING").values_list("order_number")
         alive = Order.objects.filter(status__in=["PAID", "SHIPPED", "RECEIVED"])
-        assert set(pending) == set(alive.values_list("number"))
+        earning = alive.exclude(freeze_reason="REVERSED")
+        assert set(pending) == set(earning.values_list("number"))
         assert not Order.objects.filter(status="CLOSED", lines__is_shipped=True).exists()
         unsent = Order.objects.filter(lines__is_shipped=False)
         assert not unsent.filter(status__in=["SHIPPED", "RECEIVED", "DONE"]).exists()
         assert not alive.filter(status="PAID").exclude(pk__in=unsent.values("pk")).exists()
+
+    @invariant()
+    def what_lacks_its_money_still_asks_for_it(self) -> None:
+        for order in Order.objects.filter(freeze_reason="REVERSED").exclude(
+            status__in=["DONE", "CLOSED"]
+        ):
+            assert Payment.objects.filter(reference=order.number, status="WAITING").exists()
 
     @invariant()
     def no_piece_is_lost(self) -> None:

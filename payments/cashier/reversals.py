@@ -1,0 +1,193 @@
+"""The bank takes back money that it had brought (冲正), whatever has happened to it since."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import F
+
+from config.kit import numbers
+from config.kit.db import joined
+from config.kit.jobs import later
+from payments.cashier import refunds
+from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
+from payments.cashier.payables import payable
+from payments.cashier.rules import (
+    Claim,
+    Locked,
+    RefundStatus,
+    Status,
+    Unwound,
+    unwind,
+)
+from payments.ledger import services as ledger
+from payments.ledger.rules import Draft
+
+
+@transaction.atomic
+def reverse(*, channel_txns: Sequence[str], method: str, actor: str, at: datetime) -> None:
+    """Undo these arrivals by compensating entries; the money is back where it waited before.
+
+    What is in guarantee or still owed back is taken from there; what has gone, to the merchant or
+    back to the buyer, becomes the merchant's debt (`receivable:`).  What was paid is frozen.
+    Reversals come singly: a receipt a time.  One that is undone already is left out.
+    """
+    mine = Receipt.objects.filter(method=method, channel_txn__in=channel_txns, undone_at=None)
+    ids = set(mine.values_list("payment_id", flat=True))
+    payments = {row.pk: row for row in Payment.objects.filter(pk__in=ids).locked()}
+    receipts = list(mine.order_by("pk"))  # again: now they stay as they are
+    claims = _claims(ids)
+    released = _freeze(payments, receipts, claims, at)
+    for receipt in receipts:
+        row = payments[receipt.payment_id]
+        found = unwind(
+            receipt.kept_fen,
+            receipt.owed_fen,
+            receipt.pk,
+            0 if (row.purpose, row.reference) in released else row.guaranteed_fen,
+            claims[row.pk],
+        )
+        payments[row.pk] = _apply(row, found, at)
+        claims[row.pk] = [claim for claim in claims[row.pk] if claim not in found.voided]
+        claims[row.pk] += _owe_rest(row, found, at)
+        Receipt.objects.filter(pk=receipt.pk).update(undone_at=at)
+        _post(receipt, row, found, at)
+    refunds.record(payments.values(), "REVERSED", at, actor)
+
+
+def _claims(payment_ids: set[int]) -> dict[int, list[Claim]]:
+    rows = Refund.objects.filter(payment__in=payment_ids).exclude(status=RefundStatus.VOID)
+    found: dict[int, list[Claim]] = {pk: [] for pk in payment_ids}
+    for row in rows.select_for_update(of=("self",)).order_by("pk"):
+        claim = Claim(
+            row.pk,
+            row.number,
+            row.payment_id,
+            row.receipt_id,
+            row.amount_fen,
+            row.reason,
+            row.status,
+        )
+        found[row.payment_id].append(claim)
+    return found
+
+
+def _freeze(
+    payments: dict[int, Locked],
+    receipts: Sequence[Receipt],
+    claims: dict[int, list[Claim]],
+    at: datetime,
+) -> set[tuple[str, str]]:
+    """Tell what was paid that it is not any more, or that a loss came of it; what was released.
+
+    A payment that had not been full, and whose money is all here, concerns nobody.
+    """
+    lost: dict[str, dict[str, bool]] = {}
+    for receipt in receipts:
+        row = payments[receipt.payment_id]
+        is_unpaid = row.status == Status.CONFIRMED and min(receipt.kept_fen, row.guaranteed_fen) > 0
+        trial = unwind(
+            receipt.kept_fen, receipt.owed_fen, receipt.pk, row.guaranteed_fen, claims[row.pk]
+        )
+        if is_unpaid or trial.is_short:
+            of_purpose = lost.setdefault(row.purpose, {})
+            of_purpose[row.reference] = is_unpaid or of_purpose.get(row.reference, False)
+    return {
+        (purpose, reference)
+        for purpose in sorted(lost)
+        for reference in payable(purpose).reversed(references=lost[purpose], at=at)
+    }
+
+
+def _apply(row: Locked, found: Unwound, at: datetime) -> Locked:
+    """The payment without that money; closed where nothing is to be paid for it any more."""
+    after = row._replace(
+        received_fen=row.received_fen - found.held_fen - found.owed_fen,
+        refunded_fen=row.refunded_fen - found.owed_fen,
+        covered_fen=row.covered_fen + found.gone_fen,
+    )
+    changes: dict[str, object] = {}
+    if row.status == Status.CONFIRMED and after.received_fen < row.amount_fen:
+        after = after._replace(status=Status.WAITING if found.held_fen else Status.CLOSED)
+        changes = {"status": after.status, "confirmed_at": None}
+        if after.status == Status.CLOSED:
+            changes["closed_at"] = at
+    Payment.objects.filter(pk=row.pk).update(
+        received_fen=after.received_fen,
+        refunded_fen=after.refunded_fen,
+        covered_fen=after.covered_fen,
+        **changes,
+    )
+    return after
+
+
+def _owe_rest(row: Locked, found: Unwound, at: datetime) -> list[Claim]:
+    """What remains of a claim is owed under a new number: the old one may be on its way."""
+    Refund.objects.filter(pk__in=[claim.pk for claim in found.voided]).update(
+        status=RefundStatus.VOID
+    )
+    made = []
+    for claim, fen in found.rest:
+        refund = Refund.objects.create(
+            number=numbers.fresh("R"),
+            payment_id=row.pk,
+            amount_fen=fen,
+            reason=claim.reason,
+            status=claim.status,
+            owed_at=at,
+        )
+        if refund.status == RefundStatus.APPROVED:
+            later("payments.cashier.tasks.send_refund", refund_id=refund.pk)
+        made.append(claim._replace(pk=refund.pk, number=refund.number, fen=fen))
+    return made
+
+
+def _post(receipt: Receipt, row: Locked, found: Unwound, at: datetime) -> None:
+    debited = {
+        f"held:{row.merchant}": found.held_fen,
+        f"refund_payable:{row.method}": found.owed_fen + receipt.owed_fen - found.gone_of_owed_fen,
+        f"receivable:{row.merchant}": found.gone_fen + found.gone_of_owed_fen,
+    }
+    ledger.post(
+        [
+            Draft(
+                kind="RECEIPT_REVERSED",
+                reference=str(receipt.pk),
+                debits={code: fen for code, fen in debited.items() if fen},
+                credits={receipt.source: receipt.amount_fen},
+            )
+        ],
+        at=at,
+    )
+
+
+@joined
+def cover(*, purpose: str, reference: str, actor: str, at: datetime) -> None:
+    """The merchant answers for what the bank took back: the thing counts as paid.
+
+    Nothing happens where nothing is missing.
+    """
+    waiting = Payment.objects.filter(purpose=purpose, reference=reference, status=Status.WAITING)
+    ids = set(waiting.filter(receipts__undone_at__isnull=False).values_list("pk", flat=True))
+    for row in Payment.objects.filter(pk__in=ids).locked()[:1]:
+        fen = row.amount_fen - row.received_fen
+        Payment.objects.filter(pk=row.pk).update(
+            received_fen=row.amount_fen,
+            covered_fen=F("covered_fen") + fen,
+            status=Status.CONFIRMED,
+            confirmed_at=at,
+        )
+        event = PaymentEvent.objects.create(
+            payment_id=row.pk, kind="COVERED", actor=actor, at=at, facts={"fen": fen}
+        )
+        ledger.post(
+            [
+                Draft(
+                    kind="COVER",
+                    reference=str(event.pk),
+                    debits={f"receivable:{row.merchant}": fen},
+                    credits={f"held:{row.merchant}": fen},
+                )
+            ],
+            at=at,
+        )

@@ -1,0 +1,69 @@
+"""The bank took an order's money back: it waits for new money, or for a person's word."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from config.kit.db import joined
+from config.kit.errors import StaleState
+from members.guides import services as commissions
+from payments.cashier import services as cashier
+from payments.ledger.services import NotCovered
+from shop.orders import services
+from shop.orders.models import Order, OrderEvent
+from shop.orders.rules import LIVE, FreezeReason, Status
+
+logger = logging.getLogger(__name__)
+
+
+@joined
+def freeze(*, order_numbers: Mapping[str, bool], at: datetime) -> set[str]:
+    """Stop these orders: by number whether they are unpaid now; answers those already paid out.
+
+    Their guides earn nothing of them: what is pending is void, what was earned goes back.
+    """
+    rows = Order.objects.filter(number__in=order_numbers).exclude(status=Status.UNPAID)
+    orders = list(rows.select_for_update().order_by("pk"))
+    unpaid = [order for order in orders if order_numbers[order.number]]
+    for reason, which in (
+        (FreezeReason.REVERSED, unpaid),
+        (FreezeReason.LOSS, [order for order in orders if order not in unpaid]),
+    ):
+        thawed = Order.objects.filter(pk__in=[order.pk for order in which], frozen_at=None)
+        thawed.update(frozen_at=at, freeze_reason=reason)
+        services.record(which, "FROZEN", at)
+    released = [order.number for order in unpaid if order.status == Status.DONE]
+    commissions.void(order_numbers=[order.number for order in unpaid], at=at)
+    _take_commissions_back(released, at)
+    return set(released)
+
+
+def _take_commissions_back(order_numbers: Sequence[str], at: datetime) -> None:
+    for number in order_numbers:
+        try:
+            with transaction.atomic():
+                commissions.reverse(order_numbers=[number], at=at)
+        except NotCovered:
+            # The guide has spent it.  The bank's word stands; a person asks the guide.
+            logger.error("commission of reversed order %s is not covered", number)
+
+
+@joined
+def unfreeze(*, order: Order, reason: str, actor: str, at: datetime) -> None:
+    """A person lets the order go on; where its money is missing, the merchant answers for it.
+
+    StaleState unless it is frozen.
+    """
+    cashier.hold(purpose=services.PURPOSE, references=[order.number])
+    services.hold(order=order)
+    held = Order.objects.frozen().filter(pk=order.pk).first()
+    if held is None:
+        raise StaleState
+    Order.objects.filter(pk=order.pk).update(frozen_at=None, freeze_reason="")
+    facts = {"reason": reason}
+    OrderEvent.objects.create(order_id=order.pk, kind="UNFROZEN", actor=actor, at=at, facts=facts)
+    if held.freeze_reason == FreezeReason.REVERSED and held.status in LIVE:
+        services.expect_commissions(order_ids=[order.pk], at=at)
+        cashier.cover(purpose=services.PURPOSE, reference=order.number, actor=actor, at=at)
