@@ -7,7 +7,6 @@ import orjson
 from django.db import connection, transaction
 
 from config.kit import sql
-from payments.transfers.models import Statement
 
 _BALANCES = """
 UPDATE payments_statementline l SET balance_fen = d.fen
@@ -24,8 +23,8 @@ WHERE l.id = ANY(%s::bigint[]) AND l.statement_id IS NULL AND NOT EXISTS (
 
 
 @transaction.atomic
-def confirm(*, statement: Statement, lines: Sequence[tuple[int, int | None]], at: datetime) -> None:
-    """These known lines stand in this statement too, with these balances (fen, where printed).
+def confirm(*, statement: str, lines: Sequence[tuple[int, int | None]], at: datetime) -> None:
+    """These known lines stand in this statement (number) too, with these balances in fen.
 
     Lines that a statement brought are left as they are; a push is confirmed once.
     """
@@ -36,5 +35,5 @@ def confirm(*, statement: Statement, lines: Sequence[tuple[int, int | None]], at
         if printed:
             ids, balances = zip(*printed, strict=True)
             cursor.execute(_BALANCES, [sql.ints(ids), sql.ints(balances)])
-        told = orjson.dumps({"statement": statement.number}).decode()
+        told = orjson.dumps({"statement": statement}).decode()
         cursor.execute(_CONFIRM, [at, told, sql.ints(pk for pk, _ in lines)])

@@ -83,7 +83,17 @@ def settle(
 
 
 def leave_trace(line: StatementLine, kind: str, actor: str, at: datetime, **facts: Any) -> None:
-    """The event, the counters of the line's statement, and the caller's row made fresh."""
+    """The event, the counters of the line's statement, and the caller's row made fresh.
+
+    A line is born with its first verdict, which is in no event: the first event says what it was.
+    """
+    if not line.decided_by:
+        facts["judged"] = {
+            "verdict": line.verdict,
+            "rule": line.rule,
+            "version": line.rule_version,
+            "reasons": line.reasons,
+        }
     matching.record([line.pk], kind, at=at, actor=actor, facts=facts)
     matching.recount([line.pk])
     line.refresh_from_db()
@@ -95,8 +105,8 @@ def leave_trace(line: StatementLine, kind: str, actor: str, at: datetime, **fact
 def decided_meanwhile(line: StatementLine, at: datetime) -> DecidedMeanwhile:
     """For example: 李会计已在 10:32 核销到 P9EXYWENMGM9TR，请刷新."""
     event = LineEvent.objects.filter(line=line).exclude(kind="CONFIRMED").order_by("-pk").first()
-    if event is None:
-        return DecidedMeanwhile()
+    if event is None:  # as it came in
+        event = LineEvent(kind=line.verdict, actor="", at=line.decided_at)
     what = _told(line, event)
     return DecidedMeanwhile(
         f"{_name(event.actor)}已在 {_moment(event.at, at)} {what}，请刷新",

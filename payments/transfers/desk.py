@@ -148,9 +148,8 @@ def _take_back(row: StatementLine, actor: str, at: datetime) -> None:
         rule="",
         reasons=["人工撤销，待重新处理"],
     )
-    live = Allocation.objects.filter(line=row, undone_at=None)
-    txns = list(live.order_by("pk").values_list("channel_txn", flat=True))
-    live.update(undone_at=at)
+    txns = matching.live_txns([row.pk])
+    Allocation.objects.filter(line=row, undone_at=None).update(undone_at=at)
     cashier.take_back(channel_txns=txns, method=matching.METHOD, actor=actor, at=at)
 
 

@@ -16,7 +16,7 @@ from django.db import OperationalError, connection, transaction
 from config.kit import numbers, sql
 from payments.ledger import services as ledger
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import judging, matching, queries, reversals
+from payments.transfers import confirming, judging, matching, queries, reversals
 from payments.transfers.ladder.facts import Candidate, Decision, Fact
 from payments.transfers.models import StatementLine
 from payments.transfers.remarks import codes_in
@@ -89,6 +89,7 @@ class Staged(NamedTuple):
     is_reversal: bool
     reverses: str
     caution: str
+    balance_fen: int | None
 
     @property
     def booked_at(self) -> datetime:
@@ -123,7 +124,8 @@ class Known(NamedTuple):
 # In the bank's order: where two lines pay one payment, the earlier one does.
 _NEXT = """
 SELECT n, key, serial, extract(epoch FROM booked_at)::bigint, amount_fen, currency, payer_name,
-       payer_account, remark, texts, virtual_account, is_reversal, reverses, caution
+       payer_account, remark, texts, virtual_account, is_reversal, reverses, caution,
+       balance_fen
 FROM (
     SELECT * FROM payments_stagedline WHERE batch = %s AND n >= %s AND n < %s ORDER BY n LIMIT %s
 ) s
@@ -213,6 +215,8 @@ def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: boo
     judgement = judging.judge(batch.account, facts)
     judged = _judged(fresh, firsts, facts, judgement)
     apart = _apart(batch, rows, known)
+    if batch.statement_id is not None:
+        _confirm(batch, rows, known, {entry.row.n for entry in apart}, at)
     stem = numbers.fresh("L", 10)
     paid = matching.arrivals(
         (f"{stem}{entry.row.n}", batch.account.account_no, entry.decision)
@@ -294,6 +298,18 @@ def _apart(batch: Batch, rows: Sequence[Staged], known: Mapping[str, Known]) -> 
             found[key[:160]] = Entry(row, key[:160], first, _as_screened(first))
     stored = _known(batch, list(found)) if found else {}
     return [entry for key, entry in found.items() if key not in stored]
+
+
+def _confirm(
+    batch: Batch, rows: Sequence[Staged], known: Mapping[str, Known], apart: set[int], at: datetime
+) -> None:
+    """What the bank had pushed stands in its statement too."""
+    lines = [
+        (known[row.key].id, row.balance_fen)
+        for row in rows
+        if row.key in known and row.n not in apart
+    ]
+    confirming.confirm(statement=batch.name, lines=lines, at=at)
 
 
 # --- the verdicts -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import orjson
 from django.db.models import Count, Q, QuerySet
 
 from payments.cashier import services as cashier
+from payments.cashier.models import Receipt
 from payments.cashier.rules import Arrival
 from payments.transfers.ladder.facts import Decision
 from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
@@ -46,6 +47,16 @@ def pay(paid: Sequence[Paid], at: datetime) -> None:
     shares = cashier.confirm(arrivals=[one.arrival for one in paid], at=at)
     if len(shares) != len(paid):
         raise RuntimeError(f"{len(shares)} of {len(paid)} arrivals were confirmed")
+
+
+def live_txns(line_ids: Sequence[int]) -> list[str]:
+    """What the cashier knows these lines' money by: allocations, and fees that came with them."""
+    live = Allocation.objects.filter(line__in=line_ids, undone_at=None)
+    txns = sorted(live.values_list("channel_txn", flat=True))
+    fees = Receipt.objects.filter(
+        method=METHOD, channel_txn__in=[f"{txn}-F" for txn in txns], undone_at=None
+    )
+    return [*txns, *fees.values_list("channel_txn", flat=True)]
 
 
 def allocate(line: StatementLine, given: Sequence[Arrival], at: datetime) -> None:

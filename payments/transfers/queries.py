@@ -296,7 +296,9 @@ LEFT JOIN (
     SELECT line_id, sum(amount_fen) AS fen FROM payments_linereturn
     WHERE status = 'DONE' GROUP BY line_id
 ) d ON d.line_id = l.id
-WHERE l.returned_fen <> coalesce(d.fen, 0) LIMIT 20
+WHERE l.returned_fen <> CASE l.verdict
+    WHEN 'REVERSED' THEN greatest(l.amount_fen, 0) ELSE coalesce(d.fen, 0)
+END LIMIT 20
 """
 # What a line's verdict says of its money, and of a return that is under way.
 _STANDS = """
@@ -307,6 +309,7 @@ WHERE CASE l.verdict
          OR l.allocated_fen + l.returned_fen + r.amount_fen > l.amount_fen
     WHEN 'MATCHED' THEN r.id IS NOT NULL OR l.allocated_fen = 0
          OR l.allocated_fen + l.returned_fen <> l.amount_fen
+    WHEN 'REVERSED' THEN r.id IS NOT NULL OR l.returned_fen <> greatest(l.amount_fen, 0)
     WHEN 'RETURNED' THEN r.id IS NOT NULL OR l.returned_fen <> l.amount_fen
     ELSE r.id IS NOT NULL
          OR (l.is_posted AND l.allocated_fen + l.returned_fen >= l.amount_fen)
@@ -316,7 +319,8 @@ _RECEIVED = """
 SELECT coalesce(d.channel_txn, r.channel_txn), coalesce(d.amount_fen, 0), coalesce(r.amount_fen, 0)
 FROM (SELECT * FROM payments_allocation WHERE undone_at IS NULL) d
 FULL JOIN (
-    SELECT * FROM payments_receipt WHERE method = 'BANK_TRANSFER' AND undone_at IS NULL
+    SELECT * FROM payments_receipt
+    WHERE method = 'BANK_TRANSFER' AND undone_at IS NULL AND source NOT LIKE 'fee:%'
 ) r ON r.channel_txn = d.channel_txn AND r.payment_id = d.payment_id
 WHERE coalesce(d.amount_fen, 0) <> coalesce(r.amount_fen, 0) LIMIT 20
 """

@@ -22,7 +22,7 @@ _DIGIT_OF = str.maketrans(_NUMERALS, "001234567891234567891")
 # No code is ever given that reads as one (receiving.rules.draw_codes).
 _DATE = re.compile(r"(?:19[9][0-9]|20[0-9]{2})(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
 # Accounts of payment companies and banks, through which everybody's money comes.
-_POOLED = re.compile("备付金|支付宝|财付通|微信支付|银联|网联|待清算|待划转|过渡户")
+_POOLED = re.compile("备付金|支付宝|财付通|微信支付|中国银联|网联清算|待清算|待划转|过渡户")
 
 
 def normal(text: str) -> str:

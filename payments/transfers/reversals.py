@@ -78,10 +78,9 @@ def settle(*, account: ReceivingAccount, at: datetime) -> int:
 
 def _undo(pairs: list[Pair], at: datetime) -> None:
     """What the originals paid is not paid: payments first, then orders, as they are locked."""
-    live = Allocation.objects.filter(line__in=[pair.original_id for pair in pairs], undone_at=None)
-    txns = sorted(live.values_list("channel_txn", flat=True))
-    if txns:
-        live.update(undone_at=at)
+    originals = [pair.original_id for pair in pairs]
+    if txns := matching.live_txns(originals):
+        Allocation.objects.filter(line__in=originals, undone_at=None).update(undone_at=at)
         cashier.reverse(channel_txns=txns, method=matching.METHOD, actor="", at=at)
 
 

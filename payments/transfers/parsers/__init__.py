@@ -19,7 +19,6 @@ from . import (
     personal_bills,
     wechat_bills,
     wechat_income,
-    whole,
     xls,
     xlsx,
 )

@@ -11,7 +11,7 @@ from payments.receiving import pool
 from payments.receiving.models import VirtualAccount
 from payments.transfers import desk, queries, returns
 from payments.transfers.models import Allocation, LineEvent, StatementLine
-from payments.transfers.rules import OPEN, Verdict
+from payments.transfers.rules import Verdict
 from tests.members.people import make_user
 from tests.payments import payable
 from tests.payments.transfers.bank import (
@@ -76,7 +76,7 @@ def test_a_payment_that_the_clerk_may_not_see_does_not_exist(account):
         assign(line, {one: PRICE}, Payment.objects.none())
 
     line.refresh_from_db()
-    assert line.verdict in OPEN
+    assert line.verdict == Verdict.SUGGESTED
     assert not Allocation.objects.exists()
 
 
@@ -103,11 +103,9 @@ def test_a_wrong_match_is_undone_and_made_right(account):
     assign(line, {right: PRICE})
     right.refresh_from_db()
     assert right.status == "CONFIRMED"
-    assert [event.kind for event in LineEvent.objects.filter(line=line).order_by("pk")] == [
-        "MATCHED",
-        "UNDONE",
-        "MATCHED",
-    ]
+    undone, made_right = LineEvent.objects.filter(line=line).order_by("pk")
+    assert (undone.kind, made_right.kind) == ("UNDONE", "MATCHED")
+    assert undone.facts["judged"]["rule"] == "T2a"  # what the line itself says no longer
     assert Allocation.objects.filter(line=line).count() == 2
 
 

@@ -49,7 +49,7 @@ CASES = [
     Case("T2b one fen off", 9899, code="own", verdict=Verdict.SUGGESTED, rule="T2b"),
     Case("T2b twice the price", 19800, code="own", verdict=Verdict.SUGGESTED, rule="T2b"),
     Case("T2a closed", code="own", closed=True, verdict=Verdict.SUGGESTED, rule="T2a"),
-    Case("T3 two codes", 19800, code="both", verdict=Verdict.SUGGESTED, rule="T3"),
+    Case("T3b two buyers", 19800, code="both", verdict=Verdict.SUGGESTED, rule="T3b"),
     Case("W account and code", virtual="own", code="other", verdict=Verdict.CONFLICT, rule="W"),
     Case("W account, both codes", virtual="own", code="both", verdict=Verdict.CONFLICT, rule="W"),
     Case("nothing names a payment", verdict=Verdict.UNMATCHED),

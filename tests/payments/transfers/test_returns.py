@@ -77,7 +77,7 @@ def test_a_line_goes_back_to_the_account_it_came_from_once(bank):
     assert (asked.status, bool(asked.serial)) == ("DONE", True)
     assert suspense() == ledger.balance(f"bank:{ACCOUNT}") == 0
     assert "6217001122334455" in str(paid)
-    assert kinds(line) == ["UNMATCHED", "RETURNING", "RETURNED"]
+    assert kinds(line) == ["RETURNING", "RETURNED"]
 
 
 def test_an_answer_that_never_came_is_asked_for_again_and_paid_once(bank):
@@ -87,7 +87,7 @@ def test_an_answer_that_never_came_is_asked_for_again_and_paid_once(bank):
     tasks.send_return(return_id=asked.pk)
     assert fresh(line).verdict == Verdict.RETURNING
 
-    tasks.match_waiting()
+    tasks.send_returns()
 
     assert fresh(line).verdict == Verdict.RETURNED
     assert ledger.balance(f"bank:{ACCOUNT}") == 0
@@ -210,7 +210,7 @@ def test_above_the_limit_a_second_person_is_asked_before_the_bank_is(bank):
 
     assert (asked.status, asked.checked_by) == ("SENDING", CHECKER)
     assert sent(asked).status == "DONE"
-    assert kinds(line) == ["UNMATCHED", "RETURN_ASKED", "RETURNING", "RETURNED"]
+    assert kinds(line) == ["RETURN_ASKED", "RETURNING", "RETURNED"]
 
 
 def test_who_asked_does_not_check(account):
