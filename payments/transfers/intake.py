@@ -118,6 +118,7 @@ class Known(NamedTuple):
     booked_at: datetime
     payer_account: str
     verdict: str
+    reverses: str
 
 
 # In the bank's order: where two lines pay one payment, the earlier one does.
@@ -131,8 +132,8 @@ FROM (
 ORDER BY booked_at, n
 """
 _KNOWN = """
-SELECT key, id, number, amount_fen, booked_at, payer_account, verdict FROM payments_statementline
-WHERE receiving_account_id = %s AND key = ANY(%s::text[])
+SELECT key, id, number, amount_fen, booked_at, payer_account, verdict, reverses
+FROM payments_statementline WHERE receiving_account_id = %s AND key = ANY(%s::text[])
 """
 _REVERSED = """
 SELECT reverses FROM payments_statementline
@@ -234,7 +235,8 @@ def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: boo
     ledger.post(drafts(batch.account.account_no, _totals(fresh, firsts), reference=stem), at=at)
     matching.pay(paid, at, judgement.reopens)
     _note_shadows(stem, fresh, facts, judgement, at)
-    _note_what_follows(batch, judged, [known[entry.row.key] for entry in apart], at)
+    named = _named(rows, known, apart)
+    _note_what_follows(batch, judged, [known[entry.row.key] for entry in apart], named, at)
     return Taken(len(rows), len(judged) + len(apart), len(apart))
 
 
@@ -443,11 +445,30 @@ def _candidates(candidates: tuple[Candidate, ...]) -> str:
     return orjson.dumps(candidates).decode() if candidates else "[]"
 
 
+def _named(
+    rows: Sequence[Staged], known: Mapping[str, Known], apart: Sequence[Entry]
+) -> dict[int, str]:
+    """Originals of reversals that are here already, by line: many files do not say them."""
+    others = {entry.row.n for entry in apart}
+    return {
+        line.id: row.reverses
+        for row in rows
+        if row.reverses and row.amount_fen < 0 and row.n not in others
+        if (line := known.get(row.key)) and not line.reverses
+    }
+
+
 def _note_what_follows(
-    batch: Batch, judged: Sequence[Entry], doubted: Sequence[Known], at: datetime
+    batch: Batch,
+    judged: Sequence[Entry],
+    doubted: Sequence[Known],
+    named: Mapping[int, str],
+    at: datetime,
 ) -> None:
     """Reversals find their originals; a line that is contradicted pays nothing by itself."""
-    if any(entry.decision.rule == "R" for entry in judged):
+    if named:
+        reversals.name(named, at)
+    if named or any(entry.decision.rule == "R" for entry in judged):
         reversals.settle(account=batch.account, at=at)
     if doubted:
         _doubt([one.id for one in doubted if Verdict.CONFLICT in LINE_TRANSITIONS[one.verdict]], at)

@@ -4,6 +4,7 @@ A reversal that names its original by the bank's serial, for the same amount, un
 whichever of the two came first and whatever was paid with it.  Any other waits for a person.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -42,6 +43,25 @@ class Pair(NamedTuple):
     original_id: int
     original: str
     fen: int
+
+
+def name(originals: Mapping[int, str], at: datetime) -> None:
+    """Reversals that were here (by line), and are now said to take back these serials.
+
+    What a person has decided about one of them stays as it is.
+    """
+    for pk, serial in sorted(originals.items()):
+        StatementLine.objects.filter(
+            pk=pk, reverses="", decided_by="", verdict__in=[Verdict.IGNORED, Verdict.CONFLICT]
+        ).update(
+            is_reversal=True,
+            reverses=serial,
+            verdict=Verdict.CONFLICT,
+            rule="R",
+            reasons=[f"冲正或退汇，原流水号 {serial}，需人工处理"],
+            decided_at=at,
+        )
+    matching.recount(list(originals))
 
 
 def settle(*, account: ReceivingAccount, at: datetime) -> int:
