@@ -33,7 +33,7 @@ def forget_peak(root: int) -> None:
 
 
 @contextmanager
-def private_watched(root: int, every: float = 0.25) -> Iterator[list[float]]:
+def private_watched(root: int, every: float = 0.5) -> Iterator[list[float]]:
     """The most that one of these processes has for itself, in MB; looked up until the block ends.
 
     Anonymous memory (RssAnon): what is shared, such as the buffers of PostgreSQL, is not in it.
