@@ -104,6 +104,8 @@ def _product_beside_people(house: House, shop: Shop, lines: int, seen: list[Time
     asked = (people, shop.buyers, batch.prefix("P"), lines)
     with statement_of(batch) as file:
         settle_down()
+        with asked_meanwhile(house, PACE, *asked):  # what was just filled is in nobody's cache
+            time.sleep(WARM_SECONDS)
         with asked_meanwhile(house, PACE, *asked) as idle:
             time.sleep(IDLE_SECONDS)
         with asked_meanwhile(house, PACE, *asked) as busy:
@@ -167,6 +169,7 @@ def _await(number: str, lines: int) -> None:
 # --- people who use the shop meanwhile ----------------------------------------------------------
 
 PACE = Pace(connections=2, per_second=20)
+WARM_SECONDS = 3
 IDLE_SECONDS = 15
 
 
