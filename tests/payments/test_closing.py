@@ -13,7 +13,6 @@ from payments.ledger import services as books
 from payments.ledger.models import Posting
 from payments.transfers import returns
 from payments.transfers import services as transfers
-from payments.transfers import tasks as transfer_tasks
 from payments.transfers.models import Statement, StatementLine
 from tests.members.people import client_of, make_merchant, make_staff, make_user
 from tests.payments.transfers import bank
@@ -306,7 +305,6 @@ def test_the_sweep_closes_what_has_just_come_in(own, settings):
 
     assert DayClose.objects.get().day == day
     tasks.close_days()
-    transfer_tasks.match_waiting()
     assert DayClose.objects.count() == 1
 
 
