@@ -387,6 +387,9 @@ def _store(
         "account": batch.account.pk,
         "at": at,
         "ns": sql.ints(entry.row.n for entry in entries),
+        # Where to look for them: a million rows wait beside these.
+        "first": min((entry.row.n for entry in entries), default=0),
+        "last": max((entry.row.n for entry in entries), default=0),
         "keys": sql.texts(entry.key for entry in entries),
         "verdicts": sql.texts(entry.decision.verdict.value for entry in entries),
         "rules": sql.texts(entry.decision.rule for entry in entries),

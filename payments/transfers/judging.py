@@ -16,18 +16,21 @@ from payments.transfers.rules import Verdict
 # Payments are locked before anything is decided: what is outstanding now is so at commit.
 _INTENTS = """
 WITH hit AS (
-    SELECT i.id FROM payments_virtualaccount v
+    SELECT i.payment_id, i.receiving_account_id, v.number, i.is_shared, i.code
+    FROM payments_virtualaccount v
     JOIN payments_transferintent i ON i.virtual_account_id = v.id AND i.released_at IS NULL
     WHERE v.number = ANY(%s::text[])
     UNION
-    SELECT id FROM payments_transferintent WHERE code = ANY(%s::text[])
+    SELECT i.payment_id, i.receiving_account_id,
+           CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END,
+           i.is_shared, i.code
+    FROM payments_transferintent i
+    LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
+    WHERE i.code = ANY(%s::text[])
 )
-SELECT p.id, p.number, p.reference, i.receiving_account_id,
-       CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END, i.is_shared, i.code,
+SELECT p.id, p.number, p.reference, hit.receiving_account_id, hit.number, hit.is_shared, hit.code,
        p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant
-FROM hit JOIN payments_transferintent i ON i.id = hit.id
-JOIN payments_payment p ON p.id = i.payment_id
-LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
+FROM hit JOIN payments_payment p ON p.id = hit.payment_id
 ORDER BY p.id FOR UPDATE OF p
 """
 CHANGED = "付款单的状态刚有变化，请人工确认"
