@@ -429,7 +429,6 @@ class Lines(Shown, TabularInline):
 
 
 def name_of(number_field: str) -> Subquery:
-    """The name of the person whom a row names by number."""
     people = get_user_model()._default_manager.filter(number=OuterRef(number_field))
     name = Coalesce(NullIf(F("nickname"), Value("")), F("username"))
     return Subquery(people.values(name=name)[:1])

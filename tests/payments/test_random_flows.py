@@ -195,8 +195,8 @@ class Shop(RuleBasedStateMachine):
 
     @step(2, n=which)
     def undo(self, n: int) -> None:
-        decided = StatementLine.objects.exclude(verdict="NEW")
-        if line := _latest(decided.select_related("receiving_account"), n):
+        lines = StatementLine.objects.select_related("receiving_account")
+        if line := _latest(lines, n):
             with suppress(Refusal):
                 desk.undo(line=line, actor="U1", at=self.at)
 
@@ -218,6 +218,7 @@ class Shop(RuleBasedStateMachine):
                 -line.amount_fen, is_reversal=True, reverses=line.serial, booked_at=self.at
             )
             push(row, at=self.at)
+            self.money_in -= line.amount_fen
 
     @step(2, n=which)
     def unfreeze(self, n: int) -> None:
@@ -297,6 +298,9 @@ class Shop(RuleBasedStateMachine):
     @invariant()
     def every_line_is_used_once(self) -> None:
         for line in StatementLine.objects.filter(is_posted=True):
+            if line.verdict == "REVERSED":
+                assert (line.allocated_fen, line.returned_fen) == (0, line.amount_fen)
+                continue
             given = _fen(line.allocations.filter(undone_at=None))
             returned = _fen(line.returns.filter(status="DONE"))
             going = _fen(line.returns.filter(status__in=["ASKED", "SENDING"]))

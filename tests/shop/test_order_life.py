@@ -153,7 +153,24 @@ def test_an_order_that_got_more_time_keeps_its_payment(merchant):
     assert (payment.status, status(order)) == ("WAITING", "UNPAID")
 
 
-def test_money_after_the_close_is_kept_and_owed_back(merchant):
+def test_money_long_after_the_close_is_kept_and_owed_back(merchant):
+    order = place(make_user(), make_sku(merchant))
+    payment = open_payment(order)
+    late = payment.pay_before + HOUR
+    services.expire(order_numbers=[order.number], at=late)
+
+    from tests.payments.transfers.bank import transfer_in
+
+    transfer_in(payment, fen=100_00, at=late + timedelta(days=8))
+
+    assert status(order) == "CLOSED"
+    refund = Refund.objects.get()
+    assert (refund.amount_fen, refund.reason, refund.status) == (100_00, "LATE", "OWED")
+    assert balance("refund_payable:BANK_TRANSFER") == 100_00
+    assert balance(f"held:{merchant.number}") == 0
+
+
+def test_money_soon_after_the_close_opens_the_order_again(merchant):
     order = place(make_user(), make_sku(merchant))
     payment = open_payment(order)
     late = payment.pay_before + HOUR
@@ -163,11 +180,9 @@ def test_money_after_the_close_is_kept_and_owed_back(merchant):
 
     transfer_in(payment, fen=100_00, at=late)
 
-    assert status(order) == "CLOSED"
-    refund = Refund.objects.get()
-    assert (refund.amount_fen, refund.reason, refund.status) == (100_00, "LATE", "OWED")
-    assert balance("refund_payable:BANK_TRANSFER") == 100_00
-    assert balance(f"held:{merchant.number}") == 0
+    assert status(order) == "PAID"
+    assert not Refund.objects.exists()
+    assert balance(f"held:{merchant.number}") == 100_00
 
 
 def test_parts_add_up_and_what_came_in_part_is_owed_back_at_the_close(merchant):
