@@ -270,6 +270,7 @@ class Allocation(models.Model):
         models.PROTECT,
         related_name="allocations",
         verbose_name="来账",
+        db_index=False,
         db_constraint=False,
     )
     payment = models.ForeignKey(
@@ -287,8 +288,11 @@ class Allocation(models.Model):
     class Meta:
         verbose_name = verbose_name_plural = "核销"
         constraints = [
+            # Whole, not only of live ones, so that it finds all of a line too.
             models.UniqueConstraint(
-                "line", "payment", name="allocation_once", condition=Q(undone_at=None)
+                fields=["line", "payment", "undone_at"],
+                name="allocation_once",
+                nulls_distinct=False,
             ),
             models.UniqueConstraint("channel_txn", name="allocation_named_once"),
             models.CheckConstraint(name="allocation_moves_money", condition=Q(amount_fen__gt=0)),
