@@ -107,7 +107,7 @@ def decided_meanwhile(line: StatementLine, at: datetime) -> DecidedMeanwhile:
     decisive = LineEvent.objects.filter(line=line).exclude(kind__in=["CONFIRMED", "NOTE"])
     event = decisive.order_by("-pk").first()
     if event is None:  # as it came in
-        event = LineEvent(kind=line.verdict, actor="", at=line.decided_at)
+        event = LineEvent(kind=line.verdict, actor="", at=line.decided_at or at)
     what = _told(line, event)
     return DecidedMeanwhile(
         f"{_name(event.actor)}已在 {_moment(event.at, at)} {what}，请刷新",

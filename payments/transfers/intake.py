@@ -478,7 +478,14 @@ def _note_what_follows(
     if named or any(entry.decision.rule == "R" for entry in judged):
         reversals.settle(account=batch.account, at=at)
     if doubted:
-        _doubt([one.id for one in doubted if Verdict.CONFLICT in LINE_TRANSITIONS[one.verdict]], at)
+        _doubt(
+            [
+                one.id
+                for one in doubted
+                if Verdict.CONFLICT in LINE_TRANSITIONS[Verdict(one.verdict)]
+            ],
+            at,
+        )
         matching.record([one.id for one in doubted], "CONTRADICTED", at=at)
 
 

@@ -270,7 +270,6 @@ class Allocation(models.Model):
         models.PROTECT,
         related_name="allocations",
         verbose_name="来账",
-        db_index=False,
         db_constraint=False,
     )
     payment = models.ForeignKey(
@@ -288,11 +287,8 @@ class Allocation(models.Model):
     class Meta:
         verbose_name = verbose_name_plural = "核销"
         constraints = [
-            # Whole, not only of live ones, so that it finds all of a line too.
             models.UniqueConstraint(
-                fields=["line", "payment", "undone_at"],
-                name="allocation_once",
-                nulls_distinct=False,
+                "line", "payment", name="allocation_once", condition=Q(undone_at=None)
             ),
             models.UniqueConstraint("channel_txn", name="allocation_named_once"),
             models.CheckConstraint(name="allocation_moves_money", condition=Q(amount_fen__gt=0)),

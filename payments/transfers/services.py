@@ -120,7 +120,7 @@ def _keep(
     statement = Statement(
         number=numbers.fresh("B"),
         receiving_account=account,
-        file_sha256=hashlib.file_digest(file, "sha256").hexdigest(),
+        file_sha256=hashlib.file_digest(file, "sha256").hexdigest(),  # type: ignore[arg-type]
         filename=filename[:200],
         uploaded_by_id=uploaded_by_id,
         uploaded_at=at,
