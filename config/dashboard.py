@@ -16,8 +16,8 @@ from members.memberships.models import Membership
 from members.memberships.rules import Status as MemberStatus
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
-from payments.transfers.models import StatementLine
-from payments.transfers.rules import OPEN
+from payments.transfers.models import LineReturn, StatementLine
+from payments.transfers.rules import OPEN, ReturnStatus
 from shop.orders.models import Order
 from shop.orders.queries import PAID
 from shop.orders.rules import Status
@@ -45,6 +45,9 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         counts["refunds"] = Refund.objects.filter(finance, status__in=TO_DECIDE).count()
     if (finance := _of(request, "FINANCE", "receiving_account__merchant")) is not None:
         counts["lines"] = StatementLine.objects.filter(finance, verdict__in=OPEN).count()
+    if (finance := _of(request, "FINANCE", "line__receiving_account__merchant")) is not None:
+        asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED)
+        counts["returns"] = asked.count()
     return counts
 
 

@@ -297,6 +297,14 @@ class Postgres(Engine):
         }
         if self.throwaway:
             options |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        else:
+            # As docs/deploy.md advises; pages are only taken from the machine as they are needed.
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+            options |= {
+                "shared_buffers": f"{min(max(memory // 4, 128), 4096)}MB",
+                "max_wal_size": "4GB",
+                "checkpoint_timeout": "15min",
+            }
         words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
         return [str(self._program("postgres")), "-D", str(self.data.resolve()), *words]
 

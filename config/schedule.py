@@ -20,6 +20,8 @@ def nightly(hour: int, minute: int, task: str) -> dict[str, Any]:
 SCHEDULE: dict[str, dict[str, Any]] = {
     "heartbeat of the worker": every(10, "config.kit.tasks.beat"),
     "forget old idempotency keys": nightly(4, 10, "config.kit.tasks.forget_old_keys"),
+    "compare every account with the bank": nightly(4, 0, "payments.closing.tasks.close_days"),
+    "compare statements that came in": every(60, "payments.closing.tasks.close_imported"),
     "audit of the books": nightly(4, 30, "payments.ledger.tasks.audit"),
     "send money back": every(30, "payments.cashier.tasks.send_refunds"),
     "send lines back": every(30, "payments.transfers.tasks.send_returns"),

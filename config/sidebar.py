@@ -34,13 +34,18 @@ MENU: list[tuple[str, list[Item]]] = [
         "资金",
         [
             ("待处理流水", "inbox", "payments_statementline_queue", "lines"),
+            ("待复核退回", "rule", "payments_linereturn_checks", "returns"),
             ("银行流水", "upload_file", "payments_statement_changelist"),
             ("银行来账", "account_balance", "payments_statementline_changelist"),
+            ("每日对账", "balance", "payments_dayclose_changelist"),
+            ("来账退回", "undo", "payments_linereturn_changelist"),
             ("支付单", "payments", "payments_payment_changelist"),
             ("退款单", "currency_exchange", "payments_refund_changelist", "refunds"),
             ("转账指引", "signpost", "payments_transferintent_changelist"),
             ("收款账户", "credit_card", "payments_receivingaccount_changelist"),
             ("专属账号", "tag", "payments_virtualaccount_changelist"),
+            ("银行工作日", "event", "payments_bankday_changelist"),
+            ("核销策略", "rule_settings", "payments_policy_changelist"),
         ],
     ),
     (

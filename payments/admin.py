@@ -1,6 +1,8 @@
 """The admin classes of this app, for Django; nobody else imports this list."""
 
+from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
+from payments.closing.admin import DayCloseAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.receiving.admin import (
     ReceivingAccountAdmin,
@@ -8,11 +10,17 @@ from payments.receiving.admin import (
     VirtualAccountAdmin,
 )
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
+from payments.transfers.admin_policies import PolicyAdmin
+from payments.transfers.admin_returns import LineReturnAdmin
 
 __all__ = [
     "AccountAdmin",
+    "BankDayAdmin",
+    "DayCloseAdmin",
     "EntryAdmin",
+    "LineReturnAdmin",
     "PaymentAdmin",
+    "PolicyAdmin",
     "PostingAdmin",
     "ReceivingAccountAdmin",
     "RefundAdmin",

@@ -1,6 +1,8 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
+from payments.calendar.models import BankDay
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
+from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
 from payments.transfers.models import (
@@ -17,6 +19,8 @@ from payments.transfers.models import (
 __all__ = [
     "Account",
     "Allocation",
+    "BankDay",
+    "DayClose",
     "Entry",
     "LineEvent",
     "LineReturn",

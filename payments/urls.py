@@ -1,6 +1,7 @@
 from django.urls import path
 
 from payments.cashier import api as cashier
+from payments.closing import api as closing
 from payments.transfers import api as transfers
 
 urlpatterns = [
@@ -8,4 +9,5 @@ urlpatterns = [
     path("payments/<str:number>", cashier.PaymentDetail.as_view()),
     path("payments/<str:number>/refunds/<str:refund>/return", cashier.OwedReturn.as_view()),
     *transfers.urlpatterns,
+    *closing.urlpatterns,
 ]

@@ -4,9 +4,10 @@ The top of the shop, and the only place where packages that must not know each o
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from config.kit.errors import NotFound, StaleState
+from payments.calendar import queries as calendar
 from payments.cashier.rules import Due
 from shop.orders import freezing, reopening
 from shop.orders import services as orders
@@ -15,7 +16,7 @@ from shop.orders.rules import Status
 
 
 def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
-    """The order's total; a transfer gets days instead of minutes, except for pieces of an offer.
+    """The order's total; a transfer gets working days, except for pieces of an offer.
 
     The order stays locked: it is not closed before its payment is there to be closed with it.
     The days count from the order, so that asking again does not hold its pieces for ever.
@@ -28,9 +29,14 @@ def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
         raise StaleState("订单不是待付款状态")
     until = order.pay_before
     if method == "BANK_TRANSFER" and not order.lines.filter(offer__isnull=False).exists():
-        until = max(until, order.placed_at + timedelta(hours=order.merchant.transfer_within_hours))
+        until = max(until, _end_of_transfer(order))
         orders.extend(order=order, until=until)
     return Due(order.total_fen, order.merchant.number, until)
+
+
+def _end_of_transfer(order: Order) -> datetime:
+    days = order.merchant.transfer_working_days
+    return calendar.deadline(start=order.placed_at, working_days=days)
 
 
 def paid(*, references: Sequence[str], at: datetime) -> set[str]:

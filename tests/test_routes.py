@@ -59,6 +59,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "bank/lines/{line}/return": {"POST": "FINANCE"},
     "bank/lines/{line}/undo": {"POST": "FINANCE"},
     "bank/lines/{line}/ignore": {"POST": "FINANCE"},
+    "bank/days": {"GET": "FINANCE"},
     "bank/returns": {"GET": "FINANCE"},
     "bank/returns/{line_return}/check": {"POST": "FINANCE"},
     "hooks/bank/{provider}": {"POST": EVERYBODY},
@@ -193,7 +194,7 @@ def test_nothing_that_is_asked_for_makes_the_house_fall(world, route, method):
 @pytest.mark.parametrize(
     "listing",
     ["me/addresses", "orders", "payments", "staff/orders", "bank/lines", "bank/statements",
-     "bank/returns", "guides/me/commissions", "guides/me/customers", "memberships",
+     "bank/returns", "bank/days", "guides/me/commissions", "guides/me/customers", "memberships",
      "live/sessions", "products"],
 )  # fmt: skip
 def test_a_list_holds_nothing_of_a_stranger(world, listing):

@@ -22,7 +22,7 @@ from config.kit.columns import Column, YuanField, money, shown, text_filter
 from config.kit.errors import Refusal
 from config.kit.viewer import Viewer
 
-__all__ = ["Edit", "Lines", "Look", "Question", "each", "money", "viewer_of"]
+__all__ = ["Edit", "Lines", "Look", "Question", "each", "money", "name_of", "viewer_of"]
 
 
 # --- who may ------------------------------------------------------------------------------------
@@ -424,11 +424,11 @@ class Lines(Shown, TabularInline):
         if not self.with_related:
             rows = rows.select_related(None)
         if "actor" in self.fields:
-            rows = rows.annotate(actor_name=_name_of("actor"))
+            rows = rows.annotate(actor_name=name_of("actor"))
         return cast(QuerySet[Any], rows.order_by(*self.in_order))
 
 
-def _name_of(number_field: str) -> Subquery:
+def name_of(number_field: str) -> Subquery:
     people = get_user_model()._default_manager.filter(number=OuterRef(number_field))
     name = Coalesce(NullIf(F("nickname"), Value("")), F("username"))
     return Subquery(people.values(name=name)[:1])

@@ -66,7 +66,7 @@ class MerchantAdmin(Edit):
                 "fields": [
                     ("join_policy", "commission_rate", "bond_days"),
                     ("auto_receive_days", "after_sale_days"),
-                    ("pay_within_minutes", "transfer_within_hours"),
+                    ("pay_within_minutes", "transfer_working_days"),
                 ]
             },
         ),

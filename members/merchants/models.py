@@ -34,7 +34,7 @@ class Merchant(models.Model):
     auto_receive_days = models.PositiveSmallIntegerField("自动确认收货(天)", default=15)
     after_sale_days = models.PositiveSmallIntegerField("售后期(天)", default=7)
     pay_within_minutes = models.PositiveIntegerField("线上支付时限(分钟)", default=30)
-    transfer_within_hours = models.PositiveIntegerField("银行转账时限(小时)", default=72)
+    transfer_working_days = models.PositiveSmallIntegerField("银行转账时限(工作日)", default=3)
     created_at = models.DateTimeField("创建时间")
 
     class Meta:
@@ -53,7 +53,7 @@ class Merchant(models.Model):
             ),
             models.CheckConstraint(
                 name="merchant_leaves_time_to_pay",
-                condition=Q(pay_within_minutes__gte=1, transfer_within_hours__gte=1),
+                condition=Q(pay_within_minutes__gte=1, transfer_working_days__gte=1),
             ),
         ]
 

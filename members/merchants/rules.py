@@ -44,7 +44,7 @@ class Terms:
     auto_receive_days: int = 15
     after_sale_days: int = 7
     pay_within_minutes: int = 30
-    transfer_within_hours: int = 72
+    transfer_working_days: int = 3
 
 
 @dataclass(frozen=True)

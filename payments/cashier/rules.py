@@ -197,7 +197,8 @@ def makes_whole(row: Locked, arrived_fen: int, owed: Iterable[Claim]) -> list[Cl
     `owed`: what is owed back of it and not yet approved.  What had been kept must all be there;
     earlier late money counts only where it is needed, and then all of it.
     """
-    kept, late = [], []
+    kept: list[Claim] = []
+    late: list[Claim] = []
     for claim in owed:
         (kept if claim.receipt_id is None else late).append(claim)
     missing = row.amount_fen - row.received_fen - arrived_fen

@@ -1,53 +1,23 @@
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.timezone import now
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from config.kit.admin import Lines, Look, Question, Reason, viewer_of
-from config.kit.columns import DayFilter, YuanField, in_shanghai, in_yuan, label
-from payments.cashier.models import Payment
+from config.kit.admin import Lines, Look, Question, viewer_of
+from config.kit.columns import DayFilter, in_shanghai, in_yuan
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import desk, parsers, queries, returns, services
-from payments.transfers.ladder.facts import Candidate
+from payments.transfers import parsers, queries, services, workbench
+from payments.transfers.acts import ACTS
 from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
-from payments.transfers.rules import OPEN, StatementStatus, Verdict
+from payments.transfers.words import EVENTS, STATEMENT_COLOURS, VERDICT_COLOURS, told
 
 FINANCE = "FINANCE"
-VERDICT_COLOURS = {
-    Verdict.MATCHED: "success",
-    Verdict.SUGGESTED: "info",
-    Verdict.UNMATCHED: "warning",
-    Verdict.CONFLICT: "danger",
-    Verdict.RETURNING: "info",
-}
-STATEMENT_COLOURS = {
-    StatementStatus.RUNNING: "info",
-    StatementStatus.DONE: "success",
-    StatementStatus.REFUSED: "danger",
-}
-EVENTS = {
-    **dict(Verdict.choices),
-    "UNDONE": "撤销",
-    "RETURN_ASKED": "申请退回",
-    "RETURN_DECLINED": "退回未获同意",
-    "RETURN_FAILED": "退回失败",
-    "CONTRADICTED": "内容矛盾",
-    "CONFIRMED": "流水已确认",
-}
-FACTS = {
-    "rule": "规则", "version": "规则版本", "reason": "原因", "why": "原因", "was": "原结论",
-    "serial": "银行流水号", "return": "退回单", "amount_fen": "金额", "left_fen": "还剩",
-    "statement": "流水文件",
-}  # fmt: skip
 
 
 # --- statements ---------------------------------------------------------------------------------
@@ -155,36 +125,6 @@ class StatementAdmin(Look):
 
 # --- lines --------------------------------------------------------------------------------------
 
-ROWS = 3  # payments that one line may be shared between on the page; the API takes more
-
-
-class Assign(Question):
-    """Payment numbers with amounts; the first one takes the whole line unless said otherwise."""
-
-    def prepare(self) -> None:
-        chosen = self.request.GET.get("payment", "")
-        for n in range(1, ROWS + 1):
-            number = forms.CharField(label=f"支付单 {n}", max_length=24, required=n == 1)
-            yuan = YuanField(label=f"金额 {n}（元）", required=n == 1)
-            if n == 1:
-                number.initial, yuan.initial = chosen, queries.left_fen(self.row)
-            self.fields[f"number_{n}"], self.fields[f"fen_{n}"] = number, yuan
-        self.fields["reason"] = forms.CharField(label="说明", max_length=200, required=False)
-
-    def clean(self) -> dict[str, Any]:
-        given = [
-            (self.cleaned_data.get(f"number_{n}"), self.cleaned_data.get(f"fen_{n}"))
-            for n in range(1, ROWS + 1)
-        ]
-        shares = {number.strip().upper(): fen for number, fen in given if number and fen}
-        if len(shares) != sum(bool(number or fen) for number, fen in given):
-            raise forms.ValidationError("每张支付单填写一次，并填写金额")
-        return {**self.cleaned_data, "shares": shares}
-
-
-class Optional(Question):
-    reason = forms.CharField(label="说明", max_length=200, required=False)
-
 
 class Allocations(Lines):
     model = Allocation
@@ -205,14 +145,7 @@ class Events(Lines):
 
     @display(description="内容")
     def told(self, event: LineEvent) -> str:
-        facts = dict(event.facts)
-        shares = [f"{number} {in_yuan(fen)}" for number, fen in facts.pop("payments", {}).items()]
-        others = [
-            f"{FACTS.get(key, key)} {in_yuan(x) if key.endswith('_fen') else EVENTS.get(x, x)}"
-            for key, x in facts.items()
-            if x
-        ]
-        return "，".join([*shares, *others]) or "—"
+        return told(event)
 
 
 @admin.register(StatementLine)
@@ -255,9 +188,9 @@ class StatementLineAdmin(Look):
         ),
     ]
     inlines = [Allocations, Events]
-    change_form_outer_before_template = "admin/payments/line_candidates.html"
+    change_form_outer_before_template = "admin/payments/line_ahead.html"
     actions_list = ["queue"]
-    actions_detail = ["assign", "give_back", "ignore", "undo"]
+    actions_detail = ["assign", "give_back", "ignore", "undo", "note"]
     offered = {
         "assign": lambda line: queries.actions(line)["match"],
         "give_back": lambda line: queries.actions(line)["return"],
@@ -275,7 +208,7 @@ class StatementLineAdmin(Look):
     def facts(self, row: StatementLine) -> Sequence[tuple[str, Any]]:
         return [
             ("来账编号", row.number),
-            ("结论", _verdict(row)),
+            ("结论", workbench.verdict_label(row)),
             ("金额", in_yuan(row.amount_fen)),
             ("付款人", row.payer_name or "—"),
             ("付款账号", row.payer_account or "—"),
@@ -289,150 +222,37 @@ class StatementLineAdmin(Look):
 
     @action(description="核销", icon="done_all", permissions=["act"])
     def assign(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        person = viewer_of(request)
-        return self.ask_about(
-            request,
-            object_id,
-            Assign,
-            lambda line, answers: desk.assign(
-                line=line,
-                shares=answers["shares"],
-                payments=queries.assignable(person),
-                actor=person.number,
-                at=now(),
-            ),
-            title="核销来账",
-            lead="可以只分配一部分，余下的继续等待；超出应付的部分自动转为应退款。",
-            template="admin/payments/assign.html",
-            candidates=lambda line: ranked(request, [line], live=True)[line.pk],
-            line=lambda line: line,
-            may=queries.actions,
-            live=True,
-        )
+        return self._decide(request, object_id, "split", template="admin/payments/assign.html")
 
     @action(description="原路退回", icon="undo", permissions=["act"])
     def give_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        actor = viewer_of(request).number
-        return self.ask_about(
-            request,
-            object_id,
-            Reason,
-            lambda line, answers: returns.give_back(
-                line=line, reason=answers["reason"], actor=actor, at=now()
-            ),
-            title="原路退回",
-            lead="款项退回付款人的原账户，提交银行后不能撤回。",
-        )
+        return self._decide(request, object_id, "return")
 
     @action(description="不处理", icon="block", permissions=["act"])
     def ignore(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        actor = viewer_of(request).number
-        return self.ask_about(
-            request,
-            object_id,
-            Reason,
-            lambda line, answers: desk.ignore(
-                line=line, reason=answers["reason"], actor=actor, at=now()
-            ),
-            title="标记为不处理",
-            lead="这笔钱不是买家付款；已记账的金额留在待核销科目，可以撤销。",
-        )
+        return self._decide(request, object_id, "ignore")
 
     @action(description="撤销", icon="history", permissions=["act"])
     def undo(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        actor = viewer_of(request).number
+        return self._decide(request, object_id, "undo")
+
+    @action(description="备注", icon="edit_note", permissions=["act"])
+    def note(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._decide(request, object_id, "note")
+
+    def _decide(self, request: HttpRequest, object_id: str, name: str, **page: Any) -> HttpResponse:
+        act, person = ACTS[name], viewer_of(request)
         return self.ask_about(
             request,
             object_id,
-            Reason,
-            lambda line, _: desk.undo(line=line, actor=actor, at=now()),
-            title="撤销处理",
-            lead="核销会用相反的分录冲回，订单回到待付款；已发货或已退款的不能撤销。",
+            act.question,
+            lambda line, answers: act.do(line, answers, person, now()),
+            title=act.title,
+            verb=act.verb,
+            lead=act.lead,
+            **page,
         )
-
-    # --- what waits for a person ----------------------------------------------------------------
 
     @action(description="待处理流水", icon="inbox", permissions=["act"])
     def queue(self, request: HttpRequest) -> HttpResponse:
-        """The oldest first, each beside the payments that it may be for."""
-        waiting = self.rows_of(StatementLine.objects.filter(verdict__in=OPEN), request, FINANCE)
-        counts = Counter(waiting.order_by().values_list("verdict", flat=True))
-        chosen = request.GET.get("verdict", "")
-        if chosen in OPEN:
-            waiting = waiting.filter(verdict=chosen)
-        rows = waiting.select_related("receiving_account").order_by("booked_at", "pk")
-        page = Paginator(rows, 20).get_page(request.GET.get("page"))
-        lines = list(page.object_list)
-        candidates = ranked(request, lines)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "待处理流水",
-            "page": page,
-            "chosen": chosen,
-            "tabs": [(verdict, verdict.label, counts[verdict]) for verdict in OPEN],
-            "total": sum(counts.values()),
-            "waiting": [
-                {
-                    "line": one,
-                    "amount": in_yuan(one.amount_fen),
-                    "booked": in_shanghai(one.booked_at),
-                    "verdict": _verdict(one),
-                    "may": queries.actions(one),
-                    "candidates": candidates[one.pk],
-                }
-                for one in lines
-            ],
-        }
-        return TemplateResponse(request, "admin/payments/queue.html", context)
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        line = self.get_object(request, object_id) if object_id else None
-        extra = dict(extra_context or {})
-        if line is not None and line.verdict in OPEN:
-            may_act = self.rows_of(StatementLine.objects.filter(pk=line.pk), request, FINANCE)
-            extra |= {
-                "line": line,
-                "live": True,
-                "may": queries.actions(line) if may_act.exists() else {},
-                "candidates": ranked(request, [line], live=True)[line.pk],
-            }
-        return super().changeform_view(request, object_id, form_url, extra)
-
-
-def _verdict(line: StatementLine) -> str:
-    return label(line.get_verdict_display(), VERDICT_COLOURS.get(Verdict(line.verdict), ""))
-
-
-def ranked(
-    request: HttpRequest, lines: Sequence[StatementLine], *, live: bool = False
-) -> dict[int, list[dict[str, Any]]]:
-    """By line key, the payments it may be for that this person may see, the likeliest first.
-
-    `live` asks anew what is unpaid now (a few queries a line), else what the judge noted (one).
-    """
-    found = {
-        line.pk: queries.candidates(line) if live else [Candidate(**one) for one in line.candidates]
-        for line in lines
-    }
-    numbers = {one.payment for candidates in found.values() for one in candidates}
-    seen = queries.assignable(viewer_of(request)).filter(number__in=numbers).select_related("payer")
-    payments: dict[str, Payment] = {row.number: row for row in seen}
-    return {
-        pk: [
-            {
-                "payment": payments[one.payment],
-                "left": in_yuan(payments[one.payment].outstanding_fen),
-                "score": one.score,
-                "why": "；".join(filter(None, (one.why, one.why_not))),
-            }
-            for one in sorted(candidates, key=lambda one: -one.score)
-            if one.payment in payments
-        ]
-        for pk, candidates in found.items()
-    }
+        return workbench.show(self, request)

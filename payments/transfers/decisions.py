@@ -104,7 +104,8 @@ def leave_trace(line: StatementLine, kind: str, actor: str, at: datetime, **fact
 
 def decided_meanwhile(line: StatementLine, at: datetime) -> DecidedMeanwhile:
     """For example: 李会计已在 10:32 核销到 P9EXYWENMGM9TR，请刷新."""
-    event = LineEvent.objects.filter(line=line).exclude(kind="CONFIRMED").order_by("-pk").first()
+    decisive = LineEvent.objects.filter(line=line).exclude(kind__in=["CONFIRMED", "NOTE"])
+    event = decisive.order_by("-pk").first()
     if event is None:  # as it came in
         event = LineEvent(kind=line.verdict, actor="", at=line.decided_at)
     what = _told(line, event)

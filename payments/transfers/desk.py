@@ -11,7 +11,7 @@ from config.kit.money import yuan
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.cashier.rules import Arrival
-from payments.transfers import matching, queries
+from payments.transfers import evidence, matching, queries
 from payments.transfers.decisions import (
     DecidedMeanwhile,
     NotPosted,
@@ -20,6 +20,7 @@ from payments.transfers.decisions import (
     settle,
     suspense,
 )
+from payments.transfers.ladder.facts import NO_TERMS
 from payments.transfers.models import Allocation, StatementLine
 from payments.transfers.rules import OPEN, Verdict
 
@@ -92,7 +93,12 @@ def assign(
         )
         for i, (number, fen) in enumerate(shares.items())
     ]
-    matching.allocate(row, arrivals, at)
+    terms = evidence.terms({payment.merchant for payment in found.values()})
+    reopens = {
+        payment.merchant: terms.get(payment.merchant, terms.get("", NO_TERMS)).reopens_within_days
+        for payment in found.values()
+    }
+    matching.allocate(row, arrivals, at, reopens)
     rest = {"left_fen": left - given} if left > given else {}
     leave_trace(line, "MATCHED", actor, at, payments=dict(shares), **rest)
     return line

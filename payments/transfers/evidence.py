@@ -17,6 +17,7 @@ LINES_OF_A_PAYER = 100
 OPEN_OF_A_BUYER = 13
 PAYERS_OF_A_BUYER = 50
 OF_AN_AMOUNT = 4
+LOOKED_AT = 200
 
 # For whom these payers have paid before.
 _BUYERS = """
@@ -37,7 +38,8 @@ FROM (
 JOIN payments_allocation a ON a.line_id = l.id AND a.undone_at IS NULL
 JOIN payments_payment p ON p.id = a.payment_id
 """
-# The same amount is counted over all that is open, in one pass however many amounts are asked for.
+# Of an amount only the newest payments are looked at, or a shop where everything costs 99.00 would
+# read all it ever sold for each line.
 _MORE = """
 WITH hit AS (
     SELECT i.id FROM payments_virtualaccount v
@@ -55,17 +57,17 @@ WITH hit AS (
     ) n
     UNION
     SELECT n.id FROM (
-        SELECT i.id, row_number() OVER (
-            PARTITION BY asked.account_id, asked.fen ORDER BY p.id DESC
-        ) AS place
-        FROM (
-            SELECT DISTINCT * FROM unnest(%(accounts)s::bigint[], %(fens)s::bigint[])
-              AS a (account_id, fen)
-        ) asked
-        JOIN payments_transferintent i ON i.receiving_account_id = asked.account_id
-        JOIN payments_payment p ON p.id = i.payment_id AND p.status = 'WAITING'
-          AND p.amount_fen - p.received_fen = asked.fen
-    ) n WHERE n.place <= %(equal)s
+        SELECT DISTINCT * FROM unnest(%(accounts)s::bigint[], %(fens)s::bigint[])
+          AS a (account_id, fen)
+    ) asked, LATERAL (
+        SELECT i.id FROM (
+            SELECT * FROM payments_payment WHERE amount_fen = asked.fen
+            ORDER BY id DESC LIMIT %(looked_at)s
+        ) p
+        JOIN payments_transferintent i ON i.payment_id = p.id
+          AND i.receiving_account_id = asked.account_id
+        WHERE p.status = 'WAITING' AND p.received_fen = 0 ORDER BY p.id DESC LIMIT %(equal)s
+    ) n
 )
 SELECT p.id, p.number, p.reference, i.receiving_account_id,
        CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END, i.is_shared,
@@ -114,6 +116,7 @@ def more(
             "fens": sql.ints(fact.fen for fact in facts),
             "open": OPEN_OF_A_BUYER,
             "equal": of_an_amount,
+            "looked_at": LOOKED_AT,
         },
     )
     intents = [Intent(*row) for row in rows]
@@ -121,6 +124,21 @@ def more(
     for payer_id, account, name in _rows(_PAYERS, [sql.ints(buyers), PAYERS_OF_A_BUYER]):
         known.setdefault(payer_id, set()).update(payer_marks(account, name))
     return intents, known
+
+
+_CROWDED = """
+SELECT asked.fen FROM unnest(%s::bigint[]) AS asked (fen) WHERE (
+    SELECT count(*) FROM (
+        SELECT 1 FROM payments_payment WHERE amount_fen = asked.fen LIMIT %s
+    ) p
+) = %s
+"""
+
+
+def crowded(facts: Sequence[Fact]) -> frozenset[int]:
+    """Amounts of so many payments that nobody can say whether one that is open is the only one."""
+    fens = {fact.fen for fact in facts}
+    return frozenset(fen for (fen,) in _rows(_CROWDED, [sql.ints(fens), LOOKED_AT, LOOKED_AT]))
 
 
 def _buyers(facts: Sequence[Fact]) -> dict[int, set[str]]:
@@ -160,6 +178,7 @@ def terms(merchants: Iterable[str]) -> dict[str, Terms]:
             auto=frozenset(row.rungs_on),
             up_to_fen=row.automatic_up_to_fen,
             fee_up_to_fen=row.fee_up_to_fen,
+            reopens_within_days=row.reopens_within_days,
             version=row.version,
         )
         for row in Policy.objects.filter(asked)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from django.db import OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected
 
 from config.kit import numbers, sql
 from payments.ledger import services as ledger
@@ -183,24 +184,27 @@ def take(*, batch: Batch, at: datetime, rows: range) -> Taken:
     """Carry the next rows of this part of a batch through; no rows when none is left.
 
     Rows that fail together are halved until the bad one is alone; that one is kept for a person.
-    A failure of the database itself (dead-lock, lock time-out) is raised: nothing has happened.
+    A failure of the database itself (a lock time-out) is raised: nothing has happened.
     """
     limit, tries = CHUNK, TRIES
     while True:
         try:
             return _take(batch, at, rows, limit)
-        except Raced:
+        except (Raced, OperationalError) as error:
             tries -= 1
-            if not tries:
+            if not tries or not _is_passing(error):
                 raise
-        except OperationalError:
-            raise
         except Exception:
             if limit == 1:
                 logger.exception("a row of %s failed", batch.name)
                 return _take(batch, at, rows, 1, is_judged=False)
             logger.warning("%d rows of %s failed", limit, batch.name)
             limit //= 2
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether another transaction was only first: to be tried again at once."""
+    return isinstance(error, Raced) or isinstance(error.__cause__, DeadlockDetected)
 
 
 @transaction.atomic
@@ -233,7 +237,7 @@ def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: boo
     )
     _finish_with(batch, rows)
     ledger.post(drafts(batch.account.account_no, _totals(fresh, firsts), reference=stem), at=at)
-    matching.pay(paid, at)
+    matching.pay(paid, at, judgement.reopens)
     _note_shadows(stem, fresh, facts, judgement, at)
     named = _named(rows, known, apart)
     _note_what_follows(batch, judged, [known[entry.row.key] for entry in apart], named, at)
@@ -387,6 +391,9 @@ def _store(
         "account": batch.account.pk,
         "at": at,
         "ns": sql.ints(entry.row.n for entry in entries),
+        # Where to look for them: a million rows wait beside these.
+        "first": min((entry.row.n for entry in entries), default=0),
+        "last": max((entry.row.n for entry in entries), default=0),
         "keys": sql.texts(entry.key for entry in entries),
         "verdicts": sql.texts(entry.decision.verdict.value for entry in entries),
         "rules": sql.texts(entry.decision.rule for entry in entries),

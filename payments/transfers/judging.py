@@ -1,6 +1,6 @@
 """What the ladder is asked: the payments that lines may be for, and their merchants' terms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import connection
@@ -16,28 +16,35 @@ from payments.transfers.rules import Verdict
 # Payments are locked before anything is decided: what is outstanding now is so at commit.
 _INTENTS = """
 WITH hit AS (
-    SELECT i.id FROM payments_virtualaccount v
+    SELECT i.payment_id, i.receiving_account_id, v.number, i.is_shared, i.code
+    FROM payments_virtualaccount v
     JOIN payments_transferintent i ON i.virtual_account_id = v.id AND i.released_at IS NULL
     WHERE v.number = ANY(%s::text[])
     UNION
-    SELECT id FROM payments_transferintent WHERE code = ANY(%s::text[])
+    SELECT i.payment_id, i.receiving_account_id,
+           CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END,
+           i.is_shared, i.code
+    FROM payments_transferintent i
+    LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
+    WHERE i.code = ANY(%s::text[])
 )
-SELECT p.id, p.number, p.reference, i.receiving_account_id,
-       CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END, i.is_shared, i.code,
+SELECT p.id, p.number, p.reference, hit.receiving_account_id, hit.number, hit.is_shared, hit.code,
        p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant
-FROM hit JOIN payments_transferintent i ON i.id = hit.id
-JOIN payments_payment p ON p.id = i.payment_id
-LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
+FROM hit JOIN payments_payment p ON p.id = hit.payment_id
 ORDER BY p.id FOR UPDATE OF p
 """
 CHANGED = "付款单的状态刚有变化，请人工确认"
 
 
 class Judgement(NamedTuple):
-    """One decision a line, and what a version on trial would have decided (empty without one)."""
+    """One decision a line, and what a version on trial would have decided (empty without one).
+
+    `reopens`: days by merchant, of merchants whose closed payments are paid late.
+    """
 
     version: str
     decisions: Sequence[Decision]
+    reopens: Mapping[str, int]
     shadow: str = ""
     shadows: Sequence[Decision] = ()
 
@@ -50,18 +57,25 @@ def judge(account: ReceivingAccount, facts: Sequence[Fact]) -> Judgement:
     """
     version, shadow = _versions(account)
     if not facts:
-        return Judgement(version, ())
+        return Judgement(version, (), {})
     virtual = {fact.virtual_account for fact in facts} - {""}
     codes = {code for fact in facts for code in fact.codes.found}
     book = Book.of(_intents(virtual, codes) if virtual or codes else ())
     held = frozenset(book.intents)
     if doubtful := [fact for fact in facts if needs_more(fact, book)]:
         intents, book.payers = evidence.more(doubtful)
+        book.crowded = evidence.crowded(doubtful)
         book.add(intents)
     book.terms = evidence.terms({intent.merchant for intent in book.intents.values()})
     decisions = _still_so(decide(facts, book, version), book, held)
     shadows = decide(facts, book, shadow) if shadow else ()
-    return Judgement(version, decisions, shadow, shadows)
+    return Judgement(version, decisions, _reopens(decisions, book), shadow, shadows)
+
+
+def _reopens(decisions: Sequence[Decision], book: Book) -> dict[str, int]:
+    paid = (book.intents[pk] for one in decisions if one.pays for pk, _ in one.pays)
+    late = {intent.merchant for intent in paid if not intent.is_open}
+    return {merchant: book.terms_of(merchant).reopens_within_days for merchant in late}
 
 
 def _versions(account: ReceivingAccount) -> tuple[str, str]:

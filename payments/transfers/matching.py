@@ -1,6 +1,6 @@
 """Lines are paid out by the cashier, and what every change of a line leaves behind."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -40,11 +40,11 @@ def arrivals(decided: Iterable[tuple[str, str, Decision]]) -> list[Paid]:
     return paid
 
 
-def pay(paid: Sequence[Paid], at: datetime) -> None:
+def pay(paid: Sequence[Paid], at: datetime, reopens: Mapping[str, int]) -> None:
     """Everything the cashier does with money of lines; allocations are the caller's."""
     if not paid:
         return
-    shares = cashier.confirm(arrivals=[one.arrival for one in paid], at=at)
+    shares = cashier.confirm(arrivals=[one.arrival for one in paid], at=at, reopens=reopens)
     if len(shares) != len(paid):
         raise RuntimeError(f"{len(shares)} of {len(paid)} arrivals were confirmed")
 
@@ -59,7 +59,9 @@ def live_txns(line_ids: Sequence[int]) -> list[str]:
     return [*txns, *fees.values_list("channel_txn", flat=True)]
 
 
-def allocate(line: StatementLine, given: Sequence[Arrival], at: datetime) -> None:
+def allocate(
+    line: StatementLine, given: Sequence[Arrival], at: datetime, reopens: Mapping[str, int]
+) -> None:
     """A person gives a line's money to payments."""
     Allocation.objects.bulk_create(
         Allocation(
@@ -71,7 +73,7 @@ def allocate(line: StatementLine, given: Sequence[Arrival], at: datetime) -> Non
         )
         for one in given
     )
-    pay([Paid(line.number, one) for one in given], at)
+    pay([Paid(line.number, one) for one in given], at, reopens)
 
 
 @lru_cache(maxsize=1024)

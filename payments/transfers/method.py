@@ -140,10 +140,8 @@ def _parts(refund: Refund) -> dict[tuple[str, str], int]:
     else:
         sources = list(receipts.order_by("pk").values_list("channel_txn", "kept_fen"))
         earlier = Refund.objects.filter(payment=refund.payment_id, receipt=None, pk__lt=refund.pk)
-        earlier = earlier.exclude(status=RefundStatus.VOID).aggregate(
-            fen=Sum("amount_fen", default=0)
-        )
-        spent = int(earlier["fen"])
+        made = earlier.exclude(status=RefundStatus.VOID)
+        spent = int(made.aggregate(fen=Sum("amount_fen", default=0))["fen"])
     lines = _lines([txn for txn, _ in sources])
     parts: dict[tuple[str, str], int] = {}
     left = refund.amount_fen

@@ -244,6 +244,11 @@ class StatementLine(models.Model):
                 name="line_for_a_person",
                 condition=Q(verdict__in=[str(verdict) for verdict in OPEN]),
             ),
+            # Lines of a payer, by account and by name: for whom he has paid before.
+            models.Index(
+                "payer_account", "id", name="line_by_payer", condition=Q(allocated_fen__gt=0)
+            ),
+            models.Index("payer_name", "id", name="line_by_name", condition=Q(allocated_fen__gt=0)),
             # Reversals that have not found their original.
             models.Index(
                 "receiving_account",
@@ -265,6 +270,7 @@ class Allocation(models.Model):
         models.PROTECT,
         related_name="allocations",
         verbose_name="来账",
+        db_index=False,
         db_constraint=False,
     )
     payment = models.ForeignKey(
@@ -282,8 +288,11 @@ class Allocation(models.Model):
     class Meta:
         verbose_name = verbose_name_plural = "核销"
         constraints = [
+            # Whole, not only of live ones, so that it finds all of a line too.
             models.UniqueConstraint(
-                "line", "payment", name="allocation_once", condition=Q(undone_at=None)
+                fields=["line", "payment", "undone_at"],
+                name="allocation_once",
+                nulls_distinct=False,
             ),
             models.UniqueConstraint("channel_txn", name="allocation_named_once"),
             models.CheckConstraint(name="allocation_moves_money", condition=Q(amount_fen__gt=0)),

@@ -153,10 +153,10 @@ def import_statement(*, statement: Statement, at: datetime) -> None:
     if lease is None:
         return
     with calm():
-        _import(statement, lease, at)
+        _import(statement, lease, at, until=time.monotonic() + TURN)
 
 
-def _import(statement: Statement, lease: Lease, at: datetime) -> None:
+def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -> None:
     account = statement.receiving_account
     try:
         if not _is_staged(statement):
@@ -171,47 +171,44 @@ def _import(statement: Statement, lease: Lease, at: datetime) -> None:
         pays=statement.pays,
         reversed_serials=staging.reversed_serials(statement.number),
     )
-    if _take_all(batch, lease, at):
+    _take_all(batch, lease, at, until)
+    if staging.left(batch.name):
+        lease.give_up()  # time is over: another task goes on, or another worker does already
+    else:
         _finish(statement, at)
 
 
-def _take_all(batch: intake.Batch, lease: Lease, at: datetime) -> bool:
-    """Whether all rows are in; otherwise another task, or another worker, goes on.
-
-    Several lanes, each on a connection of its own: while one waits for the database, another
-    works out what is to be written.  Parts go out in the bank's order.
+def _take_all(batch: intake.Batch, lease: Lease, at: datetime, until: float) -> None:
+    """In lanes, each on a connection of its own: while one waits for the database, another works
+    out what is to be written.  Parts go out in the bank's order.
     """
-    parts = staging.parts(batch.name, intake.CHUNK)
-    until = time.monotonic() + TURN
+    found = staging.parts(batch.name, intake.CHUNK)
+    parts = iter(found)  # shared: each part goes to one lane
 
-    def carry(part: range) -> bool:
-        while (
-            time.monotonic() < until and (taken := intake.take(batch=batch, at=at, rows=part)).rows
-        ):
-            if not lease.renew(progress=F("progress") + taken.rows):
-                return False
-        return time.monotonic() < until
+    def lane() -> None:
+        for part in parts:
+            while (
+                time.monotonic() < until
+                and (taken := intake.take(batch=batch, at=at, rows=part)).rows
+            ):
+                if not lease.renew(progress=F("progress") + taken.rows):
+                    return  # it is not our turn any more
 
-    lanes = min(settings.IMPORT_LANES, len(parts))
+    lanes = min(settings.IMPORT_LANES, len(found))
     if lanes < 2:
-        done = all(map(carry, parts))
-    else:
-        with ThreadPoolExecutor(lanes) as pool:
-            done = all(pool.map(_on_own_connection(carry), parts))
-    if not done or staging.left(batch.name):
-        lease.give_up()
-        return False
-    return True
+        lane()
+        return
+    with ThreadPoolExecutor(lanes) as pool:
+        for one in [pool.submit(_closing, lane) for _ in range(lanes)]:
+            one.result()
 
 
-def _on_own_connection(carry: Callable[[range], bool]) -> Callable[[range], bool]:
-    def work(part: range) -> bool:
-        try:
-            return carry(part)
-        finally:
-            connection.close()
-
-    return work
+def _closing(lane: Callable[[], None]) -> None:
+    """Django gives each thread a connection, and nobody else would close it."""
+    try:
+        lane()
+    finally:
+        connection.close()
 
 
 def _is_staged(statement: Statement) -> bool:

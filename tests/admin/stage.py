@@ -17,6 +17,7 @@ from members.memberships.models import Level
 from members.merchants.models import Merchant
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
+from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
 from payments.transfers import services as transfers
 from payments.transfers.models import Statement
@@ -175,6 +176,18 @@ def _money(side: Side, account_no: str, at: datetime) -> None:
     transfers.import_statement(statement=statement, at=at)
     side.keep(lost, Statement.objects.get(pk=statement.pk))
     side.rows["hinted"] = hinted
+    side.keep(
+        DayClose.objects.create(
+            receiving_account=lost.receiving_account,
+            day=at.date(),
+            bank_fen=0,
+            ledger_fen=0,
+            suspense_fen=0,
+            lines_fen=0,
+            status="EVEN",
+            made_at=at,
+        )
+    )
     held = Account.objects.get(code=f"held:{side.merchant.number}")
     entry = Entry.objects.filter(account=held).earliest("pk")
     side.keep(held, entry, Posting.objects.get(pk=entry.posting_id))

@@ -64,7 +64,7 @@ def test_the_owner_changes_terms_and_the_member_number(first):
     terms = {
         "join_policy": "OPEN", "commission_rate": "7.5", "bond_days": "60",
         "auto_receive_days": "10", "after_sale_days": "7", "pay_within_minutes": "30",
-        "transfer_within_hours": "72", "name": "改不了", **nothing("staff", "member_numbers"),
+        "transfer_working_days": "3", "name": "改不了", **nothing("staff", "member_numbers"),
     }  # fmt: skip
     answer = client.post(url("members.Merchant", "change", merchant.pk), terms)
     act(first, "OWNER", "members.Merchant", "rotate", row=merchant)

@@ -73,20 +73,24 @@ PAGES = {
         PLATFORM, PLATFORM, "password block unblock", types=PLATFORM, adds=PLATFORM
     ),
     "payments.Account": Page(FINANCE),
+    "payments.DayClose": Page(FINANCE),
+    "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "payments.Entry": Page(FINANCE),
+    "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
     "payments.Payment": Page(FINANCE, FINANCE),
+    "payments.Policy": Page(FINANCE, FINANCE, of_list="trial", types=FINANCE, adds=FINANCE),
     "payments.Posting": Page(FINANCE),
     "payments.ReceivingAccount": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Refund": Page(FINANCE, FINANCE, "approve", "approve_chosen"),
     "payments.Statement": Page(FINANCE, FINANCE, of_list="upload"),
     "payments.StatementLine": Page(
-        FINANCE, FINANCE, "assign give_back ignore undo", of_list="queue"
+        FINANCE, FINANCE, "assign give_back ignore undo note", of_list="queue"
     ),
     "payments.TransferIntent": Page(FINANCE),
     "payments.VirtualAccount": Page(FINANCE),
     "shop.Category": Page(STAFF, types=PLATFORM, adds=PLATFORM),
     "shop.Offer": Page(STAFF),
-    "shop.Order": Page(STAFF, OPERATOR, "ship cancel", "close_overdue"),
+    "shop.Order": Page(STAFF, OPERATOR, "ship cancel unfreeze", "close_overdue"),
     "shop.Product": Page(
         STAFF, OPERATOR, "sell stop", "sell_chosen stop_chosen", types=OPERATOR, adds=OPERATOR
     ),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from config.embedded import Engines, engines
 from tests.bench import machine
+from tests.sandbox import keys
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {
@@ -27,6 +28,8 @@ ENVIRONMENT = {
     "WECHAT_API_BASE_URL": "http://127.0.0.1:9",  # nobody listens there
     "DJANGO_SETTINGS_MODULE": "tests.bench.settings",
     "LOG_LEVEL": "ERROR",
+    "BANKS": "sandbox",  # pushes; nobody listens there either
+    "BANK_SANDBOX_URL": "http://127.0.0.1:9",
 }
 WORKERS = 2
 
@@ -60,6 +63,9 @@ def engines_of_the_bench() -> Iterator[Engines]:
     os.environ.update(ENVIRONMENT)
     os.environ["DATABASE_URL"] = running.database_url
     os.environ["REDIS_URL"] = running.redis_url
+    pair = keys.ensure(home / "bank")
+    os.environ["BANK_SANDBOX_PUBLIC_KEY"] = str(pair.bank_public)
+    os.environ["BANK_SANDBOX_PRIVATE_KEY"] = str(pair.shop_private)
     try:
         yield running
     finally:

@@ -40,7 +40,12 @@ class Load:
 
     def percentile(self, share: float) -> float:
         """In milliseconds."""
-        return 1000 * self.times[min(len(self.times) - 1, int(share * len(self.times)))]
+        return 1000 * percentile(self.times, share)
+
+
+def percentile(times: Sequence[float], share: float) -> float:
+    """Of sorted times."""
+    return times[min(len(times) - 1, int(share * len(times)))]
 
 
 # --- the loop -----------------------------------------------------------------------------------

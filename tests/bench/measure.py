@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db import connection
 
-from tests.bench import load
+from tests.bench import load, machine
 from tests.bench.house import House, say
-from tests.bench.load import Load
+from tests.bench.load import Load, percentile
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Figure:
     p50: float = 0  # milliseconds
     p99: float = 0
     cpu: Mapping[str, float] = field(default_factory=dict)  # ms an operation, by process
-    megabytes: float = 0
+    megabytes: Mapping[str, float] = field(default_factory=dict)  # at most, by process
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ class Series:
         return statistics.median(figure.p99 for figure in self.figures)
 
     @property
-    def megabytes(self) -> float:
-        return max(figure.megabytes for figure in self.figures)
+    def megabytes(self) -> dict[str, float]:
+        names = self.figures[0].megabytes
+        return {name: max(figure.megabytes[name] for figure in self.figures) for name in names}
 
     def cpu(self, name: str) -> float:
         return statistics.median(figure.cpu.get(name, 0) for figure in self.figures)
@@ -58,17 +59,21 @@ class Series:
 
 @dataclass(frozen=True)
 class Row:
-    """An operation beside its limit.  `unit` of the rates; a bound of 0 is none."""
+    """An operation beside its limit.  `unit` of the rates; a bound of 0 is none.
+
+    `budget` bounds the ratio of the rates from below; without one, times alone count.
+    """
 
     operation: str
     unit: str
     product: Series
     limit: Series
-    budget: float
+    budget: float = 0
     sql: int = 0
     most_sql: int = 0
     most_p99_ms: float = 0
     most_p99_by_p50: float = 0
+    most_p99_by_limit: float = 0
     most_megabytes: float = 0
 
     @property
@@ -77,7 +82,8 @@ class Row:
 
     def shortfalls(self) -> list[str]:
         """What the budget asks and the product does not have; [] when it is met."""
-        product = self.product
+        product, limit = self.product, self.limit
+        largest = max(product.megabytes.values(), default=0)
         asked = [
             (self.budget, self.ratio, f"ratio {self.ratio:.2f} < {self.budget:.2f}"),
             (self.sql, self.most_sql, f"{self.sql} SQL > {self.most_sql}"),
@@ -87,7 +93,12 @@ class Row:
                 self.most_p99_by_p50 * product.p50,
                 f"p99 > {self.most_p99_by_p50:.0f} × p50",
             ),
-            (product.megabytes, self.most_megabytes, f"{product.megabytes:.0f} MB"),
+            (
+                product.p99,
+                self.most_p99_by_limit * limit.p99,
+                f"p99 > {self.most_p99_by_limit:.0f} × {limit.p99:.1f} ms",
+            ),
+            (largest, self.most_megabytes, f"{largest:.0f} MB > {self.most_megabytes:.0f}"),
         ]
         return [words for least, most, words in asked if most and least > most]
 
@@ -111,7 +122,8 @@ def in_turn(measures: Mapping[str, Measure], rounds: int) -> dict[str, Series]:
             figure = measure()
             found[name].append(figure)
             costs = ", ".join(f"{one} {ms:.2f}" for one, ms in figure.cpu.items() if ms)
-            say(f"  round {number}: {name}: {figure.rate:,.0f}/s, CPU ms: {costs}")
+            times = f", p99 {figure.p99:.1f} ms" if figure.p99 else ""
+            say(f"  round {number}: {name}: {figure.rate:,.0f}/s{times}, CPU ms: {costs or '-'}")
     return {name: Series(name, figures) for name, figures in found.items()}
 
 
@@ -136,6 +148,11 @@ def figure_of(seen: Load, cpu: Mapping[str, float]) -> Figure:
         seen.percentile(0.99),
         {name: 1000 * used / len(seen.times) for name, used in cpu.items()},
     )
+
+
+def figure_at_pace(times: Sequence[float], per_second: float) -> Figure:
+    """Of sorted milliseconds; the rate is that at which was asked."""
+    return Figure(per_second, *(percentile(times, share) for share in (0.5, 0.99)))
 
 
 def over_http(
@@ -163,6 +180,21 @@ def cpu_of(house: House) -> Iterator[dict[str, float]]:
     before = house.cpu()
     yield used
     used.update({name: total - before[name] for name, total in house.cpu().items()})
+
+
+@contextmanager
+def memory_of(house: House) -> Iterator[dict[str, float]]:
+    """The largest process of web and worker, and the largest backend of PostgreSQL for itself.
+
+    MB by process, filled in when the block ends.
+    """
+    peaks: dict[str, float] = {}
+    for name in ("web", "worker"):
+        machine.forget_peak(house.pids[name])
+    with machine.private_watched(house.pids["pg"]) as own:
+        yield peaks
+    peaks.update({name: machine.peak_megabytes(house.pids[name]) for name in ("web", "worker")})
+    peaks["pg"] = max(own)
 
 
 @contextmanager

@@ -14,10 +14,15 @@ CONNECTIONS = 8
 SECONDS = 4.0
 
 
+def common_skus() -> list[str]:
+    """What everybody may buy."""
+    rows = Sku.objects.filter(product__is_private=False, product__status="ON_SALE")
+    return list(rows.order_by("pk").values_list("number", flat=True)[: limits.SKUS])
+
+
 def measured(house: House, shop: Shop, rounds: int) -> Report:
     """A line of one SKU of a thousand, every rule on, a virtual account for each payment."""
-    rows = Sku.objects.filter(product__is_private=False, product__status="ON_SALE")
-    skus = list(rows.order_by("pk").values_list("number", flat=True)[: limits.SKUS])
+    skus = common_skus()
     with statements() as sent:
         load.in_process(next(load.orders(shop.buyers, skus)), Client())
     url = os.environ["DATABASE_URL"]

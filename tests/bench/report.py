@@ -18,12 +18,18 @@ COSTS = ["CPU ms Python + PostgreSQL", "of the limit", "SQL", "MB"]
 
 def _rate(series: Series) -> str:
     low, high = series.span
+    if low == high:
+        return f"{series.rate:,.0f}"
     return f"{series.rate:,.0f} ({low:,.0f}–{high:,.0f})"
 
 
 def _cpu(series: Series) -> str:
     python = series.cpu("web") + series.cpu("worker")
     return f"{python:.2f} + {series.cpu('pg'):.2f}" if series.figures[0].cpu else ""
+
+
+def _memory(series: Series) -> str:
+    return " · ".join(f"{name} {most:.0f}" for name, most in series.megabytes.items())
 
 
 def _cells(row: Row) -> list[str]:
@@ -33,14 +39,14 @@ def _cells(row: Row) -> list[str]:
         row.operation,
         f"{_rate(product)} {row.unit}/s",
         f"{row.limit.name}: {_rate(row.limit)}",
-        f"{row.ratio:.2f}",
-        f"{row.budget:.2f}",
+        f"{row.ratio:.2f}" if row.budget else "",
+        f"{row.budget:.2f}" if row.budget else "",
         f"below budget: {', '.join(short)}" if short else "met",
         times,
         _cpu(product),
         _cpu(row.limit),
         str(row.sql or ""),
-        f"{product.megabytes:.0f}" if product.megabytes else "",
+        _memory(product),
     ]
 
 

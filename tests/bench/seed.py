@@ -11,6 +11,7 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 
 from members.accounts.models import Address, User
+from members.guides.models import Guide
 from members.memberships.models import Membership
 from members.merchants import services as merchants
 from members.merchants.rules import Terms
@@ -24,6 +25,7 @@ PRODUCTS = 100_000
 BUYERS = 2_000
 VIRTUAL_ACCOUNTS = 50_000
 ACCOUNT_NO = "755900000110"
+STAFF = f"U{1:012d}"  # the first of all people; also the guide of every merchant
 
 
 def fill(model: type[models.Model], source: str, **given: str) -> None:
@@ -63,7 +65,7 @@ def shop() -> Shop:
     _accounts()
     _people()
     staff, *buyers = _with_tokens()
-    User.objects.filter(number=f"U{1:012d}").update(is_superuser=True)
+    User.objects.filter(number=STAFF).update(is_superuser=True)
     settle_down()
     return Shop(buyers, staff)
 
@@ -155,6 +157,13 @@ def _people() -> None:
         merchant_id="m.id",
         status="'ACTIVE'",
         joined_at="now()",
+    )
+    fill(
+        Guide,
+        f"members_user u, members_merchant m WHERE u.number = '{STAFF}'",
+        user_id="u.id",
+        merchant_id="m.id",
+        opened_at="now()",
     )
 
 

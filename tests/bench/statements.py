@@ -1,54 +1,85 @@
 """B6: a bank statement, from upload to all orders paid."""
 
+import http.client
 import os
 import time
-import urllib.request
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
 from functools import partial
 from http import HTTPStatus
+from typing import BinaryIO
 
 import orjson
-from django.db import connection
 
-from members.accounts.models import User
-from payments.cashier.models import Payment
-from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
 from payments.transfers.models import Statement
-from shop.orders.models import Order, OrderEvent, OrderLine
-from tests.bench import limits, machine
-from tests.bench.house import House
-from tests.bench.measure import Figure, Report, Row, cpu_of, in_turn
-from tests.bench.seed import ACCOUNT_NO, Shop, fill, settle_down
-from tests.sandbox import statements
+from tests.bench import limits, load
+from tests.bench.beside import Pace, Times, asked_meanwhile, people
+from tests.bench.ccb import statement_of
+from tests.bench.filling import Batch, open_batch
+from tests.bench.house import House, say
+from tests.bench.measure import (
+    Figure,
+    Report,
+    Row,
+    Series,
+    cpu_of,
+    figure_at_pace,
+    in_turn,
+    memory_of,
+)
+from tests.bench.seed import Shop, settle_down
 
-LINES = 20_000
-PATIENCE = 120  # seconds
-DAY = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
+SIZES = (10_000, 100_000, 1_000_000)
+LEAST = 10_000  # lines a second, of the largest
+SLOWEST = 1.3  # times as long as a line of the smallest may take one of the largest
+SLOWEST_API = 2  # times its idle p99, meanwhile
+PATIENCE = 120  # seconds, and one more for every thousand lines
+LOOKS = 1_000_000  # a second and line: 1 % of the time at 10,000 lines a second
 
 
-def measured(house: House, shop: Shop, rounds: int, lines: int = LINES) -> Report:
-    """A CCB statement, every line of which pays an order; read, matched and posted."""
-    batches = iter(range(1, rounds + 1))
-    found = in_turn(
-        {
-            "L6 all rows, set-based": partial(_limit, house, lines),
-            "statement": lambda: _product(house, shop, lines, next(batches)),
-        },
-        rounds,
+def measured(house: House, shop: Shop, rounds: int, sizes: Sequence[int] = SIZES) -> Report:
+    """CCB statements, every line of which pays an order; read, matched and posted."""
+    seen: list[Times] = []  # of the API, idle and meanwhile
+    rows = []
+    for lines in sorted(sizes):
+        product = partial(_product, house, shop, lines)
+        if lines == max(sizes):
+            product = partial(_product_beside_people, house, shop, lines, seen)
+        found = in_turn(
+            {"L6 all rows, set-based": partial(_limit, house, lines), "statement": product},
+            _rounds(lines, rounds),
+        )
+        rows.append(_row(lines, found["statement"], found["L6 all rows, set-based"]))
+    return Report([*rows, *_of_the_largest(rows, sorted(sizes)), _api_row(max(sizes), *seen[-2:])])
+
+
+def _rounds(lines: int, rounds: int) -> int:
+    """Large ones take long, and differ less."""
+    return min(rounds, 3 if lines < 100_000 else 2 if lines < 1_000_000 else 1)
+
+
+def _row(lines: int, product: Series, limit: Series) -> Row:
+    return Row(
+        f"B6 statement of {lines:,} lines to PAID",
+        "lines",
+        product,
+        limit,
+        budget=0.25,
+        most_megabytes=600,
     )
-    return Report(
-        [
-            Row(
-                f"B6 statement of {lines:,} lines to PAID",
-                "lines",
-                found["statement"],
-                found["L6 all rows, set-based"],
-                budget=0.25,
-                most_megabytes=600,
-            )
-        ]
+
+
+def _of_the_largest(rows: Sequence[Row], sizes: Sequence[int]) -> Iterator[Row]:
+    """In lines a second, and beside the smallest."""
+    first, last = (
+        [Figure(figure.rate) for figure in row.product.figures] for row in (rows[0], rows[-1])
     )
+    product = Series("statement", last)
+    asked = Series("asked for", [Figure(LEAST)])
+    yield Row(f"B6 {sizes[-1]:,} lines, at least", "lines", product, asked, budget=1)
+    if len(sizes) > 1:
+        small = Series(f"{sizes[0]:,} lines", first)
+        growth = f"B6 growth {sizes[0]:,} → {sizes[-1]:,}"
+        yield Row(growth, "lines", product, small, budget=1 / SLOWEST)
 
 
 def _limit(house: House, lines: int) -> Figure:
@@ -60,169 +91,102 @@ def _limit(house: House, lines: int) -> Figure:
     return Figure(lines / seconds, cpu={name: 1000 * used / lines for name, used in cpu.items()})
 
 
-def _product(house: House, shop: Shop, lines: int, batch: int) -> Figure:
-    """Upload over HTTP; the worker imports."""
-    content = statements.render("ccb_csv", ACCOUNT_NO, DAY.date(), 0, list(_bookings(lines, batch)))
-    settle_down()
-    machine.forget_peak(house.pids["worker"])
-    with cpu_of(house) as cpu:
+def _product(house: House, shop: Shop, lines: int) -> Figure:
+    batch = open_batch(lines)
+    with statement_of(batch) as file:
+        settle_down()
+        return _imported(house, shop, batch, file)
+
+
+def _product_beside_people(house: House, shop: Shop, lines: int, seen: list[Times]) -> Figure:
+    """Also `seen`: what others wait for the API on the same tables, before and meanwhile."""
+    batch = open_batch(lines)
+    asked = (people, shop.buyers, batch.prefix("P"), lines)
+    with statement_of(batch) as file:
+        settle_down()
+        with asked_meanwhile(house, PACE, *asked):  # what was just filled is in nobody's cache
+            time.sleep(WARM_SECONDS)
+        with asked_meanwhile(house, PACE, *asked) as idle:
+            time.sleep(IDLE_SECONDS)
+        with asked_meanwhile(house, PACE, *asked) as busy:
+            figure = _imported(house, shop, batch, file)
+    seen += [idle, busy]
+    return figure
+
+
+# --- one import ---------------------------------------------------------------------------------
+
+
+def _imported(house: House, shop: Shop, batch: Batch, file: BinaryIO) -> Figure:
+    """From the first byte of the upload over HTTP until the worker has imported the last line."""
+    with memory_of(house) as memory, cpu_of(house) as cpu:
         began = time.perf_counter()
-        _await(_upload(house, shop.staff.token, content), lines)
+        number = _upload(house, shop.staff.token, file)
+        taken = time.perf_counter() - began
+        _await(number, batch.lines)
         seconds = time.perf_counter() - began
-    paid = Order.objects.filter(number__startswith=_prefix("D", batch), status="PAID").count()
-    assert paid == lines, f"{paid} of {lines} orders are paid"
-    return Figure(
-        lines / seconds,
-        cpu={name: 1000 * used / lines for name, used in cpu.items()},
-        megabytes=machine.peak_megabytes(house.pids["worker"]),
-    )
+    say(f"  {batch.lines:,} lines: uploaded in {taken:.1f} s, paid after {seconds:.1f} s")
+    paid = batch.paid()
+    assert paid == batch.lines, f"{paid} of {batch.lines} orders are paid"
+    spent = {name: 1000 * used / batch.lines for name, used in cpu.items()}
+    return Figure(batch.lines / seconds, cpu=spent, megabytes=memory)
 
 
-def _upload(house: House, token: str, content: bytes) -> str:
-    """The statement's number."""
+def _upload(house: House, token: str, file: BinaryIO) -> str:
+    """The statement's number.  The file is never whole in memory, neither here."""
     edge = "statement-of-the-bench"
-    body = (
+    head = (
         f'--{edge}\r\nContent-Disposition: form-data; name="file"; filename="ccb.csv"\r\n'
         f"Content-Type: text/csv\r\n\r\n"
-    ).encode() + content
-    host, port = house.address
-    request = urllib.request.Request(
-        f"http://{host}:{port}/api/v1/bank/statements",
-        data=body + f"\r\n--{edge}--\r\n".encode(),
-        headers={
-            "Authorization": f"Bearer {token}",
-            "Content-Type": f"multipart/form-data; boundary={edge}",
-        },
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-        assert answer.status == HTTPStatus.ACCEPTED
-        return str(orjson.loads(answer.read())["id"])
+    ).encode()
+    tail = f"\r\n--{edge}--\r\n".encode()
+    wire = http.client.HTTPConnection(*house.address, timeout=PATIENCE, blocksize=1_048_576)
+    wire.putrequest("POST", f"{load.API}/bank/statements")
+    wire.putheader("Authorization", f"Bearer {token}")
+    wire.putheader("Content-Type", f"multipart/form-data; boundary={edge}")
+    wire.putheader("Content-Length", str(len(head) + file.seek(0, os.SEEK_END) + len(tail)))
+    wire.endheaders(head)
+    file.seek(0)
+    wire.send(file)
+    wire.send(tail)
+    answer = wire.getresponse()
+    said = answer.read()
+    wire.close()
+    assert answer.status == HTTPStatus.ACCEPTED, said
+    return str(orjson.loads(said)["id"])
 
 
 def _await(number: str, lines: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    statement = Statement.objects.get(number=number)
-    while statement.status != "DONE":
-        assert time.monotonic() < deadline, f"{number} is {statement.status}: {statement.reason}"
-        time.sleep(0.01)
-        statement.refresh_from_db(fields=["status", "reason", "matched"])
-    assert statement.matched == lines, f"{statement.matched} of {lines} lines are matched"
+    deadline = time.monotonic() + PATIENCE + lines / 1000
+    stands = Statement.objects.filter(number=number).values_list("status", "reason", "matched")
+    while (now := stands.get())[0] != "DONE":
+        assert now[0] == "RUNNING", f"{number}: {now}"
+        assert time.monotonic() < deadline, f"{number}: {now}"
+        time.sleep(lines / LOOKS)
+    assert now[2] == lines, f"{now[2]} of {lines} lines are matched"
 
 
-# --- open orders, and the bookings that pay them ------------------------------------------------
+# --- people who use the shop meanwhile ----------------------------------------------------------
+
+PACE = Pace(connections=2, per_second=20)
+WARM_SECONDS = 3
+IDLE_SECONDS = 15
 
 
-def _prefix(letter: str, batch: int) -> str:
-    return f"{letter}{batch:04d}"
-
-
-def _numbered(letter: str, batch: int) -> str:
-    return f"'{_prefix(letter, batch)}' || lpad(g.i::text, 8, '0')"
-
-
-def _bookings(lines: int, batch: int) -> Iterator[statements.Booking]:
-    """Fills the shop with orders that wait for a transfer, each on its virtual account."""
-    _open_orders(lines, batch)
-    _open_payments(batch)
-    rows = TransferIntent.objects.filter(
-        payment__number__startswith=_prefix("P", batch)
-    ).values_list("virtual_account__number", "payment__amount_fen", "code")
-    for i, (account, fen, code) in enumerate(rows.order_by("code")):
-        yield statements.Booking(
-            serial=f"{batch:04d}{i:010d}",
-            booked_at=DAY + timedelta(seconds=i),
-            amount_fen=fen,
-            direction="C",
-            payer_name="王小明",
-            payer_account=f"62220202{i:010d}",
-            payer_bank="工商银行杭州分行",
-            remark=f"货款 {code}",
-            virtual_account=account,
-        )
-
-
-def _open_orders(lines: int, batch: int) -> None:
-    first_buyer = User.objects.order_by("pk").values_list("pk", flat=True)[0]
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS bench_goods")
-        cursor.execute(
-            "CREATE TABLE bench_goods AS SELECT row_number() OVER (ORDER BY k.id) AS i,"
-            " k.id AS sku, k.list_price_fen AS fen, m.id AS merchant, m.number AS merchant_no"
-            " FROM shop_sku k JOIN shop_product p ON p.id = k.product_id"
-            " JOIN members_merchant m ON m.id = p.merchant_id ORDER BY k.id LIMIT %s",
-            [lines],
-        )
-        cursor.execute(
-            "UPDATE shop_stock SET promised = promised + 1"
-            " WHERE sku_id IN (SELECT sku FROM bench_goods)"
-        )
-    fill(
-        Order,
-        "bench_goods g",
-        number=_numbered("D", batch),
-        buyer_id=f"{first_buyer} + g.i %% 1000",
-        merchant_id="g.merchant",
-        commission_rate="5",
-        total_fen="g.fen",
-        consignee="'{}'",
-        placed_at="now()",
-        pay_before="now() + interval '3 days'",
+def _api_row(lines: int, idle: Times, busy: Times) -> Row:
+    """Of the route that suffers most."""
+    each = PACE.per_second / len(busy)
+    before, meanwhile = (
+        {route: figure_at_pace(times, each) for route, times in seen.items()}
+        for seen in (idle, busy)
     )
-    fill(
-        OrderLine,
-        f"bench_goods g JOIN shop_order o ON o.number = {_numbered('D', batch)}",
-        order_id="o.id",
-        line="1",
-        sku_id="g.sku",
-        title="'狮峰山明前特级龙井'",
-        sku_name="'250g 罐装'",
-        quantity="1",
-        unit_price_fen="g.fen",
-        total_fen="g.fen",
-        price_reason="'LIST'",
-    )
-    fill(
-        OrderEvent,
-        f"shop_order o WHERE o.number LIKE '{_prefix('D', batch)}%%'",
-        order_id="o.id",
-        kind="'PLACED'",
-        at="now()",
-    )
-
-
-def _open_payments(batch: int) -> None:
-    fill(
-        Payment,
-        f"bench_goods g JOIN shop_order o ON o.number = {_numbered('D', batch)}",
-        number=_numbered("P", batch),
-        payer_id="o.buyer_id",
-        merchant="g.merchant_no",
-        purpose="'ORDER'",
-        reference="o.number",
-        method="'BANK_TRANSFER'",
-        amount_fen="g.fen",
-        opened_at="now()",
-        pay_before="o.pay_before",
-    )
-    account = ReceivingAccount.objects.get(account_no=ACCOUNT_NO).pk
-    unit = f"'9{batch:02d}' || lpad(g.i::text, 7, '0')"
-    fill(
-        VirtualAccount,
-        "bench_goods g",
-        number=f"'{ACCOUNT_NO}' || {unit}",
-        unit=unit,
-        receiving_account_id=str(account),
-        state="'ASSIGNED'",
-    )
-    # Multiples of 97 are never real codes, whose check digits leave 1: no two can meet, and the
-    # virtual account alone must do.
-    fill(
-        TransferIntent,
-        f"bench_goods g JOIN payments_payment p ON p.number = {_numbered('P', batch)}"
-        f" JOIN payments_virtualaccount v ON v.number = '{ACCOUNT_NO}' || {unit}",
-        payment_id="p.id",
-        receiving_account_id=str(account),
-        virtual_account_id="v.id",
-        code=f"lpad((({batch} * 25000 + g.i) * 97)::text, 8, '0')",
-        assigned_at="now()",
+    for route, figure in meanwhile.items():
+        say(f"  {route}: p99 {before[route].p99:.1f} ms idle, {figure.p99:.1f} ms meanwhile")
+    worst = max(meanwhile, key=lambda route: meanwhile[route].p99 / before[route].p99)
+    return Row(
+        f"API p99 while {lines:,} lines are imported (worst: {worst})",
+        "requests",
+        Series("meanwhile", [meanwhile[worst]]),
+        Series(f"idle, p99 {before[worst].p99:.1f} ms", [before[worst]]),
+        most_p99_by_limit=SLOWEST_API,
     )

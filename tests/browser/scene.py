@@ -9,6 +9,10 @@ from members.merchants.models import Merchant
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.receiving.models import ReceivingAccount, VirtualAccount
+from payments.transfers import returns
+from payments.transfers.models import StatementLine
+from payments.transfers.parsers import Row
+from payments.transfers.rules import OPEN
 from shop.catalog.models import Sku
 from shop.orders import services as orders
 from shop.orders.models import Order
@@ -41,10 +45,22 @@ def make() -> dict[str, dict[str, str]]:
             serve(buyers[(day + n) % 10], goods[(day * 3 + n) % len(goods)], morning, day, n)
     owe(buyers[0], goods[0], at)
     waiting = [
-        wait(buyers[n], goods[n % len(goods)], at - timedelta(hours=n + 1)) for n in (1, 2, 3)
+        wait(buyers[n], goods[n % len(goods)], at - timedelta(hours=7 * n + 1)) for n in range(1, 6)
     ]
     leave_to_people(waiting, at)
+    ask_for_a_return(staff["finance"]["username"], at)
     return staff
+
+
+def ask_for_a_return(clerk: str, at: datetime) -> None:
+    """Above the limit, so that a second person has to look."""
+    line = StatementLine.objects.get(payer_name="宁波远洋国际贸易有限公司", verdict__in=OPEN)
+    returns.give_back(
+        line=line,
+        actor=User.objects.get(username=clerk).number,
+        at=at - timedelta(minutes=40),
+        reason="付错商家，对方来函要求退回",
+    )
 
 
 def serve(buyer: User, sku: Sku, at: datetime, day: int, n: int) -> None:
@@ -89,37 +105,62 @@ def wait(buyer: User, sku: Sku, at: datetime) -> Payment:
 
 def leave_to_people(waiting: list[Payment], at: datetime) -> None:
     """Lines as they come in real life: a name but no code, two codes, a code and less money."""
-    first, second, third = waiting
+    first, second, third, fourth, fifth = waiting
     code, other = (payment.transfer_intent.code for payment in (first, second))
+    typo = third.transfer_intent.code
+    typo = f"{typo[:3]}{(int(typo[3]) + 1) % 10}{typo[4:]}"
+    virtual = fourth.transfer_intent.virtual_account
+    assert virtual is not None
     arrive(
-        booking(
-            first.amount_fen - 3_00,
-            remark=f"茶叶货款 {code}",
-            payer_name="陈立的妻子",
-            payer_account="6217001180001234567",
-            booked_at=at - timedelta(days=3, hours=5),
+        line(first.amount_fen - 3_00, f"茶叶货款 {code}", "陈立的妻子", 1, at, days=3, hours=5),
+        line(
+            first.amount_fen + second.amount_fen,
+            f"{code} 和 {other} 一起付",
+            "赵雅琴",
+            2,
+            at,
+            days=4,
+            hours=3,
         ),
-        booking(
-            second.amount_fen,
-            remark=f"{code} 和 {other} 一起付",
-            payer_name="赵雅琴",
-            payer_account="6228480012345678",
-            booked_at=at - timedelta(days=4, hours=3),
+        line(third.amount_fen, f"转账 网银 {typo} 买茶", "刘一鸣", 3, at, hours=6),
+        line(
+            fourth.amount_fen,
+            f"货款{fifth.transfer_intent.code}",
+            "周文静",
+            4,
+            at,
+            days=1,
+            hours=2,
+            virtual_account=virtual.number,
         ),
-        booking(
-            third.amount_fen,
-            remark="买茶",
-            payer_name="刘一鸣",
-            payer_account="6230580000099887766",
-            booked_at=at - timedelta(hours=6),
-        ),
-        booking(
-            1_288_00,
-            remark="往来款",
-            payer_name="杭州某某贸易有限公司",
-            payer_account="571900012310901",
-            booked_at=at - timedelta(days=2),
-        ),
+        line(fifth.amount_fen, "龙井", "孙晓", 5, at, hours=2),
+        line(1_288_00, "往来款", "杭州某某贸易有限公司", 6, at, days=2),
+        line(25_600_00, "货款 合同2026-118", "宁波远洋国际贸易有限公司", 7, at, days=9, hours=1),
+        line(98_00, "", "马晓燕", 8, at, days=1, hours=7),
+        line(3_380_00, "12月团购礼盒款，请查收", "杭州西溪湿地酒店管理有限公司", 9, at, hours=11),
+        line(88, "测试", "吴昊", 10, at, hours=1),
+        line(238_00, "王小美 龙井 两罐", "王建国", 11, at, minutes=18),
+        line(500_00, "退款请退回原账户", "林清", 12, at, days=5, hours=4),
         account_no=seed.ACCOUNT,
         at=localtime(at),
+    )
+
+
+def line(
+    fen: int,
+    remark: str,
+    payer: str,
+    n: int,
+    at: datetime,
+    *,
+    virtual_account: str = "",
+    **ago: int,
+) -> Row:
+    return booking(
+        fen,
+        remark=remark,
+        payer_name=payer,
+        payer_account=f"62284800{n * 12345678901:011d}"[:19],
+        virtual_account=virtual_account or None,
+        booked_at=at - timedelta(**ago),
     )

@@ -29,12 +29,18 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 LARGEST = 250_000  # bytes
 DESKTOP, PHONE = (1280, 800), (390, 844)
-PICTURES = [
-    ("admin-dashboard", "/admin/", DESKTOP),
-    ("admin-orders", "/admin/shop/order/", DESKTOP),
-    ("admin-queue", "/admin/payments/statementline/queue/", DESKTOP),
-    ("admin-phone", "/admin/", PHONE),
-    ("api-docs", "/api/docs/", DESKTOP),
+QUEUE = "/admin/payments/statementline/queue/"
+# Name, address, size, and what is clicked first.
+PICTURES: list[tuple[str, str, tuple[int, int], list[str]]] = [
+    ("admin-dashboard", "/admin/", DESKTOP, []),
+    ("admin-orders", "/admin/shop/order/", DESKTOP, []),
+    ("admin-queue", QUEUE, DESKTOP, ["text=赵雅琴"]),
+    ("admin-queue-split", QUEUE, DESKTOP, ["text=赵雅琴", "[data-key=s]"]),
+    ("admin-return-checks", "/admin/payments/linereturn/checks/", DESKTOP, []),
+    ("admin-queue-phone", QUEUE, PHONE, []),
+    ("admin-line-phone", QUEUE, PHONE, ["text=刘一鸣"]),
+    ("admin-phone", "/admin/", PHONE, []),
+    ("api-docs", "/api/docs/", DESKTOP, []),
 ]
 
 
@@ -122,7 +128,7 @@ def wait_for(address: str, seconds: float = 30) -> None:
 
 def take(chromium: str, base_url: str, staff: dict[str, Any], told: argparse.Namespace) -> None:
     more = [
-        (f"more-{n}-{name}", address, size)
+        (f"more-{n}-{name}", address, size, [])
         for n, address in enumerate(told.more)
         for name, size in (("desktop", DESKTOP), ("phone", PHONE))
     ]
@@ -132,9 +138,12 @@ def take(chromium: str, base_url: str, staff: dict[str, Any], told: argparse.Nam
         )
         page = browser.new_page(locale="zh-CN", timezone_id="Asia/Shanghai")
         log_in(page, base_url, staff["merchant"])
-        for name, address, (width, height) in [*PICTURES, *more]:
+        for name, address, (width, height), clicks in [*PICTURES, *more]:
             page.set_viewport_size({"width": width, "height": height})
             page.goto(base_url + address, wait_until="networkidle")
+            for click in clicks:
+                page.click(click)
+                page.wait_for_timeout(600)  # the next line is fetched
             page.wait_for_timeout(1200)  # the chart grows
             path = told.into / f"{name}.png"
             page.screenshot(path=path, full_page=name.startswith("more"))

@@ -1,17 +1,30 @@
 """Two people at one moment: each race beside a control that shows it without its guard."""
 
+import io
 import time
 
 import pytest
 
 from payments.cashier import refunds
 from payments.cashier.models import Payment, Refund
+from payments.closing import services as closing
+from payments.ledger import queries as books
 from payments.ledger import services as ledger
-from payments.transfers import desk, returns
+from payments.ledger.models import Posting
+from payments.transfers import desk, returns, services
 from payments.transfers.models import LineReturn, Policy, StatementLine
 from tests.concurrency.stalled import stalled
 from tests.concurrency.together import together
-from tests.payments.transfers.bank import NOON, account, arrive, booking, expected, virtual_of
+from tests.members.people import make_user
+from tests.payments.transfers.bank import (
+    NOON,
+    account,
+    arrive,
+    booking,
+    ccb_csv,
+    expected,
+    virtual_of,
+)
 from tests.payments.transfers.conftest import _no_shop  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -147,3 +160,45 @@ def test_without_the_counted_update_one_person_is_two(refund):
     together(3, careless)
 
     assert len(said) > 1
+
+
+# --- the books are opened
+
+
+def statement_of(own):
+    services.import_statement(
+        statement=services.upload(
+            file=io.BytesIO(ccb_csv([booking(500)], opening=10_000)),
+            filename="",
+            account_no="",
+            tenants=None,
+            uploaded_by_id=make_user().pk,
+            at=NOON,
+        ),
+        at=NOON,
+    )
+
+
+def test_many_workers_open_the_books_of_an_account_once(own):
+    statement_of(own)
+
+    endings = together(6, lambda i: closing.open_books(account=own, at=NOON))
+
+    assert endings == {"ok": 6}
+    assert books.balance("opening:755900000110") == 10_000
+    assert Posting.objects.filter(kind="OPENING").count() == 1
+
+
+def test_without_the_lock_two_workers_both_find_them_closed(own):
+    """If this ever fails, the test above proves nothing."""
+    statement_of(own)
+    found = []
+
+    def careless(i):
+        if not Posting.objects.filter(kind="OPENING").exists():
+            time.sleep(0.05)
+            found.append(i)
+
+    together(3, careless)
+
+    assert len(found) > 1

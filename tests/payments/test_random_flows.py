@@ -16,15 +16,13 @@ from config.kit.errors import Refusal
 from members.guides import services as guides
 from members.guides.models import Commission
 from payments.cashier import refunds
-from payments.cashier import services as cashier
 from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Refund
-from payments.cashier.rules import Arrival
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
-from payments.transfers import desk, matching, queries, returns
+from payments.transfers import desk, queries, returns
 from payments.transfers import tasks as transfer_tasks
-from payments.transfers.models import Allocation, LineReturn, Policy, StatementLine
+from payments.transfers.models import LineReturn, Policy, StatementLine
 from shop.checkout.rules import Item
 from shop.fulfilment import services as fulfilment
 from shop.inventory.models import Stock
@@ -43,7 +41,7 @@ from tests.factories import (
     make_user,
     open_payment,
 )
-from tests.payments.transfers.bank import ACCOUNT, booking, push, transfer_in
+from tests.payments.transfers.bank import ACCOUNT, booking, push, transfer_in, virtual_of
 from tests.sandbox_fixtures import Sandbox
 
 HOUR = timedelta(hours=1)
@@ -197,46 +195,30 @@ class Shop(RuleBasedStateMachine):
 
     @step(2, n=which)
     def undo(self, n: int) -> None:
-        decided = StatementLine.objects.exclude(verdict="NEW")
-        if line := _latest(decided.select_related("receiving_account"), n):
+        lines = StatementLine.objects.select_related("receiving_account")
+        if line := _latest(lines, n):
             with suppress(Refusal):
                 desk.undo(line=line, actor="U1", at=self.at)
 
     @step(4, n=which)
     def late_money(self, n: int) -> None:
         """The whole comes for what is closed, which may open again."""
-        payment = _latest(Payment.objects.filter(status="CLOSED"), n)
-        if not payment:
-            return
-        push(booking(payment.amount_fen, booked_at=self.at), at=self.at)
-        self.money_in += payment.amount_fen
-        line = StatementLine.objects.latest("pk")
-        Allocation.objects.create(
-            line=line,
-            payment=payment,
-            amount_fen=line.amount_fen,
-            channel_txn=line.number,
-            made_at=self.at,
-        )
-        StatementLine.objects.filter(pk=line.pk).update(
-            verdict="MATCHED", allocated_fen=line.amount_fen
-        )
-        cashier.confirm(
-            arrivals=[Arrival(payment.pk, line.number, line.amount_fen, f"suspense:{ACCOUNT}")],
-            at=self.at,
-            reopens={self.merchant.number: 7},
-        )
+        if payment := _latest(Payment.objects.filter(status="CLOSED"), n):
+            row = booking(
+                payment.amount_fen, booked_at=self.at, virtual_account=virtual_of(payment)
+            )
+            push(row, at=self.at)
+            self.money_in += payment.amount_fen
 
     @step(4, n=which)
     def the_bank_reverses(self, n: int) -> None:
-        """Whatever the order is by now; the line waits again, to be taken out of suspense."""
-        line = _latest(StatementLine.objects.filter(verdict="MATCHED"), n)
-        if line:
-            live = Allocation.objects.filter(line=line, undone_at=None)
-            txns = list(live.values_list("channel_txn", flat=True))
-            live.update(undone_at=self.at)
-            StatementLine.objects.filter(pk=line.pk).update(verdict="UNMATCHED", allocated_fen=0)
-            cashier.reverse(channel_txns=txns, method=matching.METHOD, actor="", at=self.at)
+        """Whatever the order is by now."""
+        if line := _latest(StatementLine.objects.filter(verdict="MATCHED"), n):
+            row = booking(
+                -line.amount_fen, is_reversal=True, reverses=line.serial, booked_at=self.at
+            )
+            push(row, at=self.at)
+            self.money_in -= line.amount_fen
 
     @step(2, n=which)
     def unfreeze(self, n: int) -> None:
@@ -316,6 +298,9 @@ class Shop(RuleBasedStateMachine):
     @invariant()
     def every_line_is_used_once(self) -> None:
         for line in StatementLine.objects.filter(is_posted=True):
+            if line.verdict == "REVERSED":
+                assert (line.allocated_fen, line.returned_fen) == (0, line.amount_fen)
+                continue
             given = _fen(line.allocations.filter(undone_at=None))
             returned = _fen(line.returns.filter(status="DONE"))
             going = _fen(line.returns.filter(status__in=["ASKED", "SENDING"]))

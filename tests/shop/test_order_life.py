@@ -1,11 +1,12 @@
 """From unpaid to done, and the ways an order ends early; the books are even after each."""
 
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from config.kit.errors import StaleState
 from members.guides.models import Commission
+from payments.calendar import services as calendar
 from payments.cashier.models import Payment, Refund
 from payments.ledger import services as ledger
 from payments.ledger.queries import balance
@@ -111,14 +112,25 @@ def test_an_unpaid_order_closes_after_its_time_and_gives_the_pieces_back(merchan
     assert Stock.objects.get().promised == 0
 
 
+# Three working days after a Thursday whose Friday is a holiday.
+END_OF_TRANSFER = datetime(2026, 6, 24, 16, tzinfo=UTC)
+
+
+@pytest.fixture
+def dragon_boat_festival():
+    calendar.declare(day=date(2026, 6, 19), kind="REST", name="端午节")
+
+
+@pytest.mark.usefixtures("dragon_boat_festival")
 def test_a_transfer_gives_the_order_days_instead_of_minutes(merchant):
     order = place(make_user(), make_sku(merchant))
     payment = open_payment(order)
 
     order.refresh_from_db()
-    assert order.pay_before == payment.pay_before == NOON + 72 * HOUR
+    assert order.pay_before == payment.pay_before == END_OF_TRANSFER
 
 
+@pytest.mark.usefixtures("dragon_boat_festival")
 def test_asking_for_the_payment_again_does_not_hold_the_pieces_longer(merchant):
     order = place(make_user(), make_sku(merchant))
     open_payment(order)
@@ -126,7 +138,7 @@ def test_asking_for_the_payment_again_does_not_hold_the_pieces_longer(merchant):
     again = open_payment(order, at=NOON + 70 * HOUR)
 
     order.refresh_from_db()
-    assert order.pay_before == again.pay_before == NOON + 72 * HOUR
+    assert order.pay_before == again.pay_before == END_OF_TRANSFER
 
 
 def test_an_order_that_got_more_time_keeps_its_payment(merchant):
@@ -141,7 +153,24 @@ def test_an_order_that_got_more_time_keeps_its_payment(merchant):
     assert (payment.status, status(order)) == ("WAITING", "UNPAID")
 
 
-def test_money_after_the_close_is_kept_and_owed_back(merchant):
+def test_money_long_after_the_close_is_kept_and_owed_back(merchant):
+    order = place(make_user(), make_sku(merchant))
+    payment = open_payment(order)
+    late = payment.pay_before + HOUR
+    services.expire(order_numbers=[order.number], at=late)
+
+    from tests.payments.transfers.bank import transfer_in
+
+    transfer_in(payment, fen=100_00, at=late + timedelta(days=8))
+
+    assert status(order) == "CLOSED"
+    refund = Refund.objects.get()
+    assert (refund.amount_fen, refund.reason, refund.status) == (100_00, "LATE", "OWED")
+    assert balance("refund_payable:BANK_TRANSFER") == 100_00
+    assert balance(f"held:{merchant.number}") == 0
+
+
+def test_money_soon_after_the_close_opens_the_order_again(merchant):
     order = place(make_user(), make_sku(merchant))
     payment = open_payment(order)
     late = payment.pay_before + HOUR
@@ -151,11 +180,9 @@ def test_money_after_the_close_is_kept_and_owed_back(merchant):
 
     transfer_in(payment, fen=100_00, at=late)
 
-    assert status(order) == "CLOSED"
-    refund = Refund.objects.get()
-    assert (refund.amount_fen, refund.reason, refund.status) == (100_00, "LATE", "OWED")
-    assert balance("refund_payable:BANK_TRANSFER") == 100_00
-    assert balance(f"held:{merchant.number}") == 0
+    assert status(order) == "PAID"
+    assert not Refund.objects.exists()
+    assert balance(f"held:{merchant.number}") == 100_00
 
 
 def test_parts_add_up_and_what_came_in_part_is_owed_back_at_the_close(merchant):

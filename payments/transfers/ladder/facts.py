@@ -84,6 +84,7 @@ class Terms:
     auto: frozenset[str] = frozenset()
     up_to_fen: int | None = None
     fee_up_to_fen: int = 0
+    reopens_within_days: int = 7
     version: str = ""
 
 
@@ -93,7 +94,7 @@ NO_TERMS = Terms()
 class Book:
     """What a batch is decided by.  Deciding changes nothing in it: two versions may use one."""
 
-    __slots__ = ("by_code", "by_virtual_account", "intents", "payers", "shared", "terms")
+    __slots__ = ("by_code", "by_virtual_account", "crowded", "intents", "payers", "shared", "terms")
 
     def __init__(self) -> None:
         self.intents: dict[int, Intent] = {}  # by payment id
@@ -101,6 +102,7 @@ class Book:
         self.shared: dict[str, list[Intent]] = {}  # by the virtual account of one buyer
         self.by_code: dict[str, list[Intent]] = {}
         self.payers: Mapping[int, set[str]] = {}  # payer_id: marks, see `payer_marks`
+        self.crowded: frozenset[int] = frozenset()  # amounts in fen that name nobody
         self.terms: Mapping[str, Terms] = {}  # by merchant number; "" is everybody else's
 
     @classmethod

@@ -88,6 +88,7 @@ def _is_the_only_one(fact: Fact, batch: Batch, intent: Intent, known: Sequence[I
     asking = batch.asking(fact.account_id, fact.fen)
     return (
         not _is_whole(fact.payer_account)
+        and fact.fen not in batch.book.crowded
         and len(known) == 1
         and all(one.payment_id == intent.payment_id for one in asking)
         and not _speaks_against(fact, batch, intent)
@@ -97,7 +98,9 @@ def _is_the_only_one(fact: Fact, batch: Batch, intent: Intent, known: Sequence[I
 def same_amount(fact: Fact, batch: Batch) -> Decision | None:
     """T7: of all open payments only one asks for so much.  Never enough to pay."""
     asking = batch.asking(fact.account_id, fact.fen)
-    if len(asking) != 1 or batch.left[asking[0].payment_id] != fact.fen:
+    if fact.fen in batch.book.crowded or len(asking) != 1:
+        return None
+    if batch.left[asking[0].payment_id] != fact.fen:
         return None
     return batch.suggests(fact, asking, "T7", "只有一张待支付的支付单金额相同，别无依据")
 

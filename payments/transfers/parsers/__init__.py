@@ -9,24 +9,13 @@ import io
 from collections.abc import Collection, Mapping
 from typing import BinaryIO, Protocol
 
-from . import (
-    alipay_bills,
-    archive,
-    camt053,
-    csv_text,
-    foreign,
-    mt940,
-    personal_bills,
-    wechat_bills,
-    wechat_income,
-    xls,
-    xlsx,
-)
-from .preview import Preview, look, tried
+from .channels import alipay_bills, archive, personal_bills, wechat_bills, wechat_income
+from .messages import camt053, mt940
 from .refusals import EmptyFile, FileTooLarge, Unreadable
 from .statement import (
     Checks,
     Declared,
+    Known,
     Row,
     Source,
     Statement,
@@ -34,10 +23,11 @@ from .statement import (
     Summary,
     gathered,
 )
+from .tables import csv_text, foreign, workbook
+from .tables.preview import Preview, look, tried
 
 __all__ = [
     "MAX_BYTES",
-    "MAX_STREAM_BYTES",
     "Checks",
     "Declared",
     "FileTooLarge",
@@ -53,8 +43,7 @@ __all__ = [
     "stream",
 ]
 
-MAX_STREAM_BYTES = 512 * 1024 * 1024  # of a text table, read row by row
-MAX_BYTES = 20 * 1024 * 1024  # of what `read` takes; formats held whole have `whole.MAX_BYTES`
+MAX_BYTES = 512 * 1024 * 1024  # of any file; formats that are held whole have `held.MAX_BYTES`
 HEAD = 64 * 1024  # bytes shown to a format that is asked whether it recognises them
 
 
@@ -63,21 +52,13 @@ class Format(Protocol):
 
     def recognises(self, head: bytes, /) -> bool: ...
 
-    def open(
-        self,
-        source: BinaryIO,
-        ours: Collection[str],
-        columns: Mapping[str, str] | None,
-        checks: Checks,
-        /,
-    ) -> Stream: ...
+    def open(self, source: BinaryIO, known: Known, /) -> Stream: ...
 
 
 # A new format is a module of that shape and a place here: marked containers first, text last.
 FORMATS: tuple[Format, ...] = (
     archive,
-    xlsx,
-    xls,
+    workbook,
     camt053,
     mt940,
     wechat_income,
@@ -87,7 +68,7 @@ FORMATS: tuple[Format, ...] = (
     csv_text,
 )
 
-TABLES = (xlsx, xls, csv_text)
+TABLES = (workbook, csv_text)
 
 _OTHERS = (
     (b"%PDF", "pdf", "PDF 文件"),
@@ -114,7 +95,7 @@ def stream(
     413 when too large) at once for what is wrong with the file, and while rows are read for what
     is wrong with them; nothing else, whatever the bytes.
     """
-    return _recognised(source).open(source, ours, columns, checks)
+    return _recognised(source).open(source, Known(ours, columns, checks))
 
 
 def preview(source: BinaryIO, *, columns: Mapping[str, str] | None = None) -> Preview:
@@ -129,15 +110,13 @@ def preview(source: BinaryIO, *, columns: Mapping[str, str] | None = None) -> Pr
     seen = look(table.first_rows(source))
     if not columns:
         return seen
-    return tried(seen, lambda: table.open(source, (), columns, Checks.ALL))
+    return tried(seen, lambda: table.open(source, Known(columns=columns)))
 
 
 def _recognised(source: BinaryIO) -> Format:
     size = source.seek(0, io.SEEK_END)
-    if size > MAX_STREAM_BYTES:
-        raise FileTooLarge(
-            f"文件超过 {MAX_STREAM_BYTES // 1024 // 1024} MB，请按更短的日期范围导出"
-        )
+    if size > MAX_BYTES:
+        raise FileTooLarge(f"文件超过 {MAX_BYTES // 1024 // 1024} MB，请按更短的日期范围导出")
     source.seek(0)
     head = source.read(HEAD)
     if size <= HEAD and not head.strip(b" \t\r\n\xef\xbb\xbf"):
@@ -155,8 +134,6 @@ def read(
     checks: Checks = Checks.ALL,
 ) -> Statement:
     """The same road to its end, for a file that is in memory: whole and checked, or Unreadable."""
-    if len(content) > MAX_BYTES:
-        raise FileTooLarge(f"文件超过 {MAX_BYTES // 1024 // 1024} MB，请按更短的日期范围导出")
     with io.BytesIO(content) as source:
         return gathered(stream(source, ours=ours, columns=columns, checks=checks))
 

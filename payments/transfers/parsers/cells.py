@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ _MOMENT = re.compile(
 _PLAIN_MOMENT = re.compile(r"(?:\d{8}|\d{4}-\d\d-\d\d)(?: (?:\d{6}|\d\d:\d\d:\d\d))?", re.ASCII)
 _DAY_FIRST = re.compile(r"(\d{2})/(\d{2})/(\d{4})", re.ASCII)
 _WITHOUT_YEAR = re.compile(r"(\d{2})/(\d{2})", re.ASCII)
+_ORIGINAL = re.compile(r"原(?:交易)?流水号?[:： ]*([0-9A-Za-z-]{4,40})")
 _BRACKETED = re.compile(r"\[[^\]]*\]")
 _DASHES = frozenset("-—")
 _WRAPPERS = frozenset("`'=-")
@@ -135,3 +137,8 @@ def _written_number(number: float) -> str:
     cents = round(number, 2)
     # 1234.5600000000001 is what adding cents leaves behind; 1234.567 is not.
     return f"{cents:.2f}" if abs(number - cents) < 1e-6 else repr(number)
+
+
+def original(texts: Sequence[str]) -> str | None:
+    """Serial of the booking that a reversal takes back, where the bank's words name it."""
+    return next((found[1] for text in texts if (found := _ORIGINAL.search(text))), None)

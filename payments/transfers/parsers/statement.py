@@ -1,12 +1,13 @@
 """What every reader returns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import chain
 from typing import Self
 
-from .refusals import CountsDiffer, Unbalanced
+from .refusals import CountsDiffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +42,15 @@ class Declared:
     debits: int | None = None
     debit_fen: int | None = None
 
-    @classmethod
-    def of(cls, amounts: Sequence[int]) -> Self:
-        """The same figures, counted."""
-        ins = [fen for fen in amounts if fen > 0]
-        outs = [-fen for fen in amounts if fen < 0]
-        return cls(len(amounts), len(ins), sum(ins), len(outs), sum(outs))
-
-    def check(self, amounts: Sequence[int]) -> None:
-        """Raise CountsDiffer at the first figure that the rows do not confirm."""
-        self.confirm(Declared.of(amounts))
-
     def confirm(self, counted: Self) -> None:
-        """The same, for rows already counted."""
+        """Raise CountsDiffer at the first figure that the rows, counted, do not confirm."""
         for figure in fields(self):
             said, found = getattr(self, figure.name), getattr(counted, figure.name)
             if said is None or said == found:
                 continue
             if figure.name.endswith("_fen"):
                 said, found = f"{yuan(said)} 元", f"{yuan(found)} 元"
-            raise CountsDiffer(
-                f"文件声明{_FIGURES[figure.name]}为 {said}，实际为 {found}：文件可能不完整",
-                figure=figure.name,
-            )
+            raise differs(_FIGURES[figure.name], said, found, figure=figure.name)
 
 
 _FIGURES = {
@@ -73,6 +60,11 @@ _FIGURES = {
     "debits": "支出笔数",
     "debit_fen": "支出合计",
 }
+
+
+def differs(title: str, said: object, found: object, *, figure: str) -> CountsDiffer:
+    """The refusal for a figure of the file's own that its rows do not confirm."""
+    return CountsDiffer(f"文件声明{title}为 {said}，实际为 {found}：文件可能不完整", figure=figure)
 
 
 class Source(StrEnum):
@@ -89,6 +81,23 @@ class Checks(StrEnum):
     # For samples whose owners changed figures to hide themselves: every row must be readable,
     # what the rows say together is not asked.  No upload ever passes it.
     ROWS_ONLY = "ROWS_ONLY"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the caller knows before a file is opened."""
+
+    ours: Collection[str] = ()  # our account numbers
+    columns: Mapping[str, str] | None = None  # role → header text, of a table no module knows
+    checks: Checks = Checks.ALL
+    is_personal: bool = False  # the receiving account is a person's wallet
+
+    @property
+    def is_checked(self) -> bool:
+        return self.checks is Checks.ALL
+
+
+UNKNOWN = Known()
 
 
 @dataclass(slots=True)
@@ -156,13 +165,13 @@ def gathered(stream: Stream) -> Statement:
     )
 
 
-def total(*, opening: int, amounts: Sequence[int], closing: int, where: str) -> None:
-    """Opening plus all rows is closing, where no row has a balance.  Raises Unbalanced."""
-    if opening + sum(amounts) != closing:
-        raise Unbalanced(
-            f"{where}：期初 {yuan(opening)} 加明细合计 {yuan(sum(amounts))}"
-            f" 不等于期末 {yuan(closing)}，文件可能不完整"
-        )
+def begun(stream: Stream) -> Stream:
+    """The stream with its first row read, so that `account_no` is known as early as it can be."""
+    first = next(stream.rows, None)
+    stream.account_no = next(iter(stream.summary.accounts), None)
+    if first is not None:
+        stream.rows = chain([first], stream.rows)
+    return stream
 
 
 def yuan(fen: int) -> str:

@@ -4,15 +4,18 @@ Each takes one row after the other in memory that hardly grows, and says at the 
 whole holds.
 """
 
-from array import array
-from collections import Counter
-from collections.abc import Callable, Iterable
-from datetime import date, datetime, timedelta
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
 from .refusals import SerialTwice, Unbalanced
-from .statement import Declared, yuan
+from .statement import Declared, Row, Summary, yuan
 
-_BUCKETS = 256
+_BUCKETS = (1 << 14) - 1
+_ROW = struct.Struct("<I")
+_pack_row = _ROW.pack
+_pack_mark = struct.Struct("<qq").pack
 
 
 class Chain:
@@ -72,7 +75,10 @@ class Chain:
 
 
 class Tally:
-    """How many rows, how much in and out (fen), from which day to which."""
+    """How many rows, how much in and out (fen), from which day to which.
+
+    A row of 0 counts as a row, not as money in or out.
+    """
 
     __slots__ = ("count", "credit_fen", "credits", "debit_fen", "debits", "first", "last")
 
@@ -81,7 +87,8 @@ class Tally:
         self.first: datetime | None = None
         self.last: datetime | None = None
 
-    def add(self, fen: int, at: datetime) -> None:
+    def add(self, fen: int, at: datetime | None = None) -> None:
+        """Of a row that is not booked there is no day."""
         self.count += 1
         if fen > 0:
             self.credits += 1
@@ -89,6 +96,8 @@ class Tally:
         elif fen < 0:
             self.debits += 1
             self.debit_fen -= fen
+        if at is None:
+            return
         if self.first is None or self.last is None:
             self.first = self.last = at
         elif at > self.last:
@@ -100,47 +109,67 @@ class Tally:
         """The same figures, as a file would declare them."""
         return Declared(self.count, self.credits, self.credit_fen, self.debits, self.debit_fen)
 
-    def days(self) -> tuple[date | None, date | None]:
-        """From the first row's day to the day after the last row's; none for no rows."""
-        if self.first is None or self.last is None:
-            return None, None
-        return self.first.date(), self.last.date() + timedelta(days=1)
+    def note_days(self, summary: Summary) -> None:
+        """From the first row's day to the day after the last row's; nothing without rows."""
+        if self.first is not None and self.last is not None:
+            summary.booked_from = self.first.date()
+            summary.booked_until = self.last.date() + timedelta(days=1)
 
 
 class Serials:
-    """One serial once, in eight bytes a row.
+    """Which row had each serial first, in some 30 bytes a serial.
 
-    Only 64-bit hashes are kept; where two are equal the file is read again for the serials
-    themselves, so that a chance hit never refuses a sound file.
+    Two 64-bit hashes under the process's secret key stand for a serial: as good as the serial
+    itself, where one of them alone would once in a while refuse a sound file.
     """
 
     __slots__ = ("_buckets",)
 
     def __init__(self) -> None:
-        self._buckets = [array("q") for _ in range(_BUCKETS)]
+        self._buckets: defaultdict[int, bytearray] = defaultdict(bytearray)
 
-    def add(self, serial: str) -> None:
+    def first(self, serial: str, row: int) -> int:
+        """The row that had this serial first: `row` itself when it is new."""
         mark = hash(serial)
-        self._buckets[mark & 255].append(mark)
+        known = _pack_mark(mark, hash(serial + "\n"))
+        bucket = self._buckets[mark & _BUCKETS]
+        at = bucket.find(known)
+        if at >= 0:
+            found: int = _ROW.unpack_from(bucket, at + len(known))[0]
+            return found
+        bucket += known
+        bucket += _pack_row(row)
+        return row
 
-    def check(self, again: Callable[[], Iterable[tuple[str, int]]]) -> None:
-        """`again` reads (serial, position) of every row once more.  Raises SerialTwice."""
-        twice: set[int] = set()
-        for bucket in self._buckets:
-            if len(set(bucket)) != len(bucket):
-                twice.update(mark for mark, times in Counter(bucket).items() if times > 1)
-        if twice:
-            one_once((serial, at) for serial, at in again() if hash(serial) in twice)
-
-
-def one_once(serials: Iterable[tuple[str, int]]) -> None:
-    """Raises SerialTwice for the first serial at two positions."""
-    seen: dict[str, int] = {}
-    for serial, position in serials:
-        first = seen.setdefault(serial, position)
-        if first != position:
+    def take(self, serial: str, row: int, *, account: str = "") -> None:
+        """Raises SerialTwice when another row (of that account) had it."""
+        first = self.first(f"{account}\n{serial}" if account else serial, row)
+        if first != row:
             raise SerialTwice(
-                f"流水号 {serial} 出现两次：第 {first} 行与第 {position} 行",
+                f"流水号 {serial} 出现两次：第 {first} 行与第 {row} 行",
                 serial=serial,
-                rows=[first, position],
+                rows=[first, row],
             )
+
+
+def watched(rows: Iterable[Row], summary: Summary, *, is_checked: bool = True) -> Iterator[Row]:
+    """The same rows; tells `summary` their days, raises SerialTwice for an account's serial.
+
+    The details of one entry share its position and may share its serial.
+    """
+    tally, serials = Tally(), Serials()
+    for row in rows:
+        if is_checked and row.serial is not None:
+            serials.take(row.serial, row.position, account=row.account_no)
+        tally.add(row.amount_fen, row.booked_at)
+        yield row
+    tally.note_days(summary)
+
+
+def add_up(*, opening_fen: int, moved_fen: int, closing_fen: int, where: str) -> None:
+    """Raises Unbalanced unless opening plus all rows is closing; for rows without balances."""
+    if opening_fen + moved_fen != closing_fen:
+        raise Unbalanced(
+            f"{where}：期初 {yuan(opening_fen)} 加明细合计 {yuan(moved_fen)}"
+            f" 不等于期末 {yuan(closing_fen)}，文件可能不完整"
+        )

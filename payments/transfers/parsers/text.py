@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from .refusals import WrongEncoding
+from .refusals import DamagedFile, WrongEncoding
 
 CHUNK = 256 * 1024  # bytes read at a time
 MAX_LINE = 100_000  # characters; a statement line has some hundred
@@ -73,13 +73,13 @@ def encoding_of(source: BinaryIO) -> str:
 def lines(source: BinaryIO, encoding: str) -> Iterator[str]:
     """Lines with their ends; one over MAX_LINE is cut there.  Raises WrongEncoding.
 
-    Ends are \\n, or \\r where the first chunk has no other.
+    Ends are \\n, or \\r where most lines of the first chunk end so.
     """
     end = ""
     rest, cut, number = "", False, 1
     for part in _decoded(source, encoding):
         if not end:
-            end = "\n" if "\n" in part or "\r" not in part else "\r"
+            end = _end_of(part)
         found = (rest + part).split(end)
         rest = found.pop()
         for line in found:
@@ -94,6 +94,41 @@ def lines(source: BinaryIO, encoding: str) -> Iterator[str]:
             rest, cut = "", True
     if rest and not cut:
         yield rest
+
+
+def _end_of(text: str) -> str:
+    returns = text.count("\r") - text.count("\r\n")
+    return "\r" if returns > text.count("\n") else "\n"
+
+
+def numbered(source: BinaryIO) -> Iterator[tuple[int, str]]:
+    """Every line with its number from 1, without its end; raises WrongEncoding, DamagedFile."""
+    for number, line in enumerate(lines(source, encoding_of(source)), start=1):
+        refuse_long(number, line)
+        yield number, line.rstrip("\r\n")
+
+
+def refuse_long(number: int, line: str) -> None:
+    """Raises DamagedFile for a line that `lines` had to cut."""
+    if len(line) > MAX_LINE:
+        raise DamagedFile(f"第 {number} 行超过 {MAX_LINE} 个字符，不是明细", row=number)
+
+
+def top(head: bytes, count: int) -> list[str]:
+    """So many lines of a file's first bytes, as far as they can be read."""
+    encoding = _marked(head)
+    if encoding == "utf-8" and not _is_utf_8(head):
+        encoding = "gb18030"
+    found = codecs.getincrementaldecoder(encoding)("ignore").decode(head)
+    return [line[:MAX_LINE] for line in found.splitlines()[:count]]
+
+
+def _is_utf_8(head: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _decoded(source: BinaryIO, encoding: str) -> Iterator[str]:

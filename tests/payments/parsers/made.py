@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from openpyxl import Workbook
 
 from payments.transfers.parsers.cells import SHANGHAI
+from payments.transfers.parsers.sums import Tally
 from tests.sandbox import statements
 from tests.sandbox.statements import Booking
 
@@ -14,6 +15,14 @@ DAY = date(2026, 1, 5)
 OPENING = 123_456
 FORMATS = ("ccb_csv", "cmb_xlsx", "mt940", "camt053")
 CCB_HEADER = ",".join(statements.CCB_HEADER)
+
+
+def counted(amounts):
+    """What a file of these amounts would declare."""
+    tally = Tally()
+    for fen in amounts:
+        tally.add(fen)
+    return tally.declared()
 
 
 def bookings(count=12):

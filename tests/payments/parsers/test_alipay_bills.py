@@ -7,8 +7,9 @@ import zipfile
 import pytest
 
 from payments.transfers import parsers
-from payments.transfers.parsers import alipay_bills, archive
+from payments.transfers.parsers.channels import alipay_bills, archive
 from payments.transfers.parsers.statement import Declared, Source
+from tests.payments.parsers.made import counted
 from tests.payments.parsers.made_bills import (
     ACCOUNT,
     ACCOUNT_TOTALS,
@@ -32,7 +33,7 @@ def refusal(content):
 
 
 def figures(statement):
-    return Declared.of([row.amount_fen for row in statement.rows])
+    return counted([row.amount_fen for row in statement.rows])
 
 
 def with_goods(goods):

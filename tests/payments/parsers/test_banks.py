@@ -6,13 +6,12 @@ from itertools import pairwise
 import pytest
 
 from payments.transfers import parsers
-from payments.transfers.parsers import tables
-from payments.transfers.parsers.layout import placed
-from payments.transfers.parsers.layouts import LAYOUTS
-from payments.transfers.parsers.statement import Declared
+from payments.transfers.parsers.tables import grid
+from payments.transfers.parsers.tables.layout import placed
+from payments.transfers.parsers.tables.layouts import LAYOUTS
 from tests.payments.parsers.bank import packed, table, written
 from tests.payments.parsers.corporate import CORPORATE
-from tests.payments.parsers.made import OPENING, OURS, bookings
+from tests.payments.parsers.made import OPENING, OURS, bookings, counted
 from tests.payments.parsers.personal import PERSONAL
 
 BANKS = CORPORATE | PERSONAL
@@ -44,7 +43,7 @@ def changed(bank, ordinal, column, text):
 def column_of(bank, role):
     """The header text, as the bank prints it, of a role of the layout that reads the bank."""
     names = bank.header.split(",")
-    places = placed(tables.header_names(names))
+    places = placed(grid.header_names(names))
     at = next(at for layout in LAYOUTS if (at := layout.find(places)))
     return names[at[role]] if role in at else None
 
@@ -89,7 +88,7 @@ def test_the_streams_rows_are_the_statements(form, tmp_path):
 
 @every_bank
 def test_one_header_is_one_banks(form):
-    names = tables.header_names(BANKS[form].header.split(","))
+    names = grid.header_names(BANKS[form].header.split(","))
     assert len([one for one in LAYOUTS if one.find(placed(names))]) == 1
 
 
@@ -178,7 +177,7 @@ def test_a_cell_that_is_not_what_its_column_says_is_named(form, role):
 
     refused = refusal(content, ours=[OURS])
     assert (refused.code, refused.details["row"]) == ("BAD_CELL", row)
-    assert tables.header_names([column]) == [refused.details["column"]]
+    assert grid.header_names([column]) == [refused.details["column"]]
 
 
 @every_bank
@@ -302,6 +301,6 @@ def test_a_serial_of_zeros_is_none():
 
 def test_days_covered_are_the_rows():
     statement = parsers.read(written(BANKS["hsbc_hk_csv"]))
-    assert Declared.of([row.amount_fen for row in statement.rows]).count == len(bookings())
+    assert counted([row.amount_fen for row in statement.rows]).count == len(bookings())
     assert statement.booked_from == bookings()[0].booked_at.date()
     assert all(a.position < b.position for a, b in pairwise(statement.rows))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from payments.transfers import parsers
-from payments.transfers.parsers import camt053
+from payments.transfers.parsers.messages import camt053
 from payments.transfers.parsers.statement import Declared, Source
 from tests.payments.parsers.made import OURS
 from tests.payments.parsers.test_camt053 import amount, detail, document, entry, refusal, stmt
@@ -141,7 +141,7 @@ def test_rows_come_before_the_end_is_read():
 MEASURED = """
 import re, sys
 from pathlib import Path
-from payments.transfers.parsers import camt053
+from payments.transfers.parsers.messages import camt053
 from tests.payments.parsers.test_camt054 import Endless
 
 def peak():

@@ -13,10 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from payments.transfers import parsers
-from payments.transfers.parsers.statement import Declared
 from tests.payments.parsers.bank import written
 from tests.payments.parsers.corporate import CORPORATE
-from tests.payments.parsers.made import CCB_HEADER, OURS, bookings, guarded_ccb, rendered
+from tests.payments.parsers.made import CCB_HEADER, OURS, bookings, counted, guarded_ccb, rendered
 from tests.payments.parsers.personal import PERSONAL
 
 CLONE = Path(__file__).resolve().parents[3]
@@ -40,7 +39,7 @@ def outcome(content):
     except parsers.Unreadable as refused:
         return refused
     amounts = [row.amount_fen for row in statement.rows]
-    return statement.opening_fen, statement.closing_fen, Declared.of(amounts)
+    return statement.opening_fen, statement.closing_fen, counted(amounts)
 
 
 def same_or_refused(name, content):

@@ -6,18 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from payments.transfers.parsers import (
-    Unreadable,
+from payments.transfers.parsers import Unreadable
+from payments.transfers.parsers.channels import (
     alipay_bills,
     archive,
-    camt053,
-    mt940,
     personal_bills,
     wechat_bills,
     wechat_income,
 )
-from payments.transfers.parsers.statement import Declared
-from tests.payments.parsers.made import rendered
+from payments.transfers.parsers.messages import camt053, mt940
+from payments.transfers.parsers.statement import Known
+from tests.payments.parsers.made import counted, rendered
 from tests.payments.parsers.made_bills import (
     SUMMED,
     alipay_account,
@@ -54,13 +53,12 @@ every_format = pytest.mark.parametrize("name", WHOLE)
 
 def outcome(form, content):
     """Figures of a file, or the refusal; any other exception fails the test."""
-    personal = {"is_personal": True} if form is personal_bills else {}
     try:
-        stream = form.open(io.BytesIO(content), **personal)
+        stream = form.open(io.BytesIO(content), Known(is_personal=form is personal_bills))
         amounts = [row.amount_fen for row in stream.rows]
     except Unreadable as refused:
         return refused
-    return stream.summary.opening_fen, stream.summary.closing_fen, Declared.of(amounts)
+    return stream.summary.opening_fen, stream.summary.closing_fen, counted(amounts)
 
 
 def same_or_refused(name, content):

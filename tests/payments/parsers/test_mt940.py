@@ -5,7 +5,7 @@ import io
 import pytest
 
 from payments.transfers import parsers
-from payments.transfers.parsers import mt940
+from payments.transfers.parsers.messages import mt940
 from tests.payments.parsers.made import OURS
 
 LINE = ":61:2601050105C100,50NTRFNONREF//S1"

@@ -5,8 +5,9 @@ import io
 import pytest
 
 from payments.transfers import parsers
-from payments.transfers.parsers import personal_bills
-from payments.transfers.parsers.statement import Declared, Source
+from payments.transfers.parsers.channels import personal_bills
+from payments.transfers.parsers.statement import Declared, Known, Source
+from tests.payments.parsers.made import counted
 
 WECHAT_HEADER = (
     "交易时间,交易类型,交易对方,商品,收/支,金额(元),支付方式,当前状态,交易单号,商户单号,备注"
@@ -49,7 +50,7 @@ def alipay(*rows, count=3):
 
 
 def read(content):
-    stream = personal_bills.open(io.BytesIO(content), is_personal=True)
+    stream = personal_bills.open(io.BytesIO(content), Known(is_personal=True))
     return stream, list(stream.rows)
 
 
@@ -79,7 +80,7 @@ def test_a_wechat_bill_is_read_for_a_personal_account():
         Source.CHANNEL,
         None,
     )
-    assert Declared.of([row.amount_fen for row in rows]) == Declared(4, 2, 3_000, 1, 500)
+    assert counted([row.amount_fen for row in rows]) == Declared(4, 2, 3_000, 1, 500)
     assert stream.summary.declared == Declared(4, 2, 3_000, 1, 500)
     assert (rows[0].payer_name, rows[0].texts, rows[0].serial) == ("乙,丙", ("两\n行",), "1001")
     assert rows[1].remark == "收款方备注:货款 12345678"

@@ -7,8 +7,11 @@ import io
 
 import pytest
 
-from payments.transfers.parsers import Unreadable, camt053, mt940, personal_bills, wechat_bills
-from payments.transfers.parsers.statement import Checks, Declared
+from payments.transfers.parsers import Unreadable
+from payments.transfers.parsers.channels import personal_bills, wechat_bills
+from payments.transfers.parsers.messages import camt053, mt940
+from payments.transfers.parsers.statement import Checks, Declared, Known
+from tests.payments.parsers.made import counted
 from tests.payments.parsers.test_real_statements import content
 
 # file: (reader, code without the keyword, figures as the samples' README counts them)
@@ -24,10 +27,9 @@ CUT = {
 }
 
 
-def opened(form, name, **keywords):
-    if form is personal_bills:
-        keywords["is_personal"] = True
-    return form.open(io.BytesIO(content(name)), **keywords)
+def opened(form, name, checks=Checks.ALL):
+    known = Known(checks=checks, is_personal=form is personal_bills)
+    return form.open(io.BytesIO(content(name)), known)
 
 
 @pytest.mark.parametrize("name", CUT)
@@ -41,7 +43,7 @@ def test_a_sample_that_does_not_add_up_is_refused_but_its_figures_are_exact(name
     entries = {}
     for row in opened(form, name, checks=Checks.ROWS_ONLY).rows:
         entries[row.position] = entries.get(row.position, 0) + row.amount_fen
-    assert Declared.of(list(entries.values())) == Declared(*figures)
+    assert counted(list(entries.values())) == Declared(*figures)
 
 
 @pytest.mark.parametrize(("form", "name"), [(mt940, "mt942_mbank.sta"),
@@ -70,5 +72,5 @@ def test_reversals_of_real_files_name_their_originals():
 
 def test_the_trade_bill_agrees_with_its_own_footer_to_the_fen():
     rows = list(wechat_bills.open(io.BytesIO(content("wechatpay_tradebill_ALL.csv"))).rows)
-    assert Declared.of([row.amount_fen for row in rows]) == Declared(45, 31, 47, 14, 14)
+    assert counted([row.amount_fen for row in rows]) == Declared(45, 31, 47, 14, 14)
     assert len({row.serial for row in rows}) == 45

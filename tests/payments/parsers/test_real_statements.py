@@ -11,6 +11,7 @@ import pytest
 
 from payments.transfers import parsers
 from payments.transfers.parsers.statement import Declared
+from tests.payments.parsers.made import counted
 
 CLONE = Path(__file__).resolve().parents[3]
 APPS = ("config", "payments", "members", "shop", "livestream")
@@ -84,7 +85,7 @@ def figures(statement):
     entries = {}
     for row in statement.rows:  # the details of a batch are one entry
         entries[row.position] = entries.get(row.position, 0) + row.amount_fen
-    return Declared.of(list(entries.values()))
+    return counted(list(entries.values()))
 
 
 @pytest.mark.parametrize("name", ANONYMISED)

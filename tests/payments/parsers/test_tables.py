@@ -273,13 +273,11 @@ def test_two_sheets_of_money_are_not_chosen_from():
             workbook(["微信昵称"], ["交易时间", "交易类型", "交易对方", "商品", "收/支"]),
             "UNKNOWN_FORMAT",
         ),
-        (bytes(parsers.MAX_BYTES + 1), "FILE_TOO_LARGE"),
     ],
 )
 def test_what_is_no_statement_is_refused_by_name(content, code):
     assert refusal(content).code == code
 
 
-def test_too_large_is_413_and_the_rest_is_422():
-    assert refusal(bytes(parsers.MAX_BYTES + 1)).status == 413
+def test_what_cannot_be_read_is_422():
     assert refusal(b"").status == 422

@@ -5,8 +5,9 @@ import io
 import pytest
 
 from payments.transfers import parsers
-from payments.transfers.parsers import wechat_bills
+from payments.transfers.parsers.channels import wechat_bills
 from payments.transfers.parsers.statement import Declared, Source
+from tests.payments.parsers.made import counted
 from tests.payments.parsers.made_bills import (
     FLOWS,
     FUND,
@@ -30,7 +31,7 @@ def refusal(content):
 
 
 def figures(statement):
-    return Declared.of([row.amount_fen for row in statement.rows])
+    return counted([row.amount_fen for row in statement.rows])
 
 
 def test_a_bill_explains_money_and_is_no_banks_statement():

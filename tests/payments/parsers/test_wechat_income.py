@@ -6,8 +6,9 @@ import json
 import pytest
 
 from payments.transfers import parsers
-from payments.transfers.parsers import wechat_income
+from payments.transfers.parsers.channels import wechat_income
 from payments.transfers.parsers.statement import Declared, Source
+from tests.payments.parsers.made import counted
 from tests.payments.parsers.made_bills import MCHID, answer, income
 
 
@@ -21,7 +22,7 @@ def test_every_record_is_a_transfer_that_came_by_bank():
     statement = parsers.read(income({}, {"amount": 1}))
 
     assert (statement.format, statement.account_no) == ("wechat_income", MCHID)
-    assert Declared.of([row.amount_fen for row in statement.rows]) == Declared(2, 2, 1001, 0, 0)
+    assert counted([row.amount_fen for row in statement.rows]) == Declared(2, 2, 1001, 0, 0)
     row = statement.rows[0]
     assert (row.serial, row.payer_name, row.payer_account) == ("I0", "乙公司", "****6473")
     assert (row.payer_bank, row.texts, row.caution) == ("招商银行", ("货款 12345678",), "")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 from payments.transfers import parsers
-from payments.transfers.parsers import xls as reader
+from payments.transfers.parsers.tables import xls as reader
 from tests.payments.parsers.bank import table, written
 from tests.payments.parsers.biff import ole, record, xls
 from tests.payments.parsers.corporate import CORPORATE
@@ -48,7 +48,7 @@ def test_a_workbook_is_read_as_another_reader_reads_it(cut):
     book = CalamineWorkbook.from_filelike(io.BytesIO(content))
     others = [book.get_sheet_by_index(i).to_python(skip_empty_area=False) for i in range(2)]
 
-    ours = list(reader._sheets(content))
+    ours = list(reader.sheets(content))
     assert [trimmed(rows) for rows in ours] == [trimmed(rows) for rows in others]
 
 
@@ -142,7 +142,7 @@ def test_a_short_workbook_lies_in_the_mini_stream():
     struct.pack_into("<II", content, 60, sector, 1)
     struct.pack_into("<I", content, 512 + 4 * sector, 0xFFFF_FFFE)
 
-    assert list(reader._sheets(bytes(content))) == list(reader._sheets(xls(SHEET)))
+    assert list(reader.sheets(bytes(content))) == list(reader.sheets(xls(SHEET)))
 
 
 WHOLE = written(BANK)

@@ -109,13 +109,15 @@ def transfer_in(
     return StatementLine.objects.get(serial=row.serial)
 
 
-def ccb_csv(rows: Sequence[Row], *, own: str = ACCOUNT, encoding: str = "gb18030") -> bytes:
-    """A statement of these rows as 建设银行 exports it, with running balances."""
+def ccb_csv(
+    rows: Sequence[Row], *, own: str = ACCOUNT, encoding: str = "gb18030", opening: int = 0
+) -> bytes:
+    """A statement of these rows as 建设银行 exports it, balances running from `opening` fen."""
     head = (
         "账号,账户名称,交易时间,借方发生额（支取）,贷方发生额（收入）,余额,币种,对方户名,对方账号,"
         "对方开户机构,记账日期,摘要,备注,账户明细编号-交易流水号,企业流水号,凭证种类,凭证号"
     )
-    lines, balance = [head], 0
+    lines, balance = [head], opening
     for row in rows:
         balance += row.amount_fen
         out, into = (-row.amount_fen, 0) if row.amount_fen < 0 else (0, row.amount_fen)

@@ -141,7 +141,7 @@ def test_a_merchants_finance_sees_its_own_accounts_only(account, platform, stran
 
 
 @pytest.mark.parametrize(
-    "query", ["?verdict=PAID", "?foo=1", "?limit=0", "?verdict=NEW&verdict=NEW"]
+    "query", ["?verdict=PAID", "?foo=1", "?limit=0", "?verdict=MATCHED&verdict=MATCHED"]
 )
 def test_filters_that_nobody_knows_are_refused(account, platform, query):
     assert platform.get(f"/api/v1/bank/lines{query}").status_code == 400
@@ -418,11 +418,13 @@ def test_a_debit_is_stored_and_pays_nothing(bank):
     assert (line.amount_fen, line.verdict) == (-PRICE, "IGNORED")
 
 
-def test_a_pushed_reversal_waits_for_a_person(bank):
+def test_a_pushed_reversal_undoes_what_was_paid(bank):
     payment = expected()
     bank.push(virtual_account=virtual_of(payment))
 
     bank.push(event_id="E2", serial="S-PUSH-2", direction="D", reverses="S-PUSH-1")
 
     reversal = StatementLine.objects.get(serial="S-PUSH-2")
-    assert (reversal.verdict, reversal.rule, reversal.reverses) == ("CONFLICT", "R", "S-PUSH-1")
+    assert (reversal.verdict, reversal.rule, reversal.reverses) == ("REVERSED", "R", "S-PUSH-1")
+    payment.refresh_from_db()
+    assert (payment.status, payment.received_fen) == ("WAITING", 0)

@@ -8,6 +8,7 @@ from django.utils.timezone import localtime, now
 
 from payments.cashier import refunds
 from payments.cashier import services as cashier
+from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.receiving.models import TransferIntent
 from payments.transfers import pulling, tasks
@@ -338,13 +339,13 @@ def approved(payment):
 def test_what_the_bank_took_back_is_not_sent_a_second_time(bank, account):
     payment = expected(PRICE)
     line = transfer_in(payment, fen=PRICE + 50)
+    refund = approved(payment)
+
     arrive(booking(-PRICE - 50, is_reversal=True, reverses=line.serial))
+    cashier_tasks.send_refund(refund_id=refund.pk)
 
-    refunds.send(refund=approved(payment), at=NOON)
-
-    refund = Refund.objects.get()
-    assert (refund.status, bank.journal("/bank/payouts")) == ("FAILED", [])
-    assert "冲正" in refund.failure
+    refund.refresh_from_db()
+    assert (refund.status, bank.journal("/bank/payouts")) == ("VOID", [])
 
 
 def test_a_payment_in_parts_goes_back_part_by_part(bank, account):

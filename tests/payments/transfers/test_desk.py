@@ -56,7 +56,7 @@ def test_a_clerk_gives_a_line_to_two_payments(account):
     assert ledger.balance(f"suspense:{ACCOUNT}") == 0
     event = LineEvent.objects.get(line=line, kind="MATCHED")
     assert event.actor == CLERK
-    assert event.facts == {"payments": {one.number: 5000, two.number: 4900}}
+    assert event.facts["payments"] == {one.number: 5000, two.number: 4900}
 
 
 def test_what_a_payment_does_not_need_is_owed_back(account):

@@ -295,11 +295,11 @@ def test_an_import_that_was_cut_off_is_finished_by_the_sweep(account, monkeypatc
     monkeypatch.setattr(intake, "CHUNK", 2)
     real, calls = matching.pay, []
 
-    def dies_in_the_second_chunk(paid, at):
+    def dies_in_the_second_chunk(paid, at, reopens):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        real(paid, at)
+        real(paid, at, reopens)
 
     monkeypatch.setattr(matching, "pay", dies_in_the_second_chunk)
     with pytest.raises(KeyboardInterrupt):

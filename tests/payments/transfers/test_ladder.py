@@ -177,7 +177,7 @@ def test_a_row_with_a_caution_is_shown_to_a_person_first(account):
 
 
 @pytest.mark.parametrize("reversal_first", [True, False])
-def test_what_the_bank_has_reversed_pays_nothing_by_itself(account, reversal_first):
+def test_what_the_bank_has_reversed_pays_nothing(account, reversal_first):
     payment = expected()
     paid = booking(PRICE, virtual_account=virtual_of(payment))
     reversal = booking(-PRICE, is_reversal=True, reverses=paid.serial, remark="冲正")
@@ -186,10 +186,10 @@ def test_what_the_bank_has_reversed_pays_nothing_by_itself(account, reversal_fir
     lines = {line.serial: line for line in arrive(*rows)}
 
     payment.refresh_from_db()
-    assert {line.verdict for line in lines.values()} == {Verdict.CONFLICT}
+    assert {line.verdict for line in lines.values()} == {Verdict.REVERSED}
     assert {line.rule for line in lines.values()} == {"R"}
-    assert payment.received_fen == 0
-    assert paid.serial in lines[reversal.serial].reasons[0]
+    assert (payment.status, payment.received_fen) == ("WAITING", 0)
+    assert lines[paid.serial].returned_fen == PRICE
 
 
 def test_a_batch_takes_as_many_statements_as_one_line(account, django_assert_max_num_queries):

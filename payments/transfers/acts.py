@@ -1,0 +1,297 @@
+"""What a person can decide about a line: what is asked, and the one service that does it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.db.models import QuerySet
+from django.utils.timezone import now
+
+from config.kit.admin import Question, viewer_of
+from config.kit.columns import YuanField, in_yuan
+from config.kit.viewer import Viewer
+from payments.cashier.models import Payment
+from payments.cashier.rules import Status
+from payments.transfers import desk, notes, queries, returns
+from payments.transfers.decisions import decided_meanwhile
+from payments.transfers.models import StatementLine
+
+WAITS, RETURNED = "waits", "returned"
+REST = [(WAITS, "留在待处理"), (RETURNED, "接着原路退回")]
+ROWS = 5  # payments that one line may be shared between on the page; the API takes more
+
+
+def seen(line: StatementLine) -> str:
+    """A line as it was shown: another word means that somebody decided since."""
+    return f"{line.verdict} {line.decided_at.isoformat() if line.decided_at else ''}"
+
+
+class Decision(Question):
+    """A question about a line, which remembers what the person saw when it was asked."""
+
+    seen = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def prepare(self) -> None:
+        self.fields["seen"].initial = seen(self.row)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("seen") and cleaned["seen"] != seen(self.row):
+            raise forms.ValidationError(str(decided_meanwhile(self.row, now())))
+        return cleaned
+
+    @property
+    def plain_fields(self) -> list[forms.BoundField]:
+        """Those that the page shows one below the other."""
+        return self.visible_fields()
+
+
+def reason(label: str, words: str, *, required: bool = True) -> forms.CharField:
+    """One line, so that Enter confirms; `words` names the list of what is said most often."""
+    said = forms.TextInput({"autofocus": True, "autocomplete": "off", "list": words})
+    return forms.CharField(label=label, max_length=200, required=required, widget=said)
+
+
+class Assign(Decision):
+    """All that is left of the line, to one payment."""
+
+    payment = forms.CharField(label="支付单", max_length=24, widget=forms.HiddenInput)
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.fields["payment"].initial = self.request.GET.get("payment", "")
+
+
+class Split(Decision):
+    """Payment (or order) numbers with amounts."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        shares = _first_guess(self.row, viewer_of(self.request), self.request.GET.get("payment"))
+        for n in range(1, ROWS + 1):
+            number = forms.CharField(label=f"支付单 {n}", max_length=24, required=n == 1)
+            yuan = YuanField(label=f"金额 {n}（元）", required=n == 1)
+            if n <= len(shares):
+                number.initial, yuan.initial = shares[n - 1]
+            number.widget.attrs |= {"placeholder": "支付单号或订单号", "autocomplete": "off"}
+            yuan.widget.attrs |= {"inputmode": "decimal", "data-share": ""}
+            self.fields[f"number_{n}"], self.fields[f"fen_{n}"] = number, yuan
+        self.fields["rest"] = forms.ChoiceField(
+            label="没分完的部分", choices=REST, required=False, initial=WAITS
+        )
+        self.fields["reason"] = forms.CharField(label="说明", max_length=200, required=False)
+
+    @property
+    def plain_fields(self) -> list[forms.BoundField]:
+        return [self["rest"], self["reason"]]
+
+    @property
+    def rows(self) -> list[tuple[forms.BoundField, forms.BoundField, str]]:
+        """Number and amount, and in words whose payment the number is."""
+        numbers = [self[f"number_{n}"] for n in range(1, ROWS + 1)]
+        typed = {str(one.value() or "").strip().upper() for one in numbers} - {""}
+        seen_by_person = queries.assignable(viewer_of(self.request)).filter(number__in=typed)
+        whose = {
+            row.number: f"{row.payer}　未付 {in_yuan(row.outstanding_fen)}　订单 {row.reference}"
+            for row in seen_by_person.select_related("payer")
+        }
+        return [
+            (one, self[f"fen_{n}"], whose.get(str(one.value() or "").strip().upper(), ""))
+            for n, one in enumerate(numbers, 1)
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        given = [(cleaned.get(f"number_{n}"), cleaned.get(f"fen_{n}")) for n in range(1, ROWS + 1)]
+        typed = {number.strip().upper(): fen for number, fen in given if number and fen}
+        if len(typed) != sum(bool(number or fen) for number, fen in given):
+            raise forms.ValidationError("每张支付单填写一次，并填写金额")
+        shares = _by_payment(typed, queries.assignable(viewer_of(self.request)))
+        if len(shares) != len(typed):
+            raise forms.ValidationError("同一张支付单填写了两次")
+        return {**cleaned, "shares": shares}
+
+
+class Ignore(Decision):
+    reason = reason("原因", "ignoring")
+
+
+class GiveBack(Decision):
+    amount_fen = YuanField(label="退回金额（元）", required=False, help_text="空为全部剩余")
+    reason = reason("退回原因", "returning")
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.fields["amount_fen"].initial = queries.left_fen(self.row)
+        self.fields["amount_fen"].widget.attrs |= {"inputmode": "decimal"}
+
+
+class Undo(Decision):
+    reason = forms.CharField(label="说明", max_length=200, required=False)
+
+
+class Note(Decision):
+    text = reason("备注", "")
+
+    def prepare(self) -> None:
+        """A note is welcome whatever has happened since: nothing is remembered."""
+
+    def told(self, act: str) -> str:
+        return f"{act}：{self.cleaned_data['text']}"
+
+
+# What clerks say most often, offered while they type.
+OFTEN = {
+    "ignoring": ["内部调拨", "员工报销退回", "投资款", "银行利息", "供应商退款", "不是货款"],
+    "returning": ["付款人要求退回", "重复付款", "无法确认对应订单", "付错商家", "订单已取消"],
+}
+
+
+def _first_guess(line: StatementLine, person: Viewer, chosen: str | None) -> list[tuple[str, int]]:
+    """The chosen payment, or the candidates from the likeliest on, until the money is used up."""
+    numbers = [chosen] if chosen else [one["payment"] for one in line.candidates]
+    seen_by_person = queries.assignable(person).filter(number__in=numbers, status=Status.WAITING)
+    payments = {row.number: row for row in seen_by_person} if numbers else {}
+    shares: list[tuple[str, int]] = []
+    left = queries.left_fen(line)
+    for number in dict.fromkeys(numbers):
+        if number in payments and left and len(shares) < ROWS:
+            fen = min(left, payments[number].outstanding_fen)
+            shares.append((number, fen))
+            left -= fen
+    if chosen and not shares:
+        shares = [(chosen, left)]
+    return shares
+
+
+def _by_payment(typed: dict[str, int], payments: QuerySet[Payment]) -> dict[str, int]:
+    """An order's number stands for its payment by transfer, the open one or else the last."""
+    orders = payments.filter(reference__in=list(typed), method=queries.METHOD).order_by("pk")
+    by_order: dict[str, Payment] = {}
+    for row in orders:
+        known = by_order.get(row.reference)
+        if known is None or known.status != Status.WAITING:
+            by_order[row.reference] = row
+    return {
+        by_order[number].number if number in by_order else number: fen
+        for number, fen in typed.items()
+    }
+
+
+# --- the acts -----------------------------------------------------------------------------------
+
+Do = Callable[[StatementLine, dict[str, Any], Viewer, datetime], object]
+
+
+@dataclass(frozen=True)
+class Act:
+    """`may`: its name in `queries.actions`; `key`: what a person presses for it."""
+
+    name: str
+    title: str
+    verb: str
+    lead: str
+    question: type[Question]
+    do: Do
+    may: str
+    key: str = ""
+    icon: str = ""
+
+
+def _assign(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
+    shares = answers.get("shares") or {answers["payment"]: queries.left_fen(line)}
+    return desk.assign(
+        line=line, shares=shares, payments=queries.assignable(person), actor=person.number, at=at
+    )
+
+
+def _ignore(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
+    return desk.ignore(line=line, reason=answers["reason"], actor=person.number, at=at)
+
+
+def _give_back(
+    line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime
+) -> object:
+    return returns.give_back(
+        line=line,
+        actor=person.number,
+        at=at,
+        amount_fen=answers["amount_fen"],
+        reason=answers["reason"],
+    )
+
+
+def _undo(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
+    return desk.undo(line=line, actor=person.number, at=at)
+
+
+def _note(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
+    return notes.note(line=line, text=answers["text"], actor=person.number, at=at)
+
+
+def _by_name(acts: Iterable[Act]) -> dict[str, Act]:
+    return {act.name: act for act in acts}
+
+
+ACTS = _by_name(
+    [
+        Act("assign", "核销来账", "确认核销", "", Assign, _assign, "match"),
+        Act(
+            "split",
+            "拆分核销",
+            "确认核销",
+            "可以只分一部分；超出应付的部分自动转为应退款。",
+            Split,
+            _assign,
+            "match",
+            "s",
+            "call_split",
+        ),
+        Act(
+            "return",
+            "原路退回",
+            "确认退回",
+            "款项退回付款人的原账户，提交银行后不能撤回；金额大的须由另一人复核。",
+            GiveBack,
+            _give_back,
+            "return",
+            "r",
+            "undo",
+        ),
+        Act(
+            "ignore",
+            "不处理",
+            "确认不处理",
+            "这笔钱不是买家付款；已记账的金额留在待核销科目，可以撤销。",
+            Ignore,
+            _ignore,
+            "ignore",
+            "i",
+            "block",
+        ),
+        Act(
+            "undo",
+            "撤销处理",
+            "确认撤销",
+            "核销会用相反的分录冲回，订单回到待付款；已发货或已退款的不能撤销。",
+            Undo,
+            _undo,
+            "undo",
+            "u",
+            "history",
+        ),
+        Act(
+            "note",
+            "备注",
+            "保存备注",
+            "写给下一位处理的同事，保存后不能修改。",
+            Note,
+            _note,
+            "note",
+            "n",
+            "edit_note",
+        ),
+    ]
+)

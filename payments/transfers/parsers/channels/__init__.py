@@ -1,0 +1,1 @@
+"""What payment channels hand out: bills of WeChat Pay and Alipay, and bank transfers they took."""

@@ -1,0 +1,1 @@
+"""Banks' tables: where they come from, what their columns mean, and their rows."""
