@@ -6,7 +6,7 @@ file's parts, or is pushed again by the bank.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
 from itertools import islice
 
@@ -105,7 +105,7 @@ def _line(batch: str, n: int, account_no: str, row: Row) -> str:
     key = serial if 0 < len(serial) <= LONGEST_KEY else _hashed(account_no, row)
     words = (
         serial, row.currency, row.payer_name, row.payer_account, row.payer_bank, row.remark,
-        orjson.dumps(row.texts).decode(), row.virtual_account or "", row.reverses or "",
+        _said(row.texts), row.virtual_account or "", row.reverses or "",
         row.caution,
     )  # fmt: skip
     text = _BETWEEN.join(words)
@@ -121,9 +121,17 @@ def _line(batch: str, n: int, account_no: str, row: Row) -> str:
     )
 
 
+def _said(texts: Sequence[str]) -> str:
+    """As JSON; NUL, which no text of PostgreSQL holds, is left out."""
+    said = orjson.dumps(texts).decode()
+    if "\\u0000" in said:
+        said = orjson.dumps([text.replace("\x00", "") for text in texts]).decode()
+    return said
+
+
 def _cut(row: Row, words: tuple[str, ...]) -> tuple[str, ...]:
     """The JSON of the texts stays whole JSON."""
-    texts = orjson.dumps([text[:200].replace(_BETWEEN, "") for text in row.texts[:8]]).decode()
+    texts = _said([text[:200].replace(_BETWEEN, "") for text in row.texts[:8]])
     return (*words[:6], texts, *words[7:])
 
 
