@@ -3,17 +3,15 @@
 import json
 import subprocess
 import sys
-from datetime import timedelta
 
 import pytest
-from django.utils.timezone import now
 
 from payments.ledger.models import Posting
 from payments.transfers import staging
 from payments.transfers.models import Statement, StatementLine
 from tests.livestream.processes import ROOT, environment
 from tests.payments.transfers import bank
-from tests.payments.transfers.bank import ACCOUNT, NOON, booking, ccb_csv
+from tests.payments.transfers.bank import NOON, booking, ccb_csv
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROWS = 300_000
