@@ -414,14 +414,6 @@ def _store(
         raise Raced
 
 
-_SHADOW = """
-INSERT INTO payments_shadowverdict (line_id, version, verdict, rule, payments, at)
-SELECT l.id, %s, d.verdict, d.rule, d.payments::jsonb, %s
-FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS d (number, verdict, rule, payments)
-JOIN payments_statementline l USING (number)
-"""
-
-
 def _note_shadows(
     stem: str,
     rows: Sequence[Staged],
@@ -434,7 +426,7 @@ def _note_shadows(
         return
     with connection.cursor() as cursor:
         cursor.execute(
-            _SHADOW,
+            judging.SHADOW,
             [
                 judgement.shadow,
                 at,

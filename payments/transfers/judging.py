@@ -33,6 +33,12 @@ SELECT p.id, p.number, p.reference, hit.receiving_account_id, hit.number, hit.is
 FROM hit JOIN payments_payment p ON p.id = hit.payment_id
 ORDER BY p.id FOR UPDATE OF p
 """
+SHADOW = """
+INSERT INTO payments_shadowverdict (line_id, version, verdict, rule, payments, at)
+SELECT l.id, %s, d.verdict, d.rule, d.payments::jsonb, %s
+FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS d (number, verdict, rule, payments)
+JOIN payments_statementline l USING (number)
+"""
 CHANGED = "付款单的状态刚有变化，请人工确认"
 
 
