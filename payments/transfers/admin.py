@@ -25,7 +25,8 @@ FINANCE = "FINANCE"
 
 class Upload(Question):
     file = forms.FileField(
-        label="流水文件", help_text="建行 CSV、招行 xlsx、MT940 或 CAMT.053；最大 20 MB"
+        label="流水文件",
+        help_text="银行 CSV、xlsx、xls、MT940、CAMT，微信与支付宝账单；最大 512 MB",
     )
     account_no = forms.ChoiceField(
         label="收款账户", required=False, help_text="文件里写明账号时不必选择"

@@ -80,7 +80,8 @@ def moment(day: str, clock: str = "") -> datetime:
     if clock:
         day = f"{day} {clock.zfill(6) if clock.isdecimal() else clock}"
     if _PLAIN_MOMENT.fullmatch(day):  # as nearly every cell is
-        return _in_range(datetime.fromisoformat(day)).replace(tzinfo=SHANGHAI)
+        at = _in_range(datetime.fromisoformat(day))
+        return datetime.combine(at, at.time(), SHANGHAI)  # much faster than replace()
     found = _MOMENT.fullmatch(day)
     if not found:
         raise ValueError(day)

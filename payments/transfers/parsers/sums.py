@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from .refusals import SerialTwice, Unbalanced
 from .statement import Declared, Row, Summary, yuan
 
-_BUCKETS = (1 << 14) - 1
+_BUCKETS = (1 << 12) - 1
 _ROW = struct.Struct("<I")
 _pack_row = _ROW.pack
 _pack_mark = struct.Struct("<qq").pack

@@ -104,14 +104,14 @@ def _end_of(text: str) -> str:
 def numbered(source: BinaryIO) -> Iterator[tuple[int, str]]:
     """Every line with its number from 1, without its end; raises WrongEncoding, DamagedFile."""
     for number, line in enumerate(lines(source, encoding_of(source)), start=1):
-        refuse_long(number, line)
+        if len(line) > MAX_LINE:
+            raise too_long(number)
         yield number, line.rstrip("\r\n")
 
 
-def refuse_long(number: int, line: str) -> None:
-    """Raises DamagedFile for a line that `lines` had to cut."""
-    if len(line) > MAX_LINE:
-        raise DamagedFile(f"第 {number} 行超过 {MAX_LINE} 个字符，不是明细", row=number)
+def too_long(number: int) -> DamagedFile:
+    """The refusal for a line that `lines` had to cut."""
+    return DamagedFile(f"第 {number} 行超过 {MAX_LINE} 个字符，不是明细", row=number)
 
 
 def top(head: bytes, count: int) -> list[str]:

@@ -200,11 +200,11 @@ def run(mode, count):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="measured as Linux tells it")
-def test_fifty_thousand_entries_are_read_in_the_memory_of_one():
+def test_twenty_thousand_entries_are_read_in_the_memory_of_one():
     """Control: the same rows, kept, need far more; so the measure would see it."""
-    count, total, megabytes = run("drop", 50_000)
-    assert (count, total) == (50_000, 5_000_000)
-    assert megabytes <= 6
+    count, total, megabytes = run("drop", 20_000)
+    assert (count, total) == (20_000, 2_000_000)
+    assert megabytes <= 4
 
-    *_, kept = run("keep", 30_000)
-    assert kept >= 12
+    *_, kept = run("keep", 20_000)
+    assert kept >= 8

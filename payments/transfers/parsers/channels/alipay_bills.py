@@ -1,4 +1,4 @@
-"""Alipay's bills for merchants: 账务明细 (signcustomer) and 业务明细 (trade), statements.md §2.5.
+"""Alipay's bills for merchants: 账务明细 (signcustomer) and 业务明细 (trade).
 
 What they list was paid at Alipay: such a file explains money, it never pays a transfer.  Lines
 that begin with `#` stand around the table; text cells end in a tab, which tells where a product's

@@ -1,7 +1,5 @@
 """WeChat Pay's bills for merchants: 交易账单 (ALL, SUCCESS, REFUND) and 资金账单.
 
-Formats: statements.md §2.4.
-
 What they list was paid at WeChat Pay: such a file explains money, it never pays a transfer.
 Every cell begins with a back-tick, and a product's name may hold commas, back-ticks and line
 breaks: a record begins with back-tick and date, and is split on comma and back-tick together.

@@ -1,7 +1,7 @@
 """WeChat Pay 来账识别: bank transfers that came to a merchant's account, as JSON.
 
-The answer of `GET /v3/merchantfund/merchant/income-records` (reconciliation.md §1.2; fields as the
-public SDKs WxJava and gopay declare them), or an array of its pages in order:
+The answer of `GET /v3/merchantfund/merchant/income-records` (fields as the public SDKs
+WxJava and gopay declare them), or an array of its pages in order:
 
     {"data": [{"mchid", "account_type", "income_record_type", "income_record_id",
                "amount": fen, "success_time": RFC 3339, "bank_name", "bank_account_name",

@@ -32,7 +32,6 @@ def layout(columns: Mapping[str, str]) -> Layout:
     return Layout(
         bank="columns",
         columns={role: (name,) for role, name in names.items()},
-        remark=(*remarks, "kind"),
         texts=(*remarks, "kind"),
         bank_words="kind",
         names_itself=False,

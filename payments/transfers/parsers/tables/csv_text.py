@@ -99,7 +99,8 @@ class Lines:
         comma = self.delimiter == ","
         line = ""
         for number, line in enumerate(self.below(), start=self.above + 1):
-            text.refuse_long(number, line)
+            if len(line) > text.MAX_LINE:
+                raise text.too_long(number)
             self.pending += 1
             if self.pending > MAX_LINES_OF_A_ROW:
                 raise DamagedFile(f"第 {number} 行之前的引号没有结束，文件可能被截断", row=number)

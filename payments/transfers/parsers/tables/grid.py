@@ -95,7 +95,7 @@ class _Columns:
         self.serial, self.currency, self.party = place("serial"), place("currency"), place("party")
         self.reversal, self.kind = place("reversal"), place(layout.bank_words)
         self.texts = [at[role] for role in layout.texts if role in at]
-        self.remarks = [at[role] for role in layout.remark if role in at]
+        self.references = [at[role] for role in layout.references if role in at]
         # The columns of a bank that names payer and payee trade places with the money.
         own = ("payee_account", "payer_account") if layout.two_sided else ("account", "account")
         payer = _Side(place("name"), place("payer_account"), place("payer_bank"), place(own[0]))
@@ -181,10 +181,10 @@ class _Table:
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Rows of money apart from blank lines, repeated headers and footers."""
-        day, money = self.at.day, self.grid.header_row
+        day, width, money = self.at.day, self.width, self.grid.header_row
         ended = unsure = 0  # rows: of a footer, of one that would look no different when cut
         for number, row in self.grid.body():
-            if len(row) <= day or not self._is_money(row):
+            if len(row) <= day or not (row[day][:1].isdigit() or self._is_money(row)):
                 ended = self._between(number, row, number - money) or ended
                 unsure = 0
                 continue
@@ -193,8 +193,10 @@ class _Table:
                     f"第 {number} 行：合计行（第 {ended} 行）之后还有明细", row=number
                 )
             money = number
-            unsure = number if len(row) < self.width or self.ends_exactly else 0
-            self._fit(number, row)
+            unsure = number if self.ends_exactly or len(row) < width else 0
+            if len(row) != width:
+                self._fit(number, row)
+            row.append("")  # for the roles that this bank does not have
             yield number, row
         if unsure and not self.grid.whole_end():
             raise DamagedFile(f"最后一行（第 {unsure} 行）没有换行，文件可能被截断", row=unsure)
@@ -210,7 +212,7 @@ class _Table:
         return self._footer(number, row)
 
     def _fit(self, number: int, row: list[str]) -> None:
-        """Exactly as wide as the header, and the empty cell behind it."""
+        """Make it exactly as wide as the header."""
         width = self.width
         if len(row) > width:
             if len(row) > MAX_COLUMNS or any(cells.clean(cell) for cell in row[width:]):
@@ -223,7 +225,6 @@ class _Table:
                     f"第 {number} 行只有 {len(row)} 列，应为 {width} 列：文件可能被截断", row=number
                 )
             row.extend([""] * (width - len(row)))
-        row.append("")
 
     def _row(self, number: int, row: list[str]) -> Row:
         at, clean = self.at, cells.clean
@@ -243,7 +244,7 @@ class _Table:
         serial = self._serial(number, row)
         if "E+" in own or "E+" in payer_account or (serial and "E+" in serial):
             raise self._damaged_id(number, row)
-        texts = tuple([text for place in at.texts if (text := row[place]) and clean(text)])
+        texts, remark = self._texts(row)
         is_reversal = taken_back or self._says_reversal(row)
         currency = clean(row[at.currency])
         # By position, for speed: in the order of Row's fields.
@@ -256,7 +257,7 @@ class _Table:
             name,
             payer_account,
             clean(row[side.bank]),
-            self._remark(row),
+            remark,
             texts,
             self.owner.virtual(own, number) if own and own != self.own else None,
             is_reversal,
@@ -267,7 +268,8 @@ class _Table:
         )
 
     def _moment(self, number: int, row: list[str]) -> datetime:
-        day, clock = cells.clean(row[self.at.day]), cells.clean(row[self.at.clock])
+        day = cells.clean(row[self.at.day])
+        clock = cells.clean(row[self.at.clock]) if self.at.clock >= 0 else ""
         try:
             return cells.moment(self.written_day(day) if self.written_day else day, clock)
         except ValueError:
@@ -277,7 +279,7 @@ class _Table:
         serial = cells.clean(row[self.at.serial])
         if not serial.strip("0"):
             return None  # 0000000000 is how some banks say that there is none
-        if self.is_checked:
+        if self.is_checked and self.serials.first(serial, number) != number:
             self.serials.take(serial, number)
         return serial
 
@@ -289,11 +291,14 @@ class _Table:
             return False
         return cells.clean(row[self.at.reversal]).upper() not in _NOT_REVERSED
 
-    def _remark(self, row: list[str]) -> str:
-        for at in self.at.remarks:
-            if said := cells.clean(row[at]):
-                return said
-        return ""
+    def _texts(self, row: list[str]) -> tuple[tuple[str, ...], str]:
+        """Every text as it stands, and the first of them for people."""
+        clean = cells.clean
+        texts = [text for place in self.at.texts if (text := row[place]) and clean(text)]
+        remark = clean(texts[0]) if texts else ""
+        if self.at.references:
+            texts += [text for place in self.at.references if clean(text := row[place])]
+        return tuple(texts), remark
 
     def _two_columns(self, number: int, row: list[str]) -> tuple[int, bool]:
         """Fen, and whether a negative amount says that it takes something back."""

@@ -39,8 +39,8 @@ class Layout:
     bank: str  # first half of the format's name
     columns: Mapping[str, tuple[str, ...]]
     optional: frozenset[str] = frozenset()  # roles the bank may leave out
-    remark: tuple[str, ...] = ()  # roles; the first that is not empty is shown
-    texts: tuple[str, ...] = ()  # roles searched for codes
+    texts: tuple[str, ...] = ()  # roles searched for codes; the first that says something is shown
+    references: tuple[str, ...] = ()  # roles searched for codes too, which say nothing to people
     bank_words: str = ""  # role of a text only the bank writes, searched for reversals
     names_itself: bool = True  # the account column always holds our account or one below it
     sign: int = 1  # of a single amount without direction: -1 where positive is money out

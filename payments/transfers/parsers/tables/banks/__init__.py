@@ -1,1 +1,1 @@
-"""One module per bank: header names as the bank prints them, from statements.md §2.2 and §2.3."""
+"""One module per bank: its tables' header names as the bank prints them."""

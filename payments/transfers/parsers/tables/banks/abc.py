@@ -17,7 +17,6 @@ CORPORATE = Layout(
         "note": ("交易附言",),
     },
     optional=frozenset({"payer_bank", "purpose", "note"}),
-    remark=("note", "purpose", "summary"),
     texts=("note", "purpose", "summary"),
     bank_words="summary",
 )
@@ -35,7 +34,6 @@ PERSONAL = Layout(
         "log": ("日志号",),
         "note": ("交易附言",),
     },
-    remark=("note", "summary"),
     texts=("note", "summary"),
     bank_words="summary",
     ragged=True,

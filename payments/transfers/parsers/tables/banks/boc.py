@@ -27,7 +27,6 @@ CORPORATE = Layout(
         "note": ("备注",),
     },
     optional=frozenset({"clock", "payee_bank", "payer_bank", "purpose", "note", "summary"}),
-    remark=("remark", "purpose", "summary", "note"),
     texts=("remark", "purpose", "summary", "note"),
     bank_words="business",
     amounts_signed=True,
@@ -51,7 +50,6 @@ PERSONAL = Layout(
         "payer_bank": ("对方开户行",),
     },
     optional=frozenset({"channel", "payer_bank"}),
-    remark=("note", "kind"),
     texts=("note", "kind"),
     bank_words="kind",
 )
@@ -67,7 +65,6 @@ CREDIT_CARD = Layout(
         "out": ("支出",),
         "currency": ("币种",),
     },
-    remark=("kind",),
     texts=("kind",),
     caution=CARD,
 )

@@ -24,8 +24,8 @@ CORPORATE = Layout(
         "company_serial": ("企业流水号",),
     },
     optional=frozenset({"currency", "payer_bank", "company_serial", "note"}),
-    remark=("note", "summary"),
-    texts=("note", "summary", "company_serial"),
+    texts=("note", "summary"),
+    references=("company_serial",),
     bank_words="summary",
 )
 
@@ -44,7 +44,6 @@ PERSONAL = Layout(
         "name": ("对方户名",),
         "place": ("交易地点",),
     },
-    remark=("place", "summary"),
     texts=("place", "summary"),
     bank_words="summary",
 )
@@ -61,7 +60,6 @@ PERSONAL_OLD = Layout(
         "note": ("交易地点/附言",),
         "party": ("对方账号与户名",),
     },
-    remark=("note", "summary"),
     texts=("note", "summary"),
     bank_words="summary",
 )

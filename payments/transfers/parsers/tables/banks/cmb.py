@@ -32,11 +32,8 @@ CORPORATE = Layout(
         {"account", "currency", "payer_bank", "purpose", "business_summary", "other_summary"}
         | {"more_summary", "business_reference"}
     ),
-    remark=("summary", "purpose", "business_summary", "other_summary", "more_summary"),
-    texts=(
-        *("summary", "purpose", "business_summary", "other_summary", "more_summary"),
-        "business_reference",
-    ),
+    texts=("summary", "purpose", "business_summary", "other_summary", "more_summary"),
+    references=("business_reference",),
     names_itself=False,  # a group's mother company may stand there
 )
 
@@ -52,7 +49,6 @@ PERSONAL = Layout(
         "note": ("客户摘要",),
     },
     optional=frozenset({"note"}),
-    remark=("note", "kind"),
     texts=("note", "kind"),
     bank_words="kind",
 )
@@ -67,7 +63,6 @@ CREDIT_CARD = Layout(
         "amount": ("人民币金额",),
         "card": ("卡号末四位",),
     },
-    remark=("kind",),
     texts=("kind",),
     sign=-1,
     days=Days.WITHOUT_YEAR,

@@ -19,7 +19,6 @@ PERSONAL = Layout(
     bank="icbc_personal",
     columns=_PERSONAL,
     optional=frozenset({"detail", "payer_account"}),
-    remark=("detail", "place", "summary"),
     texts=("detail", "place", "summary"),
     bank_words="summary",
 )
@@ -37,7 +36,6 @@ CREDIT_CARD = Layout(
         "balance": ("余额",),
         "name": ("对方户名",),
     },
-    remark=("place", "summary"),
     texts=("place", "summary"),
     bank_words="summary",
     caution=CARD,
@@ -60,7 +58,6 @@ CORPORATE = Layout(
         "currency": ("币种",),
     },
     optional=frozenset({"note", "currency", "purpose"}),
-    remark=("note", "purpose", "summary"),
     texts=("note", "purpose", "summary"),
     bank_words="summary",
 )

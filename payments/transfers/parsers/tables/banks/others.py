@@ -16,7 +16,6 @@ BOCOM_PERSONAL = Layout(
         "place": ("交易地点",),
         "summary": ("摘要",),
     },
-    remark=("summary", "place", "kind"),
     texts=("summary", "place", "kind"),
     bank_words="kind",
 )
@@ -35,7 +34,6 @@ SPDB_PERSONAL = Layout(
         "payer_account": ("交易对手账号",),
         "note": ("附言",),
     },
-    remark=("note", "kind"),
     texts=("note", "kind"),
     bank_words="kind",
 )
@@ -50,7 +48,6 @@ CITIC_CARD = Layout(
         "currency": ("结算币种",),
         "amount": ("结算金额",),
     },
-    remark=("kind",),
     texts=("kind",),
     sign=-1,
     caution=CARD,
@@ -76,7 +73,6 @@ CITIC_CORPORATE = Layout(
         "reversal": ("退汇标识",),
     },
     optional=frozenset({"clock", "currency", "payer_bank", "note", "reversal"}),
-    remark=("note", "summary"),
     texts=("note", "summary"),
 )
 
@@ -89,7 +85,6 @@ CGB_CARD = Layout(
         "amount": ("入账金额",),
         "currency": ("入账货币",),
     },
-    remark=("kind",),
     texts=("kind",),
     sign=-1,
     caution=CARD,
@@ -110,7 +105,6 @@ CMBC_CORPORATE = Layout(
         "payer_bank": ("对方开户行",),
     },
     optional=frozenset({"clock", "payer_bank"}),
-    remark=("summary",),
     texts=("summary",),
 )
 
@@ -130,7 +124,6 @@ PINGAN_CORPORATE = Layout(
         "purpose": ("用途",),
     },
     optional=frozenset({"purpose"}),
-    remark=("purpose", "summary"),
     texts=("purpose", "summary"),
     bank_words="summary",
 )
@@ -145,7 +138,6 @@ HSBC_HONG_KONG = Layout(
         "balance": ("Balance",),
         "balance_currency": ("Balancecurrency",),
     },
-    remark=("kind",),
     texts=("kind",),
     days=Days.DAY_FIRST,
 )
@@ -165,7 +157,6 @@ TREASURY = Layout(
         "note": ("交易备注",),
         "kind": ("交易类型",),
     },
-    remark=("note", "kind"),
     texts=("note", "kind"),
     bank_words="kind",
 )
