@@ -23,7 +23,7 @@ from . import (
     xlsx,
 )
 from .preview import Preview, look, tried
-from .refusals import EmptyFile, FileTooLarge, Unreadable
+from .refusals import EmptyFile, FileTooLarge, UnknownFormat, Unreadable
 from .statement import (
     Checks,
     Declared,
@@ -47,6 +47,7 @@ __all__ = [
     "Statement",
     "Stream",
     "Summary",
+    "UnknownFormat",
     "Unreadable",
     "preview",
     "read",
