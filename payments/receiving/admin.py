@@ -28,6 +28,12 @@ HELP = {
 }
 
 
+def _in_words(names: Any) -> Any:
+    if isinstance(names, tuple):
+        return tuple(_in_words(name) for name in names)
+    return "interface" if names == "provider" else names
+
+
 @admin.register(ReceivingAccount)
 class ReceivingAccountAdmin(Edit):
     """Which accounts are ours is the platform's word."""
@@ -79,6 +85,28 @@ class ReceivingAccountAdmin(Edit):
         if db_field.name == "quarantine_days":
             field.validators.append(MaxValueValidator(LONGEST_REST))
         return field
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **more: Any) -> Any:
+        """An interface that is not configured here stays: leaving the page must not drop it."""
+        form = super().get_form(request, obj, **more)
+        field = form.base_fields.get("provider")
+        if field is not None and obj is not None and obj.provider not in dict(field.choices):
+            field.choices = [*field.choices, (obj.provider, f"{obj.provider}（未配置）")]
+        return form
+
+    def named_fields(self, request: HttpRequest, obj: Any) -> Any:
+        """Who only reads is told in words what the platform sets."""
+        named = super().named_fields(request, obj)
+        if "provider" in self.typed(request, obj):
+            return named
+        return [
+            (title, {"fields": [_in_words(names) for names in options["fields"]]})
+            for title, options in named
+        ]
+
+    @display(description="银行接口")
+    def interface(self, account: ReceivingAccount) -> str:
+        return account.provider or "无（只导入流水）"
 
     @display(description="列对照")
     def mapped(self, account: ReceivingAccount) -> str:

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.timezone import now
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from config.kit.admin import Lines, Look, Question, viewer_of
 from config.kit.columns import DayFilter, in_shanghai, in_yuan
@@ -27,7 +28,9 @@ FINANCE = "FINANCE"
 
 class Upload(Question):
     file = forms.FileField(
-        label="流水文件", help_text="各银行导出的 CSV、xlsx、xls，MT940 或 CAMT.053；最大 20 MB"
+        label="流水文件",
+        widget=UnfoldAdminFileFieldWidget,
+        help_text="各银行导出的 CSV、xlsx、xls，MT940 或 CAMT.053；最大 20 MB",
     )
     account_no = forms.ChoiceField(
         label="收款账户", required=False, help_text="文件里写明账号时不必选择"

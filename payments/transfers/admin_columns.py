@@ -20,6 +20,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from config.kit.admin import Look, Question, viewer_of
 from config.kit.columns import in_shanghai, in_yuan
@@ -57,7 +58,9 @@ class TwoOfARole(Refusal):
 class Sample(Question):
     account_no = forms.ChoiceField(label="收款账户")
     file = forms.FileField(
-        label="样本文件", help_text="这家银行网银导出的 CSV、xlsx 或 xls 明细，几天的流水就够"
+        label="样本文件",
+        widget=UnfoldAdminFileFieldWidget,
+        help_text="这家银行网银导出的 CSV、xlsx 或 xls 明细，几天的流水就够",
     )
 
     def prepare(self) -> None:
