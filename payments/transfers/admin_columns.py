@@ -24,11 +24,11 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from config.kit.admin import Look, Question, viewer_of
 from config.kit.columns import in_shanghai, in_yuan
-from config.kit.errors import Refusal
+from config.kit.errors import Refusal, StaleState
 from payments.receiving.models import ReceivingAccount
 from payments.receiving.rules import COLUMN_ROLES
 from payments.transfers import column_maps, parsers
-from payments.transfers.parsers import Preview, Row
+from payments.transfers.parsers import BadColumns, Preview, Row
 
 LARGEST_SAMPLE = 4 * 1_048_576  # bytes
 LARGEST_PACKED = 600_000  # bytes; in base64 it stays below DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -38,19 +38,7 @@ SHOWN_VALUES = 3  # of each column
 MANY = "remark"  # the role that several columns may have
 
 
-class SampleTooLarge(Refusal):
-    status = 413
-    message = "样本太大，请只导出几天的流水（压缩后不超过 600 KB）"
-
-
-class SampleGone(Refusal):
-    message = "样本已过期，请重新上传"
-
-
-class TwoOfARole(Refusal):
-    status = 422
-    message = "两列选了同一种含义"
-
+TOO_LARGE = "样本太大，请只导出几天的流水（压缩后不超过 600 KB）"
 
 # --- the first step -----------------------------------------------------------------------------
 
@@ -91,7 +79,7 @@ def show(model_admin: Look, request: HttpRequest) -> HttpResponse:
         file = form.cleaned_data["file"]
         try:
             if file.size > LARGEST_SAMPLE:
-                raise SampleTooLarge
+                raise parsers.FileTooLarge(TOO_LARGE)
             draft = _begun(request, form.cleaned_data["account_no"], file.read())
         except Refusal as refusal:
             form.add_error("file", str(refusal))
@@ -110,7 +98,7 @@ def _signer(request: HttpRequest) -> signing.TimestampSigner:
 def _packed(request: HttpRequest, content: bytes) -> str:
     packed = zlib.compress(content, 9)
     if len(packed) > LARGEST_PACKED:
-        raise SampleTooLarge
+        raise parsers.FileTooLarge(TOO_LARGE)
     return _signer(request).sign(urlsafe_b64encode(packed).decode())
 
 
@@ -119,7 +107,7 @@ def _unpacked(request: HttpRequest, sample: str) -> bytes:
     try:
         packed = _signer(request).unsign(sample, max_age=SAMPLE_LASTS)
     except signing.BadSignature:
-        raise SampleGone from None
+        raise StaleState("样本已过期，请重新上传") from None
     return zlib.decompress(urlsafe_b64decode(packed))
 
 
@@ -210,10 +198,10 @@ def _roles(header: Sequence[str], sent: Mapping[str, Any]) -> dict[str, str]:
             remarks += 1
             role = MANY if remarks == 1 else f"{MANY}{remarks}"
         if role in columns:
-            raise TwoOfARole(f"“{columns[role]}”和“{name}”都选了{COLUMN_ROLES[role]}")
+            raise BadColumns(f"“{columns[role]}”和“{name}”都选了{COLUMN_ROLES[role]}")
         columns[role] = name
     if not columns:
-        raise TwoOfARole("请至少选出日期和金额")
+        raise BadColumns("请至少选出日期和金额")
     return columns
 
 

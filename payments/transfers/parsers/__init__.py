@@ -23,7 +23,7 @@ from . import (
     xlsx,
 )
 from .preview import Preview, look, tried
-from .refusals import EmptyFile, FileTooLarge, UnknownFormat, Unreadable
+from .refusals import BadColumns, EmptyFile, FileTooLarge, UnknownFormat, Unreadable
 from .statement import (
     Checks,
     Declared,
@@ -38,6 +38,7 @@ from .statement import (
 __all__ = [
     "MAX_BYTES",
     "MAX_STREAM_BYTES",
+    "BadColumns",
     "Checks",
     "Declared",
     "FileTooLarge",
