@@ -34,7 +34,9 @@ def titled(column: Column, title: str, order: str | None) -> Column:
 
 
 def in_yuan(fen: int | None) -> str:
-    return NOTHING if fen is None else f"¥{yuan(fen)}"
+    if fen is None:
+        return NOTHING
+    return f"-¥{yuan(-fen)}" if fen < 0 else f"¥{yuan(fen)}"
 
 
 def in_shanghai(at: datetime | None) -> str:

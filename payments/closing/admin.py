@@ -1,5 +1,6 @@
 from django.contrib import admin
-from django.utils.html import format_html_join
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
@@ -45,12 +46,31 @@ class DayCloseAdmin(Look):
 
     @display(description="说明")
     def first(self, close: DayClose) -> str:
-        texts = [one["text"] for one in close.differences]
-        more = f" 等 {len(texts)} 项" if len(texts) > 1 else ""
-        return texts[0] + more if texts else "—"
+        if not close.differences:
+            return "—"
+        one, count = close.differences[0], len(close.differences)
+        more = f" 等 {count} 项" if count > 1 else ""
+        return f"{Why(one['why']).label} {in_yuan(one['fen'])}{more}"
 
     @display(description="逐笔说明（银行比账面多的金额）")
     def told(self, close: DayClose) -> SafeString:
         words = dict(Why.choices)
-        rows = ((words[one["why"]], in_yuan(one["fen"]), one["text"]) for one in close.differences)
-        return format_html_join("", "<p>{} {}：{}</p>", rows) or SafeString("没有差异")
+        rows = (
+            (
+                words[one["why"]],
+                in_yuan(one["fen"]),
+                one["text"],
+                _onward(one["why"], one["number"]),
+            )
+            for one in close.differences
+        )
+        lines = format_html_join("", "<p><b>{} {}</b>：{}{}</p>", rows)
+        return lines or SafeString("没有差异")
+
+
+def _onward(why: str, number: str) -> SafeString | str:
+    """To the line that it is about; other reasons name refunds and days."""
+    if not number or why not in {Why.NOT_POSTED, Why.NOT_OURS_YET, Why.NOT_CONFIRMED}:
+        return ""
+    address = reverse("admin:payments_statementline_changelist")
+    return format_html('　<a class="text-link" href="{}?q={}">查看来账</a>', address, number)

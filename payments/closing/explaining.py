@@ -99,7 +99,9 @@ class Reasons:
         known = sum(fen for day, fen in self.moved.items() if gap.first <= day < gap.until)
         fen = gap.fen - known
         last = gap.until - DAY
-        when = f"{gap.first} 至 {last}" if gap.first <= last else f"{gap.first} 前后"
+        when = f"{gap.first} 至 {last}" if gap.first < last else str(gap.first)
+        if gap.first > last:
+            when += " 前后"
         text = f"缺少 {when} 的流水：银行余额变动 {yuan(gap.fen)} 元，账面 {yuan(known)} 元"
         return [Difference(Why.GAP, "", text, fen)] if fen else []
 

@@ -58,4 +58,4 @@ class DayClose(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.receiving_account_id} {self.day}"
+        return f"{self.receiving_account} {self.day}"

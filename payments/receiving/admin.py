@@ -3,15 +3,35 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.core.validators import MaxValueValidator
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from config.kit.admin import Edit, Look
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
-from payments.receiving.rules import VirtualState
+from payments.receiving.rules import COLUMN_ROLES, VirtualState
 
 FINANCE = "FINANCE"
+LONGEST_REST = 3_650  # days
+# What a person has to weigh before changing it.
+HELP = {
+    "gives": "每笔支付一个：金额与订单一一对应，号码用得快。"
+    "每位买家一个：老客户总用同一个账号，须按金额区分订单",
+    "quarantine_days": "支付结束后，这个号码多少天内不给别人；期间迟到的款仍归原订单。建议 180",
+    "is_capped": "请银行拒收超过应付金额的转账。需要银行支持，没有银行接口时不起作用",
+    "is_active": "停用后不再收新的转账，也不能上传流水",
+    "merchant": "商家编号；留空为平台账户",
+}
+
+
+def _in_words(names: Any) -> Any:
+    if isinstance(names, tuple):
+        return tuple(_in_words(name) for name in names)
+    return "interface" if names == "provider" else names
 
 
 @admin.register(ReceivingAccount)
@@ -21,9 +41,19 @@ class ReceivingAccountAdmin(Edit):
     tenant_path = "merchant"
     role = FINANCE
     list_display = ["account_no", "account_name", "bank_name", "provider", "merchant", "is_active"]
-    fields = [
-        *("account_no", "account_name", "bank_name", "provider", "merchant", "is_active"),
-        *("gives", "quarantine_days", "is_capped", "pulled_until"),
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    ("account_no", "account_name"),
+                    ("bank_name", "provider"),
+                    ("merchant", "is_active"),
+                ]
+            },
+        ),
+        ("专属账号", {"fields": [("gives", "quarantine_days"), "is_capped"]}),
+        ("流水", {"fields": ["pulled_until", "mapped"]}),
     ]
     editable = [
         *("account_name", "bank_name", "provider", "is_active"),
@@ -48,7 +78,51 @@ class ReceivingAccountAdmin(Edit):
                 required=False,
                 widget=UnfoldAdminSelectWidget,
             )
+        if db_field.name in HELP:
+            field.help_text = HELP[db_field.name]
+        if db_field.name == "gives":
+            field.label = "分配方式"
+        if db_field.name == "quarantine_days":
+            field.validators.append(MaxValueValidator(LONGEST_REST))
         return field
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **more: Any) -> Any:
+        """An interface that is not configured here stays: leaving the page must not drop it."""
+        form = super().get_form(request, obj, **more)
+        field = form.base_fields.get("provider")
+        if field is not None and obj is not None and obj.provider not in dict(field.choices):
+            field.choices = [*field.choices, (obj.provider, f"{obj.provider}（未配置）")]
+        return form
+
+    def named_fields(self, request: HttpRequest, obj: Any) -> Any:
+        """Who only reads is told in words what the platform sets."""
+        named = super().named_fields(request, obj)
+        if "provider" in self.typed(request, obj):
+            return named
+        return [
+            (title, {"fields": [_in_words(names) for names in options["fields"]]})
+            for title, options in named
+        ]
+
+    @display(description="银行接口")
+    def interface(self, account: ReceivingAccount) -> str:
+        return account.provider or "无（只导入流水）"
+
+    @display(description="列对照")
+    def mapped(self, account: ReceivingAccount) -> str:
+        """Role and header text, as a person said it of a bank's table that we do not know."""
+        said = [
+            (COLUMN_ROLES.get(role.rstrip("0123456789"), role).partition("（")[0], name)
+            for role, name in account.columns.items()
+        ]
+        told = format_html_join("，", "{} = {}", said) if said else "没有（已知格式不需要）"
+        return format_html(
+            '{}　<a class="text-link" href="{}?account_no={}">{}</a>',
+            told,
+            reverse("admin:payments_statement_map_columns"),
+            account.account_no,
+            "重新对照" if said else "设置",
+        )
 
     def keep(self, request: HttpRequest, row: ReceivingAccount, values: dict[str, Any]) -> None:
         ReceivingAccount.objects.filter(pk=row.pk).update(**values)
@@ -61,7 +135,13 @@ class ReceivingAccountAdmin(Edit):
 class VirtualAccountAdmin(Look):
     tenant_path = "receiving_account__merchant"
     role = FINANCE
-    colours = {"state": {VirtualState.FREE: "", VirtualState.ASSIGNED: "info"}}
+    colours = {
+        "state": {
+            VirtualState.FREE: "",
+            VirtualState.ASSIGNED: "info",
+            VirtualState.RESTING: "warning",
+        }
+    }
     list_display = ["number", "state", "member", "rests_until", "cap_fen", "receiving_account"]
     list_select_related = ["receiving_account", "member"]
     list_filter = [("state", ChoicesDropdownFilter)]

@@ -22,6 +22,26 @@ class VirtualState(models.TextChoices):
     RESTING = "RESTING", "静置中"  # its payment is over; late money still finds it
 
 
+# What a column of a statement may mean, as `ReceivingAccount.columns` names it.
+COLUMN_ROLES = {
+    "day": "日期（或日期时间）",
+    "clock": "时间",
+    "in": "收入金额",
+    "out": "支出金额",
+    "amount": "金额（收支同一列）",
+    "direction": "收支方向",
+    "balance": "余额",
+    "name": "对方户名",
+    "payer_account": "对方账号",
+    "payer_bank": "对方开户行",
+    "remark": "附言（可多列）",
+    "kind": "摘要（银行所写）",
+    "serial": "流水号",
+    "account": "本方账号",
+    "currency": "币种",
+    "reversal": "冲正标志",
+}
+
 VIRTUAL_TRANSITIONS = {
     VirtualState.FREE: frozenset({VirtualState.ASSIGNED}),
     VirtualState.ASSIGNED: frozenset({VirtualState.RESTING}),

@@ -5,14 +5,17 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.timezone import now
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from config.kit.admin import Lines, Look, Question, viewer_of
 from config.kit.columns import DayFilter, in_shanghai, in_yuan
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import parsers, queries, services, workbench
+from payments.transfers import admin_columns, parsers, queries, services, workbench
 from payments.transfers.acts import ACTS
 from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
 from payments.transfers.words import EVENTS, STATEMENT_COLOURS, VERDICT_COLOURS, told
@@ -26,6 +29,7 @@ FINANCE = "FINANCE"
 class Upload(Question):
     file = forms.FileField(
         label="流水文件",
+        widget=UnfoldAdminFileFieldWidget,
         help_text="银行 CSV、xlsx、xls、MT940、CAMT，微信与支付宝账单；最大 512 MB",
     )
     account_no = forms.ChoiceField(
@@ -38,6 +42,7 @@ class Upload(Question):
             ("", "由文件内容判断"),
             *((one.account_no, f"{one.account_no} {one.account_name}") for one in accounts),
         ]
+        self.fields["account_no"].initial = self.request.GET.get("account_no", "")
 
     def clean_file(self) -> Any:
         file = self.cleaned_data["file"]
@@ -84,7 +89,7 @@ class StatementAdmin(Look):
         ),
     ]
     change_form_outer_before_template = "admin/payments/statement_result.html"
-    actions_list = ["upload"]
+    actions_list = ["upload", "map_columns"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Statement]:
         rows = super().get_queryset(request)
@@ -106,9 +111,18 @@ class StatementAdmin(Look):
             lambda answers: self._take(request, answers),
             title="上传银行流水",
             verb="上传",
-            lead="文件按内容识别；读不懂、不是本店账户或已经导入过的文件会被拒绝并说明原因。",
+            lead=format_html(
+                "文件按内容识别；读不懂、不是本店账户或已经导入过的文件会被拒绝并说明原因。"
+                '不认识的表格先做一次<a class="text-link" href="{}">列对照</a>。',
+                reverse("admin:payments_statement_map_columns"),
+            ),
             back=self.url_of("changelist"),
         )
+
+    @action(description="列对照", icon="view_column", permissions=["act"])
+    def map_columns(self, request: HttpRequest) -> HttpResponse:
+        """What the columns of a table mean that no bank module knows."""
+        return admin_columns.show(self, request)
 
     def _take(self, request: HttpRequest, answers: dict[str, Any]) -> str:
         person = viewer_of(request)

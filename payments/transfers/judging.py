@@ -35,7 +35,10 @@ ORDER BY p.id FOR UPDATE OF p
 """
 SHADOW = """
 INSERT INTO payments_shadowverdict (line_id, version, verdict, rule, payments, at)
-SELECT l.id, %s, d.verdict, d.rule, d.payments::jsonb, %s
+SELECT l.id, %s, d.verdict, d.rule, (
+    SELECT coalesce(jsonb_agg(p.number ORDER BY p.id), '[]') FROM payments_payment p
+    WHERE p.id IN (SELECT e.id::bigint FROM jsonb_array_elements(d.payments::jsonb) AS e (id))
+), %s
 FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) AS d (number, verdict, rule, payments)
 JOIN payments_statementline l USING (number)
 """

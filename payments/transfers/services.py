@@ -6,7 +6,7 @@ import tempfile
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import BinaryIO
@@ -69,7 +69,7 @@ def upload(
     accounts = {row.account_no: row for row in ReceivingAccount.objects.filter(is_active=True)}
     chosen = accounts.get(account_no)
     is_small = file.seek(0, io.SEEK_END) <= READ_AT_ONCE
-    stream = parsers.stream(file, ours=accounts, columns=chosen.columns if chosen else None)
+    stream = _opened(file, accounts, chosen.columns if chosen else None)
     if is_small:
         stream.rows = iter(list(stream.rows))  # what is wrong with it comes before whose it is
     account = accounts.get(_account_of(stream.account_no, account_no))
@@ -78,6 +78,18 @@ def upload(
     if is_small:
         deque(_of(account, stream), maxlen=0)
     return _keep(file, filename, account, uploaded_by_id, at)
+
+
+def _opened(
+    file: BinaryIO, ours: Collection[str], columns: Mapping[str, str] | None
+) -> parsers.Stream:
+    """By what we know of banks; only a table that no bank module knows, by the account's map."""
+    try:
+        return parsers.stream(file, ours=ours)
+    except parsers.UnknownFormat:
+        if not columns:
+            raise
+        return parsers.stream(file, ours=ours, columns=columns)
 
 
 def _account_of(said: str | None, chosen: str) -> str:
@@ -227,7 +239,7 @@ def _stage(statement: Statement, lease: Lease) -> None:
         for body in statement.parts.order_by("part").values_list("body", flat=True).iterator(8):
             file.write(zlib.decompress(body))
         file.seek(0)
-        stream = parsers.stream(file, ours=[account.account_no], columns=account.columns or None)
+        stream = _opened(file, [account.account_no], account.columns)
         sums = _Sums(_of(account, stream))
         try:
             for _ in staging.stage(statement.number, account.account_no, sums):

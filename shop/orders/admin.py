@@ -116,6 +116,7 @@ class OrderAdmin(Look):
         ),
     ]
     inlines = [OrderLines, OrderEvents]
+    change_form_outer_before_template = "admin/shop/order_frozen.html"
     actions = ["close_overdue"]
     actions_detail = ["cancel", "unfreeze"]
     offered = {"cancel": can_cancel, "unfreeze": lambda order: order.frozen_at is not None}

@@ -9,10 +9,13 @@ from django.utils.timezone import now
 from livestream.models import Lot
 from payments.cashier.models import Refund
 from payments.ledger import services as ledger
+from payments.transfers.models import StatementLine
 from shop.catalog.models import PriceRule, Product, Sku
 from shop.inventory.models import Stock, StockEvent
 from shop.orders.models import Order
 from tests.admin.pages import act, choose, fingerprint, fresh, nothing, opened, url
+from tests.admin.stage import Side
+from tests.payments.transfers.bank import arrive, booking
 
 pytestmark = pytest.mark.django_db
 
@@ -71,6 +74,66 @@ def test_a_cancelled_order_is_refunded_at_once(first):
     assert (order.status, order.close_reason) == ("CLOSED", "REFUNDED")
     assert Refund.objects.filter(payment__reference=order.number, status="APPROVED").exists()
     assert ledger.audit() == []
+
+
+def take_back(side: Side) -> Order:
+    """The bank reverses the money of the order that is to be sent."""
+    order = side.rows["shop.Order"]
+    paid = StatementLine.objects.get(allocations__payment__reference=order.number)
+    reversal = booking(
+        -paid.amount_fen,
+        is_reversal=True,
+        reverses=paid.serial,
+        payer_name=paid.payer_name,
+        payer_account=paid.payer_account,
+    )
+    arrive(reversal, account_no=paid.receiving_account.account_no, at=now())
+    return fresh(order)
+
+
+def test_a_frozen_order_says_so_and_is_unfrozen_with_a_reason(first):
+    order = take_back(first)
+    change = url("shop.Order", "change", order.pk)
+    said = "订单已冻结：付款被银行冲正"
+    assert order.freeze_reason == "REVERSED"
+    assert said in opened(first.people["OPERATOR"]).get(change).content.decode()
+
+    before = fingerprint()
+    act(first, "OPERATOR", "shop.Order", "unfreeze")
+    act(first, "FINANCE", "shop.Order", "unfreeze", {"reason": "已线下补款"})
+    assert fingerprint() == before
+
+    page = act(first, "OPERATOR", "shop.Order", "unfreeze", {"reason": "已线下补款"})
+    order = fresh(order)
+    event = order.events.get(kind="UNFROZEN")
+    assert (order.frozen_at, order.freeze_reason) == (None, "")
+    assert (event.actor, event.facts) == (
+        first.people["OPERATOR"].number,
+        {"reason": "已线下补款"},
+    )
+    assert LogEntry.objects.latest("pk").get_change_message() == "解冻订单：已线下补款"
+    assert said not in page.content.decode()
+    assert ledger.audit() == []
+
+
+def test_an_order_that_is_not_frozen_is_not_unfrozen(first):
+    before = fingerprint()
+    act(first, "OPERATOR", "shop.Order", "unfreeze", {"reason": "误操作"})
+
+    assert fingerprint() == before
+
+
+def test_the_first_page_counts_frozen_orders_only_where_there_are_some(first, second):
+    clerk, others = opened(first.people["OPERATOR"]), opened(second.people["OPERATOR"])
+    assert "冻结订单" not in clerk.get("/admin/").content.decode()
+
+    take_back(first)
+
+    page = clerk.get("/admin/")
+    (card,) = [one for one in page.context["cards"] if one["title"] == "冻结订单"]
+    assert card["value"] == 1
+    assert first.rows["shop.Order"].number in clerk.get(card["href"]).content.decode()
+    assert "冻结订单" not in others.get("/admin/").content.decode()
 
 
 def test_a_look_changes_nothing(first):

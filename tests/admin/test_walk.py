@@ -82,7 +82,7 @@ PAGES = {
     "payments.Posting": Page(FINANCE),
     "payments.ReceivingAccount": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Refund": Page(FINANCE, FINANCE, "approve", "approve_chosen"),
-    "payments.Statement": Page(FINANCE, FINANCE, of_list="upload"),
+    "payments.Statement": Page(FINANCE, FINANCE, of_list="upload map_columns"),
     "payments.StatementLine": Page(
         FINANCE, FINANCE, "assign give_back ignore undo note", of_list="queue"
     ),

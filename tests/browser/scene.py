@@ -1,16 +1,20 @@
 """Two weeks in the life of the demo's shops, so that pictures show something."""
 
+import io
 from datetime import datetime, timedelta
 
 from django.utils.timezone import localtime, now
 
+from config.kit import numbers
 from members.accounts.models import User
 from members.merchants.models import Merchant
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
+from payments.closing import services as closing
 from payments.receiving.models import ReceivingAccount, VirtualAccount
-from payments.transfers import returns
-from payments.transfers.models import StatementLine
+from payments.transfers import policies, returns
+from payments.transfers import services as transfers
+from payments.transfers.models import Statement, StatementLine
 from payments.transfers.parsers import Row
 from payments.transfers.rules import OPEN
 from shop.catalog.models import Sku
@@ -18,9 +22,10 @@ from shop.orders import services as orders
 from shop.orders.models import Order
 from tests.demo import seed
 from tests.factories import make_member, make_user, place, ship
-from tests.payments.transfers.bank import arrive, booking, transfer_in
+from tests.payments.transfers.bank import arrive, booking, ccb_csv, transfer_in
 
 NAMES = ["王小美", "陈立", "赵雅琴", "刘一鸣", "孙晓", "周文静", "吴昊", "郑爽", "何佳", "林清"]
+DAY = timedelta(days=1)
 # Orders paid on each of the last fourteen days, today last.
 PAID = [2, 3, 1, 4, 3, 5, 2, 4, 6, 3, 5, 7, 4, 6]
 
@@ -30,6 +35,8 @@ def make() -> dict[str, dict[str, str]]:
     at = now()
     staff = seed.load()["staff"]
     merchant = Merchant.objects.get(name="西湖茶业")
+    # Another version of the rules is on trial beside the one in force.
+    policies.change(merchant=merchant.number, values={"rungs_off": ["T4"], "shadow": "2026.11"})
     account = ReceivingAccount.objects.get(account_no=seed.ACCOUNT)
     VirtualAccount.objects.bulk_create(
         VirtualAccount(
@@ -49,6 +56,8 @@ def make() -> dict[str, dict[str, str]]:
     ]
     leave_to_people(waiting, at)
     ask_for_a_return(staff["finance"]["username"], at)
+    take_back(buyers[1], goods[1], at)
+    close_days(account, staff["finance"]["username"], at)
     return staff
 
 
@@ -144,6 +153,101 @@ def leave_to_people(waiting: list[Payment], at: datetime) -> None:
         account_no=seed.ACCOUNT,
         at=localtime(at),
     )
+
+
+def take_back(buyer: User, sku: Sku, at: datetime) -> None:
+    """An order is paid, and the bank then takes the money back: the order is frozen."""
+    order = place(buyer, sku, at=at - timedelta(hours=4))
+    payment = pay(order, buyer, at - timedelta(hours=4) + timedelta(minutes=5))
+    paid = StatementLine.objects.get(allocations__payment=payment)
+    arrive(
+        booking(
+            -paid.amount_fen,
+            remark="冲正",
+            is_reversal=True,
+            reverses=paid.serial,
+            payer_name=paid.payer_name,
+            payer_account=paid.payer_account,
+            booked_at=at - timedelta(hours=2),
+        ),
+        account_no=seed.ACCOUNT,
+        at=localtime(at),
+    )
+
+
+# --- what the bank says -------------------------------------------------------------------------
+
+
+def close_days(account: ReceivingAccount, clerk: str, at: datetime) -> None:
+    """Statements of two weeks, but for one day; and one push that no statement has."""
+    person = User.objects.get(username=clerk)
+    lines = list(StatementLine.objects.filter(receiving_account=account).order_by("booked_at"))
+    lost = next(one for one in lines if one.payer_name == "林清" and one.amount_fen == 500_00)
+    since, today = localtime(lost.booked_at).date(), localtime(at).date()
+    opening, before = 86_420_15, []
+    for first, until in ((since - 4 * DAY, since - DAY), (since - DAY, since), (since, today)):
+        booked = [one for one in lines if first <= localtime(one.booked_at).date() < until]
+        rows = [_as_booked(one) for one in booked if one != lost]
+        if first == since - DAY:  # nobody exported this day, and it had a fee
+            opening += sum(row.amount_fen for row in rows) - 12_00
+            continue
+        before.append(_take(account, rows, opening, person, at))
+        opening += sum(row.amount_fen for row in rows)
+    for statement in before:
+        transfers.import_statement(statement=statement, at=at)
+    closing.close_days(account=account, since=since - 4 * DAY, at=at)
+    today_so_far = [booking(1_00, remark="利息", booked_at=at - timedelta(hours=1))]
+    _take(account, today_so_far, opening, person, at)
+    Statement.objects.create(
+        number=numbers.fresh("B"),
+        receiving_account=account,
+        status="REFUSED",
+        reason="第 20418 行：余额 118,020.15 与上一行余额加本行金额不符，差 0.50 元",
+        broken_row=20_418,
+        file_sha256="0" * 64,
+        filename="十月全月.csv",
+        uploaded_by=person,
+        uploaded_at=at - timedelta(days=1),
+    )
+
+
+def _as_booked(one: StatementLine) -> Row:
+    return booking(
+        one.amount_fen,
+        remark=one.remark,
+        serial=one.serial,
+        payer_name=one.payer_name,
+        payer_account=one.payer_account,
+        payer_bank=one.payer_bank,
+        virtual_account=one.virtual_account or None,
+        booked_at=one.booked_at,
+    )
+
+
+def _take(
+    account: ReceivingAccount, rows: list[Row], opening: int, clerk: User, at: datetime
+) -> Statement:
+    """A statement of these rows is uploaded, and not imported yet."""
+    return transfers.upload(
+        file=io.BytesIO(ccb_csv(rows, own=account.account_no, opening=opening)),
+        filename=f"活期明细_{localtime(rows[0].booked_at):%m%d}.csv",
+        account_no=account.account_no,
+        tenants=None,
+        uploaded_by_id=clerk.pk,
+        at=at,
+    )
+
+
+def unknown_bank() -> bytes:
+    """A table that no bank module knows, as a town's bank might export it."""
+    lines = [
+        "某某农村商业银行 对公活期明细",
+        "单号,交易日期,收入,支出,余额,对方户名,对方账号,附言,网点",
+        "N181,2026-11-02 09:12:41,238.00,,20238.00,王小美,6222020200112233,龙井 41903377,城东",
+        "N182,2026-11-02 10:40:03,,35.00,20203.00,代收手续费,,账户管理费,城东",
+        "N183,2026-11-03 15:06:55,1280.00,,21483.00,杭州西溪酒店,33050161,团购礼盒款,城西",
+    ]
+    return ("\r\n".join(lines) + "\r\n").encode("gb18030")
 
 
 def line(

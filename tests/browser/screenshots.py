@@ -30,13 +30,25 @@ IMAGES = ROOT / "docs" / "images"
 LARGEST = 250_000  # bytes
 DESKTOP, PHONE = (1280, 800), (390, 844)
 QUEUE = "/admin/payments/statementline/queue/"
-# Name, address, size, and what is clicked first.
+CLOSING = "/admin/payments/dayclose/"
+COLUMNS = "/admin/payments/statement/map_columns/"
+# What is done before the picture is taken: something is clicked, or a sample is uploaded.
+SAMPLE = "a sample is uploaded"
+# Name, address, size, and what is done first.
 PICTURES: list[tuple[str, str, tuple[int, int], list[str]]] = [
     ("admin-dashboard", "/admin/", DESKTOP, []),
     ("admin-orders", "/admin/shop/order/", DESKTOP, []),
     ("admin-queue", QUEUE, DESKTOP, ["text=赵雅琴"]),
     ("admin-queue-split", QUEUE, DESKTOP, ["text=赵雅琴", "[data-key=s]"]),
     ("admin-return-checks", "/admin/payments/linereturn/checks/", DESKTOP, []),
+    ("admin-closing", CLOSING, DESKTOP, ["#result_list tbody a[href*='/dayclose/']"]),
+    (
+        "admin-policy",
+        "/admin/payments/policy/",
+        DESKTOP,
+        ["#result_list tbody a[href*='/policy/']"],
+    ),
+    ("admin-columns", COLUMNS, DESKTOP, [SAMPLE, "[value=look]"]),
     ("admin-queue-phone", QUEUE, PHONE, []),
     ("admin-line-phone", QUEUE, PHONE, ["text=刘一鸣"]),
     ("admin-phone", "/admin/", PHONE, []),
@@ -142,7 +154,10 @@ def take(chromium: str, base_url: str, staff: dict[str, Any], told: argparse.Nam
             page.set_viewport_size({"width": width, "height": height})
             page.goto(base_url + address, wait_until="networkidle")
             for click in clicks:
-                page.click(click)
+                if click == SAMPLE:
+                    upload_a_sample(page)
+                else:
+                    page.click(click)
                 page.wait_for_timeout(600)  # the next line is fetched
             page.wait_for_timeout(1200)  # the chart grows
             path = told.into / f"{name}.png"
@@ -152,6 +167,16 @@ def take(chromium: str, base_url: str, staff: dict[str, Any], told: argparse.Nam
             if size > LARGEST and not name.startswith("more"):
                 raise SystemExit(f"screenshots: {path.name} is larger than {LARGEST} bytes")
         browser.close()
+
+
+def upload_a_sample(page: Page) -> None:
+    from tests.browser import scene
+
+    content = scene.unknown_bank()
+    page.select_option("[name=account_no]", index=1)
+    file = {"name": "明细.csv", "mimeType": "text/csv", "buffer": content}
+    page.set_input_files("[name=file]", file)
+    page.click("#content button[type=submit]")
 
 
 def log_in(page: Page, base_url: str, person: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.admin.stage import PASSWORD, Side, make_side, platform
+from tests.browser.scene import unknown_bank
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -19,9 +20,10 @@ READ = """() => {
     return copy.innerText;
 }"""
 # Words that are the same in Chinese, and our own names in the stage.
-FINE = {"siyu", "platform", "unionid", "openid", "appid", "wxsandbox", "xlsx", "csv"}
+FINE = {"siyu", "platform", "unionid", "openid", "appid", "wxsandbox", "xlsx", "xls", "csv"}
 FINE |= {"owner", "operator", "finance"}  # user names of the stage
 FINE |= {"held", "merchant", "available"}  # account codes
+FINE |= {"sandbox"}  # the name of a bank interface
 both_sizes = pytest.mark.parametrize("page", ["desktop", "phone"], indirect=True)
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -54,6 +56,15 @@ def addresses(side: Side) -> list[str]:
         f"/admin/payments/statementline/{pk['hinted']}/change/",
         f"/admin/payments/statementline/{pk['hinted']}/assign/",
         "/admin/payments/statement/upload/",
+        "/admin/payments/statement/map_columns/",
+        f"/admin/payments/receivingaccount/{pk['payments.ReceivingAccount']}/change/",
+        "/admin/payments/virtualaccount/",
+        "/admin/payments/dayclose/",
+        f"/admin/payments/dayclose/{pk['payments.DayClose']}/change/",
+        "/admin/payments/policy/",
+        "/admin/payments/policy/add/",
+        "/admin/payments/policy/trial/",
+        "/admin/payments/linereturn/checks/",
         f"/admin/payments/statement/{pk['payments.Statement']}/change/",
         f"/admin/payments/payment/{pk['payments.Payment']}/change/",
         "/admin/payments/refund/",
@@ -127,12 +138,39 @@ def test_a_clerk_ships_an_order_by_hand(page, side, live_server):
     assert "SF100200300" in page.inner_text("#content")
 
 
+@both_sizes
+def test_a_clerk_says_once_what_an_unknown_banks_columns_are(page, side, live_server):
+    log_in(page, live_server.url, side.people["FINANCE"].username)
+    account = side.rows["payments.ReceivingAccount"]
+    page.goto(f"{live_server.url}/admin/payments/receivingaccount/{account.pk}/change/")
+    page.click("a[href*=map_columns]")
+    assert page.input_value("[name=account_no]") == account.account_no
+    file = {"name": "明细.csv", "mimeType": "text/csv", "buffer": unknown_bank()}
+    page.set_input_files("[name=file]", file)
+    page.click("#content button[type=submit]")
+
+    page.select_option("[name=role_0]", "serial")
+    assert page.input_value("[name=role_1]") == "day"  # the guess
+    page.click("[value=look]")
+    assert "共 3 笔，收入 2 笔 ¥1,518.00，支出 1 笔 ¥35.00" in page.inner_text("#content")
+    assert page.evaluate(WIDER) <= 0
+    page.click("[value=keep]")
+    page.wait_for_url("**/upload/?account_no=*")
+
+    assert page.input_value("[name=account_no]") == account.account_no
+    account.refresh_from_db()
+    assert account.columns["serial"] == "单号"
+    assert not page.wrongs
+
+
 def test_the_platform_sees_everything_without_an_error(page, side, live_server):
     log_in(page, live_server.url, platform().username)
     for address in ("/admin/", "/admin/members/user/", "/admin/axes/accessattempt/",
                     f"/admin/members/user/{side.people['BUYER'].pk}/change/",
                     "/admin/members/user/add/", "/admin/shop/category/add/",
-                    "/admin/payments/receivingaccount/add/"):  # fmt: skip
+                    "/admin/payments/receivingaccount/add/",
+                    f"/admin/payments/receivingaccount/{side.pk('payments.ReceivingAccount')}/change/",
+                    "/admin/payments/bankday/", "/admin/payments/bankday/add/"):  # fmt: skip
         answer = page.goto(live_server.url + address)
         assert answer.status == 200
         assert page.evaluate(WIDER) <= 0, address

@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 from .channels import alipay_bills, archive, personal_bills, wechat_bills, wechat_income
 from .messages import camt053, mt940
-from .refusals import EmptyFile, FileTooLarge, Unreadable
+from .refusals import BadColumns, EmptyFile, FileTooLarge, UnknownFormat, Unreadable
 from .statement import (
     Checks,
     Declared,
@@ -28,6 +28,7 @@ from .tables.preview import Preview, look, tried
 
 __all__ = [
     "MAX_BYTES",
+    "BadColumns",
     "Checks",
     "Declared",
     "FileTooLarge",
@@ -37,6 +38,7 @@ __all__ = [
     "Statement",
     "Stream",
     "Summary",
+    "UnknownFormat",
     "Unreadable",
     "preview",
     "read",

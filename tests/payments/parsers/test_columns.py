@@ -163,7 +163,14 @@ def test_a_preview_says_why_the_file_would_be_refused():
     assert len(found.read) == 1
     assert "第 4 行" in found.problem
 
-    assert "day" in seen(csv(*ROWS), columns={"in": "进", "out": "出"}).problem
+    assert "日期列" in seen(csv(*ROWS), columns={"in": "进", "out": "出"}).problem
+
+
+def test_another_row_may_be_the_header():
+    found = seen(csv(["1", "货款", "2.00"], header=["日期", "附言", "金额"]))
+
+    assert found.header(1) == ["某某村镇银行"]
+    assert found.guessed(2) == {"day": "日期", "amount": "金额", "remark": "附言"}
 
 
 @pytest.mark.parametrize("form", ["boc_csv", "abc_xls", "treasury_xlsx"])

@@ -25,10 +25,10 @@ def layout(columns: Mapping[str, str]) -> Layout:
     if twice := {name for name in names.values() if list(names.values()).count(name) > 1}:
         raise BadColumns(f"同一列用作两种含义：{'、'.join(sorted(twice))}")
     if "day" not in columns:
-        raise BadColumns("没有指定日期列（day）")
+        raise BadColumns("没有指定日期列")
     pair, single = {"in", "out"} & set(columns), "amount" in columns
     if single == bool(pair) or len(pair) == 1:
-        raise BadColumns("金额要么是收入（in）与支出（out）两列，要么是一列（amount）")
+        raise BadColumns("金额要么是收入与支出两列，要么只有一列")
     return Layout(
         bank="columns",
         columns={role: (name,) for role, name in names.items()},

@@ -43,6 +43,14 @@ class Preview:
     totals: Declared | None = None  # with columns: of all rows
     problem: str = ""  # with columns: why the file would be refused
 
+    def header(self, number: int) -> list[str]:
+        """The names in a row, from 1, as columns are compared by them."""
+        return grid.header_names(self.rows[number - 1])
+
+    def guessed(self, number: int) -> dict[str, str]:
+        """The guess, were that row the header."""
+        return _guess(self.header(number))
+
 
 def look(rows: Sequence[Sequence[str]]) -> Preview:
     """The top of a table, and what its columns might be."""

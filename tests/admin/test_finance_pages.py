@@ -1,0 +1,147 @@
+"""What finance and the platform set and see: bank days, receiving accounts, days that differ."""
+
+from datetime import date, timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.utils.timezone import now
+
+from payments.calendar.models import BankDay
+from payments.closing.models import DayClose
+from payments.receiving.models import ReceivingAccount, VirtualAccount
+from payments.transfers import policies
+from payments.transfers.models import ShadowVerdict
+from tests.admin.pages import fingerprint, fresh, opened, url
+from tests.payments.transfers.bank import booking, push
+
+pytestmark = pytest.mark.django_db
+ADD_DAY = url("payments.BankDay", "add")
+NEW_YEAR = {"day": "2031-01-01", "kind": "REST", "name": "元旦"}
+
+
+# --- bank days
+
+
+def test_the_platform_enters_a_bank_day_and_corrects_it(platform):
+    client = opened(platform)
+    client.post(ADD_DAY, NEW_YEAR)
+    day = BankDay.objects.get(day=date(2031, 1, 1))
+    assert (day.kind, day.name) == ("REST", "元旦")
+    assert LogEntry.objects.latest("pk").user == platform
+
+    client.post(url("payments.BankDay", "change", day.pk), {"kind": "WORK", "name": "元旦"})
+    assert fresh(day).kind == "WORK"
+
+
+@pytest.mark.parametrize("typed", [{"day": ""}, {"day": "元旦"}, {"kind": "HALF"}])
+def test_a_bank_day_that_makes_no_sense_is_refused(platform, typed):
+    before = fingerprint()
+    opened(platform).post(ADD_DAY, NEW_YEAR | typed)
+
+    assert fingerprint() == before
+
+
+def test_a_merchants_finance_does_not_make_bank_days(first):
+    before = fingerprint()
+    assert opened(first.people["FINANCE"]).post(ADD_DAY, NEW_YEAR).status_code == 403
+    assert fingerprint() == before
+
+
+# --- receiving accounts
+
+
+def typed_account(account, **changes):
+    fields = ("account_name", "bank_name", "provider", "gives", "quarantine_days")
+    kept = {name: getattr(account, name) for name in fields}
+    return kept | {"is_active": "on"} | changes
+
+
+def test_the_platform_sets_how_virtual_accounts_are_given(platform, first):
+    account = first.rows["payments.ReceivingAccount"]
+    address = url("payments.ReceivingAccount", "change", account.pk)
+    client = opened(platform)
+    assert "期间迟到的款仍归原订单" in client.get(address).content.decode()
+
+    changes = {"gives": "MEMBER", "quarantine_days": "90", "is_capped": "on"}
+    client.post(address, typed_account(account, **changes))
+
+    account = fresh(account)
+    assert (account.gives, account.quarantine_days, account.is_capped) == ("MEMBER", 90, True)
+
+
+@pytest.mark.parametrize("typed", [{"gives": "NOBODY"}, {"quarantine_days": "99999"}])
+def test_a_way_of_giving_that_makes_no_sense_is_refused(platform, first, typed):
+    account = first.rows["payments.ReceivingAccount"]
+    before = fingerprint()
+    address = url("payments.ReceivingAccount", "change", account.pk)
+    opened(platform).post(address, typed_account(account, **typed))
+
+    assert fingerprint() == before
+
+
+def test_an_interface_that_is_not_configured_here_is_not_lost_by_saving(platform, first):
+    account = first.rows["payments.ReceivingAccount"]
+    ReceivingAccount.objects.filter(pk=account.pk).update(provider="elsewhere")
+    address = url("payments.ReceivingAccount", "change", account.pk)
+    client = opened(platform)
+    assert "elsewhere（未配置）" in client.get(address).content.decode()
+
+    client.post(address, typed_account(fresh(account), bank_name="招商银行西湖支行"))
+    assert fresh(account).bank_name == "招商银行西湖支行"
+    assert fresh(account).provider == "elsewhere"
+
+
+def test_who_only_reads_an_account_reads_words(first):
+    account = first.rows["payments.ReceivingAccount"]
+    address = url("payments.ReceivingAccount", "change", account.pk)
+    text = opened(first.people["FINANCE"]).get(address).content.decode()
+
+    assert "每笔支付一个" in text
+    assert "BANK_PROVIDERS" not in text
+
+
+def test_the_list_of_virtual_accounts_says_whose_until_when_and_up_to_what(first):
+    number = first.rows["payments.VirtualAccount"]
+    VirtualAccount.objects.filter(pk=number.pk).update(
+        state="RESTING", rests_until=now() + timedelta(days=9), cap_fen=88_00,
+        member=first.people["BUYER"],
+    )  # fmt: skip
+    listed = url("payments.VirtualAccount", "changelist")
+    text = opened(first.people["FINANCE"]).get(f"{listed}?q={number}").content.decode()
+
+    for word in ("静置中", "甲号买家", "¥88.00", f"{now() + timedelta(days=9):%Y-%m}"):
+        assert word in text
+
+
+# --- a day that differs
+
+
+def test_a_day_that_differs_says_how_much_and_leads_to_the_line(first):
+    line = first.rows["hinted"]
+    why = {"why": "NOT_CONFIRMED", "number": line.number, "text": "推送来账", "fen": -66_00}
+    day = first.rows["payments.DayClose"]
+    DayClose.objects.filter(pk=day.pk).update(
+        status="DIFFERS", ledger_fen=66_00, differences=[why | {"is_settled": False}] * 2
+    )
+    client = opened(first.people["FINANCE"])
+
+    listed = client.get(url("payments.DayClose", "changelist")).content.decode()
+    assert "推送未经流水确认 -¥66.00 等 2 项" in listed
+    text = client.get(url("payments.DayClose", "change", day.pk)).content.decode()
+    assert f"?q={line.number}" in text
+    assert f"{line.receiving_account} {fresh(day).day}" in text
+
+
+# --- rules on trial
+
+
+def test_a_real_trial_names_the_payments_it_would_have_paid(first):
+    merchant, payment = first.merchant.number, first.rows["payments.Payment"]
+    policies.change(merchant=merchant, values={"shadow": "2026.11"})
+    row = booking(payment.amount_fen, remark=payment.transfer_intent.code, booked_at=now())
+    push(row, account_no=payment.transfer_intent.receiving_account.account_no, at=now())
+
+    assert ShadowVerdict.objects.get().payments == [payment.number]
+    page = opened(first.people["FINANCE"]).get(url("payments.Policy", "trial"))
+    assert page.status_code == 200
+    assert "2026.11" in page.content.decode()
