@@ -103,7 +103,7 @@ def _owed_back(payments: list[Payment]) -> dict[int, list[dict[str, Any]]]:
                 "amount_fen": row.amount_fen,
                 "reason": row.reason,
                 "status": row.status,
-                "actions": {"return": row.status == RefundStatus.OWED},
+                "actions": {"return": row.status == RefundStatus.OWED and not row.asked_by},
             }
         )
     return by_payment

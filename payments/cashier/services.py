@@ -283,9 +283,10 @@ FROM unnest(%s::bigint[], %s::bigint[]) AS d (id, fen) WHERE p.id = d.id
 def return_owed(*, refund: Refund, actor: str, at: datetime) -> None:
     """The payer chooses that what is owed goes back to the account it came from.
 
-    Only once: what is under way, done or has failed is no longer his to choose (StaleState).
+    Only once: what is under way, done, has failed, or waits for staff (above their limit) is no
+    longer his to choose (StaleState): he is nobody's second person.
     """
-    if refund.status != RefundStatus.OWED:
+    if refund.status != RefundStatus.OWED or refund.asked_by:
         raise StaleState
     refunds.approve(refund=refund, actor=actor, at=at)
 
@@ -294,8 +295,8 @@ def return_owed(*, refund: Refund, actor: str, at: datetime) -> None:
 def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datetime) -> None:
     """Undo arrivals that were credited to the wrong payment, by compensating entries.
 
-    The money goes back to where it waited before.  TooLateToUndo once any of it was refunded;
-    the payable refuses when the goods are gone.
+    The money goes back to where it waited before, with what is still owed back of it.
+    TooLateToUndo once any of it was refunded; the payable refuses when the goods are gone.
     """
     receipts = list(
         Receipt.objects.filter(method=method, channel_txn__in=channel_txns, undone_at=None)
@@ -306,17 +307,20 @@ def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datet
     kept: dict[int, int] = {}
     for receipt in receipts:
         kept[receipt.payment_id] = kept.get(receipt.payment_id, 0) + receipt.kept_fen
-    if any(row.refunded_fen or row.covered_fen for row in payments.values()) or any(
-        receipt.owed_fen for receipt in receipts
+    owed = [receipt.pk for receipt in receipts if receipt.owed_fen]
+    claims = Refund.objects.filter(receipt__in=owed, status=RefundStatus.OWED)
+    if any(row.refunded_fen or row.covered_fen for row in payments.values()) or (
+        claims.update(status=RefundStatus.VOID) != len(owed)
     ):
         raise TooLateToUndo
+    kept = {pk: fen for pk, fen in kept.items() if fen}  # the others are as full as they were
     taken = Receipt.objects.filter(pk__in=[receipt.pk for receipt in receipts], undone_at=None)
     if taken.update(undone_at=at) != len(receipts):
         raise StaleState
     with connection.cursor() as cursor:
         cursor.execute(_UNKEEP, [sql.ints(kept), sql.ints(kept.values())])
     refunds.record(payments.values(), "UNDONE", at, actor)
-    confirmed = [row for row in payments.values() if row.status == Status.CONFIRMED]
+    confirmed = [payments[pk] for pk in kept if payments[pk].status == Status.CONFIRMED]
     for purpose in sorted({row.purpose for row in confirmed}):
         references = sorted(row.reference for row in confirmed if row.purpose == purpose)
         payable(purpose).unpaid(references=references, at=at)
@@ -324,9 +328,13 @@ def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datet
 
 
 def _reversed(receipt: Receipt, payment: Locked) -> Draft:
+    debited = {
+        f"held:{payment.merchant}": receipt.kept_fen,
+        f"refund_payable:{payment.method}": receipt.owed_fen,
+    }
     return Draft(
         kind="RECEIPT_UNDONE",
         reference=str(receipt.pk),
-        debits={f"held:{payment.merchant}": receipt.kept_fen},
-        credits={receipt.source: receipt.kept_fen},
+        debits={code: fen for code, fen in debited.items() if fen},
+        credits={receipt.source: receipt.amount_fen},
     )

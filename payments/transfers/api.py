@@ -33,7 +33,9 @@ LARGEST_FEN = 10**13  # a hundred thousand million yuan: no transfer is larger
 
 
 class StatementIn(Shape):
-    file = serializers.FileField(help_text="银行导出的流水文件，最大 20 MB")
+    file = serializers.FileField(
+        help_text="银行导出的流水文件，最大 512 MB；xlsx、xls 与 MT940 最大 32 MB"
+    )
     account_no = Text(required=False, allow_blank=True, max_length=34, default="")
 
 

@@ -87,13 +87,7 @@ def leave_trace(line: StatementLine, kind: str, actor: str, at: datetime, **fact
 
     A line is born with its first verdict, which is in no event: the first event says what it was.
     """
-    if not line.decided_by:
-        facts["judged"] = {
-            "verdict": line.verdict,
-            "rule": line.rule,
-            "version": line.rule_version,
-            "reasons": line.reasons,
-        }
+    facts |= matching.first_verdict(line)
     matching.record([line.pk], kind, at=at, actor=actor, facts=facts)
     matching.recount([line.pk])
     line.refresh_from_db()

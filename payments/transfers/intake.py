@@ -470,15 +470,13 @@ def _note_what_follows(
     if named or any(entry.decision.rule == "R" for entry in judged):
         reversals.settle(account=batch.account, at=at)
     if doubted:
-        _doubt(
-            [
-                one.id
-                for one in doubted
-                if Verdict.CONFLICT in LINE_TRANSITIONS[Verdict(one.verdict)]
-            ],
-            at,
-        )
-        matching.record([one.id for one in doubted], "CONTRADICTED", at=at)
+        matching.record_first([one.id for one in doubted], "CONTRADICTED", at=at)
+        open_to_doubt = [one.id for one in doubted if _may_be_doubted(one.verdict)]
+        _doubt(open_to_doubt, at)
+
+
+def _may_be_doubted(verdict: str) -> bool:
+    return Verdict.CONFLICT in LINE_TRANSITIONS[Verdict(verdict)]
 
 
 def _doubt(line_ids: Sequence[int], at: datetime) -> None:

@@ -14,6 +14,10 @@ from payments.transfers.rules import StatementStatus
 LEASE = timedelta(seconds=90)  # longer than a chunk of lines ever takes
 
 
+class LeaseLost(Exception):
+    """Nothing was heard of us for so long that another worker is at it."""
+
+
 @dataclass(frozen=True)
 class Lease:
     """Whose turn it is to import a statement; lost when its holder says nothing for too long."""
@@ -40,6 +44,11 @@ class Lease:
             pk=self.statement_id, leased_by=self.holder, status=StatementStatus.RUNNING
         )
         return mine.update(leased_until=now() + LEASE, **changes) == 1
+
+    def keep(self, **changes: object) -> None:
+        """As `renew`, for work that must end at once where the lease is lost; raises LeaseLost."""
+        if not self.renew(**changes):
+            raise LeaseLost
 
     def give_up(self) -> None:
         Statement.objects.filter(pk=self.statement_id, leased_by=self.holder).update(

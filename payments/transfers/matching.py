@@ -97,6 +97,22 @@ def record(
     )
 
 
+def first_verdict(line: StatementLine) -> dict[str, Any]:
+    """What the ladder said of a line, for the first event that changes it: no event has it yet."""
+    if line.decided_by:
+        return {}
+    said = {"verdict": line.verdict, "rule": line.rule, "version": line.rule_version}
+    return {"judged": {**said, "reasons": line.reasons}}
+
+
+def record_first(line_ids: Sequence[int], kind: str, *, at: datetime) -> None:
+    """An event of the system's own on each of these lines, with what it changes."""
+    LineEvent.objects.bulk_create(
+        LineEvent(line=line, kind=kind, at=at, facts=first_verdict(line))
+        for line in StatementLine.objects.filter(pk__in=line_ids).order_by("pk")
+    )
+
+
 def counted(lines: QuerySet[StatementLine]) -> dict[str, int]:
     """How many of a statement's lines stand where, by the names of its counters."""
     found = lines.aggregate(

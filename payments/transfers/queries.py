@@ -281,13 +281,13 @@ FROM waits w FULL JOIN booked b USING (account_no)
 WHERE coalesce(w.fen, 0) <> coalesce(b.fen, 0)
 """
 _ALLOCATED = """
-SELECT l.number, l.allocated_fen, coalesce(d.fen, 0)
+SELECT coalesce(l.number, '#' || d.line_id), coalesce(l.allocated_fen, 0), coalesce(d.fen, 0)
 FROM payments_statementline l
 FULL JOIN (
     SELECT line_id, sum(amount_fen) AS fen FROM payments_allocation
     WHERE undone_at IS NULL GROUP BY line_id
 ) d ON d.line_id = l.id
-WHERE l.allocated_fen <> coalesce(d.fen, 0) LIMIT 20
+WHERE coalesce(l.allocated_fen, 0) <> coalesce(d.fen, 0) LIMIT 20
 """
 _RETURNED = """
 SELECT l.number, l.returned_fen, coalesce(d.fen, 0)

@@ -87,7 +87,7 @@ def _undo(pairs: list[Pair], at: datetime) -> None:
 def _mark(pairs: list[Pair], at: datetime) -> None:
     originals = [pair.original_id for pair in pairs]
     reversals = [pair.reversal_id for pair in pairs]
-    matching.record(originals, "REVERSED", at=at)
+    matching.record_first(originals, "REVERSED", at=at)
     StatementLine.objects.filter(pk__in=originals).update(
         verdict=Verdict.REVERSED,
         rule="R",

@@ -22,7 +22,7 @@ from config.kit.jobs import later
 from config.kit.states import move
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import intake, matching, parsers, staging
-from payments.transfers.leasing import Lease
+from payments.transfers.leasing import Lease, LeaseLost
 from payments.transfers.models import Statement, StatementLine, StatementPart
 from payments.transfers.parsers import Row
 from payments.transfers.rules import STATEMENT_TRANSITIONS, StatementStatus
@@ -176,6 +176,8 @@ def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -
     except Refusal as refusal:  # a large file, or the reader has changed since it was taken
         _refuse(statement, refusal)
         return
+    except LeaseLost:
+        return
     batch = intake.Batch(
         statement.number,
         account,
@@ -236,19 +238,20 @@ def _stage(statement: Statement, lease: Lease) -> None:
     staging.clear(statement.number)
     account = statement.receiving_account
     with tempfile.TemporaryFile() as file:
-        for body in statement.parts.order_by("part").values_list("body", flat=True).iterator(8):
-            file.write(zlib.decompress(body))
+        for pk in list(statement.parts.order_by("part").values_list("pk", flat=True)):
+            # One by one: a pooler in transaction mode keeps no cursor open.
+            file.write(zlib.decompress(StatementPart.objects.get(pk=pk).body))
         file.seek(0)
         stream = _opened(file, [account.account_no], account.columns)
         sums = _Sums(_of(account, stream))
         try:
             for _ in staging.stage(statement.number, account.account_no, sums):
-                lease.renew()
+                lease.keep()
         except Refusal:
             staging.clear(statement.number)
             raise
     summary = stream.summary
-    lease.renew(
+    lease.keep(
         form=stream.format,
         pays=stream.source == parsers.Source.BANK,
         lines=sums.lines,

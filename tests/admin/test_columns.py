@@ -14,7 +14,7 @@ from payments.receiving.models import ReceivingAccount
 from payments.receiving.rules import COLUMN_ROLES
 from payments.transfers import column_maps, parsers, services
 from payments.transfers.models import Statement, StatementLine
-from payments.transfers.parsers import column_map
+from payments.transfers.parsers.tables import column_map
 from tests.admin.pages import fingerprint, fresh, opened, url
 from tests.payments.transfers.bank import booking, ccb_csv
 

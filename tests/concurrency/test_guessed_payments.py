@@ -43,7 +43,8 @@ def test_of_many_guesses_at_once_one_pays_and_no_money_is_owed_back(wanted):
     assert Receipt.objects.filter(payment=wanted).count() == 1
     assert not Refund.objects.exists()
     assert StatementLine.objects.filter(rule="T4", verdict="MATCHED").count() == 1
-    assert StatementLine.objects.filter(verdict="SUGGESTED").count() == 5
+    # Those who read while it was open have it to suggest; those who came later found nothing.
+    assert StatementLine.objects.filter(verdict__in=["SUGGESTED", "UNMATCHED"]).count() == 5
 
 
 def test_without_the_lock_every_one_of_them_finds_the_payment_open(wanted):

@@ -275,3 +275,41 @@ def test_a_silent_bank_leaves_the_store_as_it_is(bank, account):
     assert pool.fill(account=account, wanted=12) == 0
 
     assert not VirtualAccount.objects.exists()
+
+
+def test_a_match_that_was_too_much_is_undone_with_what_is_owed_back(account):
+    payment = expected()
+    (line,) = arrive(booking(PRICE + 700, virtual_account=virtual_of(payment)))
+
+    undo(line)
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.received_fen) == ("WAITING", 0)
+    assert Refund.objects.get().status == "VOID"
+    assert ledger.balance("refund_payable:BANK_TRANSFER") == 0
+    assert ledger.balance(f"suspense:{ACCOUNT}") == PRICE + 700
+
+
+def test_what_was_twice_is_undone_and_the_payment_stays_paid(account):
+    payment = expected()
+    first, twice = (booking(PRICE, virtual_account=virtual_of(payment)) for _ in range(2))
+    _, line = arrive(first, twice)
+
+    undo(line)
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.received_fen) == ("CONFIRMED", PRICE)
+    assert payable.told.unpaid == []
+    assert Refund.objects.get().status == "VOID"
+
+
+def test_an_excess_that_goes_back_already_is_not_undone(account):
+    payment = expected()
+    (line,) = arrive(booking(PRICE + 700, virtual_account=virtual_of(payment)))
+    refunds.approve(refund=Refund.objects.get(), actor=CLERK, at=NOON)
+
+    with pytest.raises(TooLateToUndo):
+        undo(line)
+
+    payment.refresh_from_db()
+    assert payment.status == "CONFIRMED"
