@@ -162,7 +162,8 @@ WITH judged AS (
         CASE d.verdict WHEN 'MATCHED' THEN s.amount_fen ELSE 0 END, 0, d.verdict, d.rule,
         CASE d.rule WHEN '' THEN '' ELSE %(version)s END, d.reasons::jsonb, d.facts::jsonb,
         d.candidates::jsonb, %(statement)s, %(account)s, %(at)s, %(at)s, ''
-    FROM judged d JOIN payments_stagedline s ON s.batch = %(batch)s AND s.n = d.n
+    FROM judged d JOIN payments_stagedline s
+        ON s.n = d.n AND s.batch = %(batch)s AND s.n BETWEEN %(first)s AND %(last)s
     ORDER BY d.key
     ON CONFLICT (receiving_account_id, key) DO NOTHING
     RETURNING id, number
