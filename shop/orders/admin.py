@@ -109,7 +109,8 @@ class OrderAdmin(Look):
                 "fields": [
                     ("placed_at", "pay_before", "paid_at"),
                     ("shipped_at", "receive_before", "received_at"),
-                    ("finish_at", "closed_at", "close_reason"),
+                    ("finish_at", "done_at"),
+                    ("closed_at", "close_reason"),
                     ("frozen_at", "freeze_reason"),
                 ]
             },

@@ -399,7 +399,9 @@ def finish(*, order_numbers: Sequence[str], at: datetime) -> int:
     rows = Order.objects.to_finish(at).filter(number__in=order_numbers)
     rows = rows.select_related("merchant").select_for_update(of=("self",), skip_locked=True)
     ending = list(rows.order_by("pk"))
-    Order.objects.filter(pk__in=[order.pk for order in ending]).update(status=Status.DONE)
+    Order.objects.filter(pk__in=[order.pk for order in ending]).update(
+        status=Status.DONE, done_at=at
+    )
     record(ending, "DONE", at)
     settlement.release(
         [
