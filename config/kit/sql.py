@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-_SPECIAL = str.maketrans({"\\": "\\\\", '"': '\\"'})
-
 
 def ints(values: Iterable[int]) -> str:
     """An array literal for `%s::bigint[]`."""
@@ -17,8 +15,12 @@ def texts(values: Iterable[str]) -> str:
         return "{}"
     joined = "\x1f".join(listed)
     if joined.count("\x1f") != len(listed) - 1:  # the sign itself is in a text
-        return "{" + ",".join(f'"{text.translate(_SPECIAL)}"' for text in listed) + "}"
-    return '{"' + joined.translate(_SPECIAL).replace("\x1f", '","') + '"}'
+        return "{" + ",".join(f'"{_escaped(text)}"' for text in listed) + "}"
+    return '{"' + _escaped(joined).replace("\x1f", '","') + '"}'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')  # much faster than translate()
 
 
 def bools(values: Iterable[bool]) -> str:

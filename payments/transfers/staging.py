@@ -7,8 +7,10 @@ file's parts, or is pushed again by the bank.
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC
 from itertools import islice
+from typing import Any
 
 import orjson
 from django.db import connection
@@ -21,7 +23,7 @@ LONGEST_TEXT = 2_000  # characters; nothing that a bank prints is that long
 AT_ONCE = 20_000  # rows a COPY, and between two signs of life
 
 _COPY = """
-COPY payments_stagedline (batch, n, key, booked_at, amount_fen, balance_fen, is_reversal, serial,
+COPY payments_stagedline (batch, n, booked_at, amount_fen, balance_fen, is_reversal, key, serial,
     currency, payer_name, payer_account, payer_bank, remark, texts, virtual_account, reverses,
     caution) FROM STDIN
 """
@@ -55,15 +57,31 @@ def stage(batch: str, account_no: str, rows: Iterable[Row]) -> Iterator[int]:
     Raises whatever `rows` raises; what was written until then is the caller's to `clear`.
     """
     source, n = iter(rows), 0
-    while some := list(islice(source, AT_ONCE)):
-        lines = [_line(batch, i, account_no, row) for i, row in enumerate(some, n)]
-        with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.write("".join(lines))
-        n += len(some)
-        yield n
+    writing: Future[None] | None = None
+    with ThreadPoolExecutor(1) as pool:  # PostgreSQL takes some in while the next are read
+        while some := list(islice(source, AT_ONCE)):
+            lines = "".join([_line(batch, i, account_no, row) for i, row in enumerate(some, n)])
+            if writing:
+                writing.result()
+                yield n
+            n += len(some)
+            if len(some) == AT_ONCE:
+                writing = pool.submit(_write, connection.cursor(), lines)
+            else:
+                writing = None
+                _write(connection.cursor(), lines)
+                yield n
+        if writing:
+            writing.result()
+            yield n
     if n > 1:
         with connection.cursor() as cursor:
             cursor.execute(_TELL_TWINS_APART, {"batch": batch})
+
+
+def _write(cursor: Any, lines: str) -> None:
+    with cursor, cursor.copy(_COPY) as copy:
+        copy.write(lines)
 
 
 def left(batch: str) -> int:
@@ -104,7 +122,7 @@ def _line(batch: str, n: int, account_no: str, row: Row) -> str:
     serial = row.serial or ""
     key = serial if 0 < len(serial) <= LONGEST_KEY else _hashed(account_no, row)
     words = (
-        serial, row.currency, row.payer_name, row.payer_account, row.payer_bank, row.remark,
+        key, serial, row.currency, row.payer_name, row.payer_account, row.payer_bank, row.remark,
         _said(row.texts), row.virtual_account or "", row.reverses or "",
         row.caution,
     )  # fmt: skip
@@ -116,7 +134,7 @@ def _line(batch: str, n: int, account_no: str, row: Row) -> str:
     text = text.replace(_BETWEEN, "\t")
     balance = "\\N" if row.balance_fen is None else row.balance_fen
     return (
-        f"{batch}\t{n}\t{key.translate(_ESCAPED)}\t{row.booked_at.isoformat()}\t{row.amount_fen}\t"
+        f"{batch}\t{n}\t{row.booked_at.isoformat()}\t{row.amount_fen}\t"
         f"{balance}\t{'t' if row.is_reversal else 'f'}\t{text}\n"
     )
 
@@ -132,7 +150,7 @@ def _said(texts: Sequence[str]) -> str:
 def _cut(row: Row, words: tuple[str, ...]) -> tuple[str, ...]:
     """The JSON of the texts stays whole JSON."""
     texts = _said([text[:200].replace(_BETWEEN, "") for text in row.texts[:8]])
-    return (*words[:6], texts, *words[7:])
+    return (*words[:7], texts, *words[8:])
 
 
 def _hashed(account_no: str, row: Row) -> str:
