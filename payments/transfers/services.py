@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from typing import BinaryIO
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from django.db.models import F
 from config.kit import numbers
 from config.kit.calm import calm
 from config.kit.errors import NotFound, Refusal
+from config.kit.giving_way import give_way
 from config.kit.jobs import later
 from config.kit.states import move
 from payments.receiving.models import ReceivingAccount
@@ -165,7 +167,11 @@ def import_statement(*, statement: Statement, at: datetime) -> None:
     if lease is None:
         return
     with calm():
-        _import(statement, lease, at, until=time.monotonic() + TURN)
+        run = partial(_import, statement, lease, at, until=time.monotonic() + TURN)
+        if settings.IMPORT_LANES > 1:
+            _aside(run, 1)
+        else:
+            run()
 
 
 def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -> None:
@@ -212,17 +218,22 @@ def _take_all(batch: intake.Batch, lease: Lease, at: datetime, until: float) -> 
     if lanes < 2:
         lane()
         return
-    with ThreadPoolExecutor(lanes) as pool:
-        for one in [pool.submit(_closing, lane) for _ in range(lanes)]:
+    _aside(lane, lanes)
+
+
+def _aside(job: Callable[[], None], times: int) -> None:
+    """So many times at once, each in a thread that lets those who wait for an answer go first."""
+
+    def run() -> None:
+        try:
+            give_way()
+            job()
+        finally:
+            connection.close()  # Django gives each thread one, and nobody else would close it
+
+    with ThreadPoolExecutor(times) as pool:
+        for one in [pool.submit(run) for _ in range(times)]:
             one.result()
-
-
-def _closing(lane: Callable[[], None]) -> None:
-    """Django gives each thread a connection, and nobody else would close it."""
-    try:
-        lane()
-    finally:
-        connection.close()
 
 
 def _is_staged(statement: Statement) -> bool:
