@@ -31,7 +31,7 @@ WITH hit AS (
 SELECT p.id, p.number, p.reference, hit.receiving_account_id, hit.number, hit.is_shared, hit.code,
        p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant
 FROM hit JOIN payments_payment p ON p.id = hit.payment_id
-ORDER BY p.id FOR UPDATE OF p
+ORDER BY p.id FOR NO KEY UPDATE OF p
 """
 SHADOW = """
 INSERT INTO payments_shadowverdict (line_id, version, verdict, rule, payments, at)
