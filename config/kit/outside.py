@@ -1,4 +1,4 @@
-"""The world outside the shop: no lock of ours waits for it, and no other request does."""
+"""Whose turn it is in a web process, and the world outside: no lock and no request waits for it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from threading import Lock, local
 from config.kit.db import is_outermost
 
 _turn = Lock()
+_aside = Lock()
 _this_thread = local()
 
 
@@ -24,6 +25,13 @@ def turn() -> Iterator[None]:
             yield
         finally:
             _this_thread.has_turn = False
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Run beside whose turn it is, one at a time: what takes seconds, mostly of the disk's."""
+    with _aside:
+        yield
 
 
 @contextmanager

@@ -2,9 +2,9 @@
 
 The web server calls the application as soon as the head of a request is there, and whoever reads
 the body waits for the client, who may be slow, or gone without a word.  So many threads take
-requests in, and one at a time answers, but for those that wait for WeChat or a bank.  A body is
-read also where the answer will not depend on it: a client that is still sending while the
-connection is closed loses the answer.
+requests in, and one at a time answers, but for those that wait for WeChat or a bank, and a large
+upload, which goes on beside the others.  A body is read also where the answer will not depend on
+it: a client that is still sending while the connection is closed loses the answer.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from config.kit.outside import turn
+from config.kit.outside import aside, turn
 
 Start = Callable[..., Any]
 Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
@@ -38,7 +38,7 @@ class Reception:
                 start("400 Bad Request", [("Content-Length", "0")])
                 return [b""]
             environ["wsgi.input"] = body
-            with turn(), _connected():
+            with aside() if _is_large(environ) else turn(), _connected():
                 return self._answer(environ, start)
 
     def _answer(self, environ: dict[str, Any], start: Start) -> list[bytes]:
@@ -56,9 +56,9 @@ _idle: list[BaseDatabaseWrapper] = []  # connections of the threads whose turn i
 @contextmanager
 def _connected() -> Iterator[None]:
     """Django gives each thread a connection; here it goes with the turn, so few are opened."""
-    if _idle:
+    try:
         connections[DEFAULT_DB_ALIAS] = _idle.pop()
-    else:
+    except IndexError:
         connections[DEFAULT_DB_ALIAS].inc_thread_sharing()
     try:
         yield
@@ -71,6 +71,11 @@ def longest(path: str) -> int:
     """Bytes of an upload to this path."""
     larger = (most for start, most in settings.LARGE_UPLOADS.items() if path.startswith(start))
     return max(larger, default=settings.MAX_UPLOAD_BYTES)
+
+
+def _is_large(environ: dict[str, Any]) -> bool:
+    declared = environ.get("CONTENT_LENGTH") or "0"
+    return declared.isdecimal() and int(declared) > IN_MEMORY
 
 
 def _take_in(environ: dict[str, Any], body: IO[bytes]) -> bool:

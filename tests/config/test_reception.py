@@ -1,16 +1,16 @@
 """The web process as granian runs it: clients that send slowly, too much, or half."""
 
+import io
 import json
 import socket
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
-from functools import partial
 from threading import Event, Thread
 
 import pytest
 
 from config.kit.outside import waiting
-from config.kit.reception import Reception
+from config.kit.reception import IN_MEMORY, Reception
 from tests.livestream.processes import environment, free_port, running
 
 OURS = ["config.wsgi:application"]
@@ -131,10 +131,14 @@ def test_half_a_request_is_not_looked_at():
     assert (list(answer), said) == ([b""], ["400 Bad Request"])
 
 
-def answers(reception, count):
+def answers(reception, count, body=b""):
     """What `count` requests at once are answered, in a list that fills."""
     told = []
-    ask_once = partial(reception, {}, lambda *_: None)
+
+    def ask_once():
+        environ = {"CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+        return reception(environ, lambda *_: None)
+
     threads = [Thread(target=lambda: told.extend(ask_once()), daemon=True) for _ in range(count)]
     for thread in threads:
         thread.start()
@@ -156,6 +160,32 @@ def test_a_worker_answers_one_request_at_a_time():
         thread.join(10)
 
     assert (len(told), max(most)) == (20, 1)
+
+
+@pytest.mark.parametrize(("size", "expected"), [(IN_MEMORY + 1, [b"quick"]), (IN_MEMORY, [])])
+def test_a_large_upload_lets_others_in(size, expected):
+    """The second case is the control: what is not large is answered in its turn."""
+    disk, asked = Event(), Event()
+
+    def application(environ, start):
+        if not int(environ["CONTENT_LENGTH"]):
+            return [b"quick"]
+        asked.set()
+        disk.wait(10)
+        return [b"large"]
+
+    reception = Reception(application)
+    first, large = answers(reception, 1, b"a" * size)
+    asked.wait(10)
+    second, quick = answers(reception, 1)
+    quick[0].join(0.5)
+    meanwhile = list(second)
+    disk.set()
+    for thread in large + quick:
+        thread.join(10)
+
+    assert meanwhile == expected
+    assert (first, second) == ([b"large"], [b"quick"])
 
 
 @pytest.mark.parametrize(("steps_aside", "expected"), [(True, [b"quick"]), (False, [])])
