@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 embedded.ensure()
 django.setup()
 
+from config.kit.calm import settled  # noqa: E402
 from livestream.room import Room  # noqa: E402  its tables need Django
 
 # uvicorn would log each socket's URL, and there may be a token in it.
@@ -26,3 +27,4 @@ _log.setLevel(logging.WARNING)
 _log.addFilter(lambda record: "without completing handshake" not in record.msg)
 
 application = Room()
+settled()
