@@ -195,7 +195,7 @@ def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -
     if staging.left(batch.name):
         lease.give_up()  # time is over: another task goes on, or another worker does already
     else:
-        _finish(statement, at)
+        _finish(statement, lease, at)
 
 
 def _take_all(batch: intake.Batch, lease: Lease, at: datetime, until: float) -> None:
@@ -246,6 +246,7 @@ def _is_staged(statement: Statement) -> bool:
 
 def _stage(statement: Statement, lease: Lease) -> None:
     """The whole file into `staging`, or a Refusal and nothing of it."""
+    lease.keep(form="", progress=0)  # until all of it is there: half of it may look like the rest
     staging.clear(statement.number)
     account = statement.receiving_account
     with tempfile.TemporaryFile() as file:
@@ -307,9 +308,14 @@ def _refuse(statement: Statement, refusal: Refusal) -> None:
 
 
 @transaction.atomic
-def _finish(statement: Statement, at: datetime) -> None:
-    """Counters from the stored lines; the file's bytes are no longer needed."""
+def _finish(statement: Statement, lease: Lease, at: datetime) -> None:
+    """Counters from the stored lines; the file's bytes are no longer needed.
+
+    Only whose turn it is: nothing is staged, too, while another is about to stage it all anew.
+    """
     matching.lock_statements([statement.pk])
+    if not lease.renew():
+        return
     lines = StatementLine.objects.filter(statement=statement)
     counted = matching.counted(lines)
     Statement.objects.filter(pk=statement.pk, status=StatementStatus.RUNNING).update(
