@@ -215,6 +215,13 @@ def running_statements(*, before: datetime, limit: int = 20) -> list[int]:
     return list(running.order_by("uploaded_at").values_list("pk", flat=True)[:limit])
 
 
+def accounts_with_reversals() -> list[int]:
+    """Accounts on which a reversal that names its original has not found it."""
+    waiting = StatementLine.objects.filter(verdict=Verdict.CONFLICT, rule="R").exclude(reverses="")
+    accounts = waiting.order_by("receiving_account").values_list("receiving_account", flat=True)
+    return list(accounts.distinct())
+
+
 def returns_under_way(*, before: datetime, limit: int = 50) -> list[int]:
     sending = LineReturn.objects.filter(status=ReturnStatus.SENDING, sent_at__lt=before)
     return list(sending.order_by("sent_at", "pk").values_list("pk", flat=True)[:limit])

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from celery import shared_task
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.timezone import now
 
@@ -11,7 +12,7 @@ from config.kit.errors import Refusal, StaleState
 from config.kit.limits import TooManyRequests, allow
 from payments.channels import transfer
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import pulling, queries, returns, services
+from payments.transfers import pulling, queries, returns, reversals, services
 from payments.transfers.models import LineReturn, Statement
 from payments.transfers.rules import ReturnStatus, StatementStatus
 
@@ -34,6 +35,14 @@ def import_waiting() -> None:
     for statement_id in queries.running_statements(before=now() - GRACE):
         with _others_go_on("statement", statement_id):
             import_statement(statement_id=statement_id)
+
+
+@shared_task
+def settle_reversals() -> None:
+    """Every half minute: a reversal and its original that came in at the same moment."""
+    for account in ReceivingAccount.objects.filter(pk__in=queries.accounts_with_reversals()):
+        with _others_go_on("reversals of account", account.pk), transaction.atomic():
+            reversals.settle(account=account, at=now())
 
 
 @shared_task
