@@ -28,8 +28,11 @@ class Payable(Protocol):
         """These are paid in full.  Answers those that took no money: closed, or paid before."""
 
     @staticmethod
-    def unpaid(*, references: Sequence[str], at: datetime) -> None:
-        """A match was undone.  Raises a Refusal when it is too late (already shipped)."""
+    def unpaid(*, references: Mapping[str, bool], at: datetime) -> None:
+        """A match was undone.  Raises a Refusal when it is too late (already shipped).
+
+        By reference whether all its money had been here until now.
+        """
 
     @staticmethod
     def reopen(*, references: Mapping[str, datetime], at: datetime) -> set[str]:

@@ -286,6 +286,9 @@ def return_owed(*, refund: Refund, actor: str, at: datetime) -> None:
     Only once: what is under way, done, has failed, or waits for staff (above their limit) is no
     longer his to choose (StaleState): he is nobody's second person.
     """
+    refund = (
+        Refund.objects.select_related("payment").select_for_update(of=("self",)).get(pk=refund.pk)
+    )
     if refund.status != RefundStatus.OWED or refund.asked_by:
         raise StaleState
     refunds.approve(refund=refund, actor=actor, at=at)
@@ -320,10 +323,12 @@ def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datet
     with connection.cursor() as cursor:
         cursor.execute(_UNKEEP, [sql.ints(kept), sql.ints(kept.values())])
     refunds.record(payments.values(), "UNDONE", at, actor)
-    confirmed = [payments[pk] for pk in kept if payments[pk].status == Status.CONFIRMED]
-    for purpose in sorted({row.purpose for row in confirmed}):
-        references = sorted(row.reference for row in confirmed if row.purpose == purpose)
-        payable(purpose).unpaid(references=references, at=at)
+    # Also where its money is not whole any more: the goods may be gone all the same.
+    asked = [payments[pk] for pk in kept if payments[pk].status != Status.CLOSED]
+    for purpose in sorted({row.purpose for row in asked}):
+        mine = sorted((row for row in asked if row.purpose == purpose), key=lambda row: row.pk)
+        was_paid = {row.reference: row.status == Status.CONFIRMED for row in mine}
+        payable(purpose).unpaid(references=was_paid, at=at)
     ledger.post([_reversed(receipt, payments[receipt.payment_id]) for receipt in receipts], at=at)
 
 

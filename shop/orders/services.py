@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -269,12 +269,19 @@ def _advance(order_numbers: Sequence[str], to: Status, **changes: object) -> lis
 
 
 @joined
-def unpay(*, order_numbers: Sequence[str], at: datetime) -> None:
-    """A wrong match was undone: wait for the money again.  StaleState once anything was shipped."""
+def unpay(*, order_numbers: Mapping[str, bool], at: datetime) -> None:
+    """A wrong match was undone: wait for the money again.  StaleState once anything was shipped.
+
+    By number whether it had been paid: others wait all along, or stand still because the bank
+    took money back, and stay so.
+    """
     shipped = OrderLine.objects.filter(order__number__in=order_numbers, is_shipped=True)
-    rows = Order.objects.filter(number__in=order_numbers, status=Status.PAID)
-    moving = list(rows.select_for_update().order_by("pk"))
-    if shipped.exists() or len(moving) != len(order_numbers):
+    rows = Order.objects.filter(number__in=order_numbers, status__in=[Status.UNPAID, Status.PAID])
+    found = list(rows.select_for_update().order_by("pk"))
+    if shipped.exists() or len(found) != len(order_numbers):
+        raise StaleState
+    moving = [order for order in found if order_numbers[order.number]]
+    if any(order.status != Status.PAID for order in moving):
         raise StaleState
     for order in moving:
         wait = order.pay_before - order.placed_at
@@ -282,7 +289,7 @@ def unpay(*, order_numbers: Sequence[str], at: datetime) -> None:
             status=Status.UNPAID, paid_at=None, pay_before=max(order.pay_before, at + wait)
         )
     record(moving, "UNPAID", at)
-    commissions.void(order_numbers=order_numbers, at=at)
+    commissions.void(order_numbers=[order.number for order in moving], at=at)
 
 
 @joined

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils.timezone import localtime, now
 
+from config.kit.errors import StaleState
 from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier import tasks as cashier_tasks
@@ -306,6 +307,20 @@ def test_a_second_click_returns_nothing_twice(account, buyer, client):
     assert first.json() == again.json()
     assert without_key.json()["code"] == "STALE_STATE"
     assert Refund.objects.get().status == "APPROVED"
+
+
+def test_the_buyer_is_nobodys_second_person(account, buyer):
+    """He saw what is owed before the clerk asked for it, above the limit of one person."""
+    payment = expected(PRICE, payer=buyer)
+    transfer_in(payment, fen=PRICE + 20_000_00)
+    as_the_buyer_saw_it = Refund.objects.select_related("payment").get()
+    refunds.approve(refund=Refund.objects.get(), actor="CLERK", at=NOON)
+
+    with pytest.raises(StaleState):
+        cashier.return_owed(refund=as_the_buyer_saw_it, actor="BUYER", at=NOON)
+
+    refund = Refund.objects.get()
+    assert (refund.status, refund.asked_by) == ("OWED", "CLERK")
 
 
 def test_what_is_owed_to_another_is_not_mine_to_return(account, buyer, client):
