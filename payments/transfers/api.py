@@ -21,7 +21,7 @@ from payments.cashier.api import PaymentOut
 from payments.channels import transfer
 from payments.transfers import desk, pulling, queries, returns, services
 from payments.transfers.models import StatementLine
-from payments.transfers.parsers import Row
+from payments.transfers.parsers import Row, cells
 from payments.transfers.rules import ReturnStatus, StatementStatus, Verdict
 
 TAGS = ["银行来账"]
@@ -450,22 +450,25 @@ class BankPush(View):
 
 
 def _booking(told: dict[str, Any]) -> Row:
-    is_in = told["direction"] == "C"
+    fen = told["amount_fen"] if told["direction"] == "C" else -told["amount_fen"]
+    texts = (told["remark"],) if told["remark"] else ()
+    is_reversal = told["reverses"] is not None
     return Row(
         serial=told["serial"],
         booked_at=told["booked_at"],
-        amount_fen=told["amount_fen"] if is_in else -told["amount_fen"],
+        amount_fen=fen,
         currency=told["currency"],
         balance_fen=None,
         payer_name=told["payer_name"],
         payer_account=told["payer_account"],
         payer_bank=told["payer_bank"],
         remark=told["remark"],
-        texts=(told["remark"],) if told["remark"] else (),
+        texts=texts,
         virtual_account=told["virtual_account"] or None,
-        is_reversal=told["reverses"] is not None,
+        is_reversal=is_reversal,
         reverses=told["reverses"],
         position=1,
+        caution="" if is_reversal else cells.perhaps_taken_back(fen, texts),
     )
 
 

@@ -333,6 +333,17 @@ def test_a_push_is_stored_judged_and_answered(bank):
     assert ledger.balance(f"bank:{ACCOUNT}") == PRICE
 
 
+def test_a_pushed_payout_that_came_back_pays_nothing(bank):
+    payment = expected()
+
+    bank.push(virtual_account=virtual_of(payment), remark="退汇 户名不符")
+
+    line = StatementLine.objects.get()
+    assert (line.verdict, line.rule) == ("CONFLICT", "R")
+    payment.refresh_from_db()
+    assert payment.status == "WAITING"
+
+
 def test_a_push_repeated_is_answered_ok_and_changes_nothing(bank):
     payment = expected()
 
