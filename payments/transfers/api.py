@@ -102,6 +102,7 @@ class LineActions(serializers.Serializer[object]):
     match = serializers.BooleanField()
     undo = serializers.BooleanField()
     ignore = serializers.BooleanField()
+    take_in = serializers.BooleanField()
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), "return": serializers.BooleanField()}
@@ -340,6 +341,16 @@ class LineIgnore(LineView):
         return self.shown(desk.ignore(line=line, reason=reason, actor=actor, at=now()))
 
 
+class LineTakeIn(LineView):
+    @extend_schema(tags=TAGS, request=Nothing, responses=LineOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        """系统没有当作来账的一行，确认是新的来账：记入待核销，等待核销。"""
+        line = self.line(request, number)
+        self.body(Nothing)
+        return self.shown(desk.take_in(line=line, actor=viewer(request).number, at=now()))
+
+
 # --- returns ------------------------------------------------------------------------------------
 
 
@@ -482,6 +493,7 @@ urlpatterns = [
     path("bank/lines/<str:number>/return", LineReturn.as_view()),
     path("bank/lines/<str:number>/undo", LineUndo.as_view()),
     path("bank/lines/<str:number>/ignore", LineIgnore.as_view()),
+    path("bank/lines/<str:number>/take-in", LineTakeIn.as_view()),
     path("bank/returns", Returns.as_view()),
     path("bank/returns/<str:number>/check", ReturnCheck.as_view()),
     path("hooks/bank/<str:provider>", BankPush.as_view()),

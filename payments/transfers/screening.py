@@ -86,12 +86,16 @@ def screen(
     if why := _why_taken_back(row):
         is_in = row.amount_fen > 0
         return Screening(Verdict.CONFLICT, is_in, "R", (why,), is_elsewhere=not is_in)
-    if not EARLIEST <= row.booked_at <= at + AHEAD:
+    if not is_credible(row.booked_at, at):
         day = row.booked_at.astimezone(SHANGHAI).date()
         return Screening(Verdict.CONFLICT, False, "T0", (f"入账日期 {day} 不可信，未记账",))
     if why := _why_not_a_buyers(row, own_accounts):
         return Screening(Verdict.IGNORED, False, "T0", (why,), is_elsewhere=True)
     return FRESH
+
+
+def is_credible(booked_at: datetime, at: datetime) -> bool:
+    return EARLIEST <= booked_at <= at + AHEAD
 
 
 def _why_nothing(row: Booking, payouts: frozenset[str]) -> str:
@@ -168,7 +172,8 @@ def named_payouts(texts: Iterable[str]) -> set[str]:
 
 # --- into the books -----------------------------------------------------------------------------
 
-INTAKE_KINDS = ("INTAKE", "ELSEWHERE_IN", "ELSEWHERE_OUT")
+# The last two: what a person takes in of what was left out (`desk.take_in`), and takes out again.
+INTAKE_KINDS = ("INTAKE", "ELSEWHERE_IN", "ELSEWHERE_OUT", "TAKEN_IN", "TAKEN_OUT")
 
 
 @dataclass

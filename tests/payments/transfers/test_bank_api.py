@@ -164,7 +164,13 @@ def test_a_clerk_matches_undoes_and_matches_again(account, platform):
     wrong, right = expected(), expected()
     (line,) = arrive(booking(PRICE))
     shown = platform.get(f"/api/v1/bank/lines/{line.number}").json()
-    assert shown["actions"] == {"match": True, "return": True, "undo": False, "ignore": True}
+    assert shown["actions"] == {
+        "match": True,
+        "return": True,
+        "undo": False,
+        "ignore": True,
+        "take_in": False,
+    }
     assert {candidate["payment"] for candidate in shown["candidates"]} == {
         wrong.number,
         right.number,
