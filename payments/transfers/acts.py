@@ -132,6 +132,10 @@ class Undo(Decision):
     reason = forms.CharField(label="说明", max_length=200, required=False)
 
 
+class TakeIn(Decision):
+    reason = forms.CharField(label="说明", max_length=200, required=False)
+
+
 class Note(Decision):
     text = reason("备注", "")
 
@@ -144,7 +148,15 @@ class Note(Decision):
 
 # What clerks say most often, offered while they type.
 OFTEN = {
-    "ignoring": ["内部调拨", "员工报销退回", "投资款", "银行利息", "供应商退款", "不是货款"],
+    "ignoring": [
+        "内部调拨",
+        "员工报销退回",
+        "投资款",
+        "银行利息",
+        "供应商退款",
+        "不是货款",
+        "与已收录的是同一笔",
+    ],
     "returning": ["付款人要求退回", "重复付款", "无法确认对应订单", "付错商家", "订单已取消"],
 }
 
@@ -227,6 +239,10 @@ def _undo(line: StatementLine, answers: dict[str, Any], person: Viewer, at: date
     return desk.undo(line=line, actor=person.number, at=at)
 
 
+def _take_in(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
+    return desk.take_in(line=line, actor=person.number, at=at)
+
+
 def _note(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
     return notes.note(line=line, text=answers["text"], actor=person.number, at=at)
 
@@ -281,6 +297,18 @@ ACTS = _by_name(
             "undo",
             "u",
             "history",
+        ),
+        Act(
+            "take_in",
+            "作为来账处理",
+            "确认是新的来账",
+            "这一行之前没有作为来账记账。确认是买家的钱、而且没有收录过，就记入待核销，再选支付单；可以撤销。"
+            "如果和已有来账是同一笔，请点“不处理”。",
+            TakeIn,
+            _take_in,
+            "take_in",
+            "t",
+            "add_card",
         ),
         Act(
             "note",

@@ -205,12 +205,13 @@ class StatementLineAdmin(Look):
     inlines = [Allocations, Events]
     change_form_outer_before_template = "admin/payments/line_ahead.html"
     actions_list = ["queue"]
-    actions_detail = ["assign", "give_back", "ignore", "undo", "note"]
+    actions_detail = ["assign", "give_back", "ignore", "take_in", "undo", "note"]
     offered = {
         "assign": lambda line: queries.actions(line)["match"],
         "give_back": lambda line: queries.actions(line)["return"],
         "ignore": lambda line: queries.actions(line)["ignore"],
         "undo": lambda line: queries.actions(line)["undo"],
+        "take_in": lambda line: queries.actions(line)["take_in"],
     }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StatementLine]:
@@ -250,6 +251,10 @@ class StatementLineAdmin(Look):
     @action(description="撤销", icon="history", permissions=["act"])
     def undo(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._decide(request, object_id, "undo")
+
+    @action(description="作为来账处理", icon="add_card", permissions=["act"])
+    def take_in(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._decide(request, object_id, "take_in")
 
     @action(description="备注", icon="edit_note", permissions=["act"])
     def note(self, request: HttpRequest, object_id: str) -> HttpResponse:

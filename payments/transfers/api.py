@@ -21,7 +21,7 @@ from payments.cashier.api import PaymentOut
 from payments.channels import transfer
 from payments.transfers import desk, pulling, queries, returns, services
 from payments.transfers.models import StatementLine
-from payments.transfers.parsers import Row
+from payments.transfers.parsers import Row, cells
 from payments.transfers.rules import ReturnStatus, StatementStatus, Verdict
 
 TAGS = ["银行来账"]
@@ -102,6 +102,7 @@ class LineActions(serializers.Serializer[object]):
     match = serializers.BooleanField()
     undo = serializers.BooleanField()
     ignore = serializers.BooleanField()
+    take_in = serializers.BooleanField()
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), "return": serializers.BooleanField()}
@@ -340,6 +341,16 @@ class LineIgnore(LineView):
         return self.shown(desk.ignore(line=line, reason=reason, actor=actor, at=now()))
 
 
+class LineTakeIn(LineView):
+    @extend_schema(tags=TAGS, request=Nothing, responses=LineOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        """系统没有当作来账的一行，确认是新的来账：记入待核销，等待核销。"""
+        line = self.line(request, number)
+        self.body(Nothing)
+        return self.shown(desk.take_in(line=line, actor=viewer(request).number, at=now()))
+
+
 # --- returns ------------------------------------------------------------------------------------
 
 
@@ -450,22 +461,25 @@ class BankPush(View):
 
 
 def _booking(told: dict[str, Any]) -> Row:
-    is_in = told["direction"] == "C"
+    fen = told["amount_fen"] if told["direction"] == "C" else -told["amount_fen"]
+    texts = (told["remark"],) if told["remark"] else ()
+    is_reversal = told["reverses"] is not None
     return Row(
         serial=told["serial"],
         booked_at=told["booked_at"],
-        amount_fen=told["amount_fen"] if is_in else -told["amount_fen"],
+        amount_fen=fen,
         currency=told["currency"],
         balance_fen=None,
         payer_name=told["payer_name"],
         payer_account=told["payer_account"],
         payer_bank=told["payer_bank"],
         remark=told["remark"],
-        texts=(told["remark"],) if told["remark"] else (),
+        texts=texts,
         virtual_account=told["virtual_account"] or None,
-        is_reversal=told["reverses"] is not None,
+        is_reversal=is_reversal,
         reverses=told["reverses"],
         position=1,
+        caution="" if is_reversal else cells.perhaps_taken_back(fen, texts),
     )
 
 
@@ -479,6 +493,7 @@ urlpatterns = [
     path("bank/lines/<str:number>/return", LineReturn.as_view()),
     path("bank/lines/<str:number>/undo", LineUndo.as_view()),
     path("bank/lines/<str:number>/ignore", LineIgnore.as_view()),
+    path("bank/lines/<str:number>/take-in", LineTakeIn.as_view()),
     path("bank/returns", Returns.as_view()),
     path("bank/returns/<str:number>/check", ReturnCheck.as_view()),
     path("hooks/bank/<str:provider>", BankPush.as_view()),

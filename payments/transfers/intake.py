@@ -268,7 +268,8 @@ def _known(batch: Batch, keys: Sequence[str]) -> dict[str, Known]:
 def _screened(batch: Batch, rows: Sequence[Staged], at: datetime) -> list[Screening]:
     if not batch.pays:
         return [Screening(Verdict.IGNORED, False, "T0", (CHANNEL_BILL,))] * len(rows)
-    own = frozenset(ReceivingAccount.objects.values_list("account_no", flat=True))
+    ours = ReceivingAccount.objects.filter(merchant__in={batch.account.merchant, ""})
+    own = frozenset(ours.values_list("account_no", flat=True))
     payouts = queries.known_payouts(batch.account, payout_marks(rows))
     return [screen(row, at=at, own_accounts=own, payouts=payouts) for row in rows]
 

@@ -15,6 +15,7 @@ from payments.transfers.ladder.ranking import rank
 from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
 from payments.transfers.remarks import codes_in
 from payments.transfers.rules import OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
+from payments.transfers.screening import is_credible
 
 METHOD = "BANK_TRANSFER"
 SHOWN_CANDIDATES = 10
@@ -168,9 +169,30 @@ def actions(row: StatementLine, left: int | None = None) -> dict[str, bool]:
     return {
         "match": (waits or row.verdict == Verdict.RETURNING) and has_left,
         "return": waits and has_left and has_payer and bool(row.receiving_account.provider),
-        "undo": row.is_posted and (row.allocated_fen > 0 or row.verdict == Verdict.IGNORED),
+        "undo": row.is_posted
+        and (row.allocated_fen > 0 or row.verdict == Verdict.IGNORED or is_taken_in(row)),
         "ignore": waits,
+        "take_in": may_be_taken_in(row),
     }
+
+
+TAKEN_IN = "补记"  # the rule of a line that a person took in, until he decides further
+
+
+def may_be_taken_in(row: StatementLine) -> bool:
+    """Whether a person may say that what T0 left out is a buyer's money, or new, after all."""
+    if row.is_posted or row.currency != "CNY" or not is_credible(row.booked_at, row.stored_at):
+        return False
+    if row.statement is not None and not row.statement.pays:
+        return False
+    if row.amount_fen < 0:
+        return row.verdict == Verdict.CONFLICT and "held_as" in row.facts
+    return row.amount_fen > 0 and row.verdict in {Verdict.IGNORED, Verdict.CONFLICT}
+
+
+def is_taken_in(row: StatementLine) -> bool:
+    """Whether this is all that a person has done with it so far."""
+    return row.rule == TAKEN_IN and row.verdict == Verdict.UNMATCHED and not row.returned_fen
 
 
 def under_way_fen(line: StatementLine) -> int:

@@ -27,6 +27,7 @@ RETURN_COLOURS = {
 EVENTS = {
     **dict(Verdict.choices),
     "UNDONE": "撤销",
+    "TAKEN_IN": "作为来账处理",
     "RETURN_ASKED": "申请退回",
     "RETURN_DECLINED": "退回未获同意",
     "RETURN_FAILED": "退回失败",
@@ -37,7 +38,8 @@ EVENTS = {
 FACTS = {
     "rule": "规则", "version": "规则版本", "reason": "原因", "why": "原因", "was": "原结论",
     "serial": "银行流水号", "return": "退回单", "amount_fen": "金额", "left_fen": "还剩",
-    "statement": "流水文件", "judged": "系统原判", "text": "",
+    "statement": "流水文件", "judged": "原判", "text": "",
+    "elsewhere": "原记为非买家收支",
 }  # fmt: skip
 
 
@@ -50,6 +52,8 @@ def told(event: LineEvent) -> str:
 
 
 def _plain(key: str, value: Any) -> str:
+    if value is True:
+        return ""
     if key == "judged":
         return " ".join([EVENTS.get(value["verdict"], value["verdict"]), value["rule"]]).strip()
     if key.endswith("_fen"):

@@ -176,7 +176,7 @@ def _say(visit: Visit, act: Act, line: StatementLine, done: object) -> None:
         asked = done.status == ReturnStatus.ASKED
         end = f"{in_yuan(done.amount_fen)} {'已提交，等待另一人复核' if asked else '已提交银行'}"
     said: str = f"{act.title}：{line.payer_name or line.number} {in_yuan(line.amount_fen)}　{end}"
-    if act.name in {"assign", "split", "ignore"} and queries.actions(line)["undo"]:
+    if act.name in {"assign", "split", "ignore", "take_in"} and queries.actions(line)["undo"]:
         visit.request.session[LAST] = line.number
         undo = visit.home(line=line.number, act="undo")
         said = format_html('{}　<a class="wb-undo" href="{}">撤销 <kbd>u</kbd></a>', said, undo)

@@ -367,15 +367,16 @@ def test_a_reversal_that_comes_after_its_original_was_paid_undoes_it(account):
     assert verdicts() == {"REVERSED": 2}
 
 
-def test_a_reversal_of_another_amount_or_of_two_originals_is_for_a_person(account):
+@pytest.mark.parametrize("fens", [[1 - PRICE], [-PRICE, -PRICE]])
+def test_a_reversal_of_another_amount_or_a_second_one_is_for_a_person(account, fens):
     payment = expected(PRICE)
     original = booking(PRICE, virtual_account=virtual_of(payment))
     arrive(original)
 
-    (other,) = arrive(booking(1 - PRICE, is_reversal=True, reverses=original.serial))
+    lines = arrive(*(booking(fen, is_reversal=True, reverses=original.serial) for fen in fens))
 
     payment.refresh_from_db()
-    assert (other.verdict, other.rule) == ("CONFLICT", "R")
+    assert {(line.verdict, line.rule) for line in lines} == {("CONFLICT", "R")}
     assert payment.status == "CONFIRMED"
 
 

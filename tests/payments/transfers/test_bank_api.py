@@ -164,7 +164,13 @@ def test_a_clerk_matches_undoes_and_matches_again(account, platform):
     wrong, right = expected(), expected()
     (line,) = arrive(booking(PRICE))
     shown = platform.get(f"/api/v1/bank/lines/{line.number}").json()
-    assert shown["actions"] == {"match": True, "return": True, "undo": False, "ignore": True}
+    assert shown["actions"] == {
+        "match": True,
+        "return": True,
+        "undo": False,
+        "ignore": True,
+        "take_in": False,
+    }
     assert {candidate["payment"] for candidate in shown["candidates"]} == {
         wrong.number,
         right.number,
@@ -331,6 +337,17 @@ def test_a_push_is_stored_judged_and_answered(bank):
     payment.refresh_from_db()
     assert payment.status == "CONFIRMED"
     assert ledger.balance(f"bank:{ACCOUNT}") == PRICE
+
+
+def test_a_pushed_payout_that_came_back_pays_nothing(bank):
+    payment = expected()
+
+    bank.push(virtual_account=virtual_of(payment), remark="退汇 户名不符")
+
+    line = StatementLine.objects.get()
+    assert (line.verdict, line.rule) == ("CONFLICT", "R")
+    payment.refresh_from_db()
+    assert payment.status == "WAITING"
 
 
 def test_a_push_repeated_is_answered_ok_and_changes_nothing(bank):
