@@ -11,6 +11,7 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import F
 
+from config.kit.errors import Refusal
 from payments.cashier import services as cashier
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
@@ -19,6 +20,16 @@ from payments.transfers import matching
 from payments.transfers.models import Allocation, StatementLine
 from payments.transfers.rules import Verdict
 
+# Every original that a reversal names, also one that is not undone now: whoever sends its money
+# back waits here for the reversal to be seen, or is seen himself.
+_HOLD = """
+SELECT o.id
+FROM payments_statementline r
+JOIN payments_statementline o
+    ON o.receiving_account_id = r.receiving_account_id AND o.key = r.reverses
+WHERE r.receiving_account_id = %s AND r.reverses <> '' AND r.verdict = 'CONFLICT'
+ORDER BY o.id FOR UPDATE OF o
+"""
 # A return that is under way, or done, is for a person: the money has gone twice.
 _PAIRS = """
 SELECT r.id, r.number, o.id, o.number, o.amount_fen
@@ -35,6 +46,12 @@ WHERE r.receiving_account_id = %s AND r.reverses <> '' AND r.verdict = 'CONFLICT
     )
 ORDER BY o.id FOR UPDATE OF o, r
 """
+
+
+class TakenBack(Refusal):
+    """The bank has taken money of a line back, in whole or in part."""
+
+    message = "银行已冲正这笔来账，钱已不在账户上，不能再退回"
 
 
 class Pair(NamedTuple):
@@ -64,9 +81,22 @@ def name(originals: Mapping[int, str], at: datetime) -> None:
     matching.recount(list(originals))
 
 
+def refuse_taken_back(line: StatementLine) -> None:
+    """TakenBack where a reversal names the line, whatever its amount and whoever has ignored it.
+
+    For one who holds the line and is about to send its money back: see `_HOLD`.
+    """
+    by = StatementLine.objects.filter(
+        receiving_account=line.receiving_account_id, reverses=line.key, amount_fen__lt=0
+    )
+    if number := by.order_by("pk").values_list("number", flat=True).first():
+        raise TakenBack(reversal=number)
+
+
 def settle(*, account: ReceivingAccount, at: datetime) -> int:
     """Undo every original that is here and reversed; answers how many.  Joins the transaction."""
     with connection.cursor() as cursor:
+        cursor.execute(_HOLD, [account.pk])
         cursor.execute(_PAIRS, [account.pk])
         pairs = list(map(Pair._make, cursor.fetchall()))
     if pairs:
