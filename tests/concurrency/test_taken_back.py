@@ -7,9 +7,10 @@ import pytest
 from django.db import connection, transaction
 
 from payments.ledger import services as ledger
-from payments.transfers import returns, reversals
+from payments.transfers import desk, returns, reversals
 from payments.transfers.models import LineReturn, Policy, StatementLine
-from tests.payments.transfers.bank import NOON, account, arrive, booking
+from tests.concurrency.stalled import stalled
+from tests.payments.transfers.bank import NOON, account, arrive, booking, expected
 from tests.payments.transfers.conftest import _no_shop  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,3 +77,53 @@ def test_without_the_lines_lock_the_reversal_is_not_seen(line):
     importing.join()
     with pytest.raises(reversals.TakenBack):
         reversals.refuse_taken_back(line)
+
+
+# --- two people, one reversal
+
+
+def without_original(fen=PRICE):
+    (found,) = arrive(booking(-fen, is_reversal=True, remark="冲正"))
+    return seen(found.pk)
+
+
+def pair(reversal, original, i):
+    reversals.pair(line=reversal, original=original, reason="回单", actor=f"U{i}", at=NOON)
+
+
+def test_two_people_name_an_original_at_once_and_the_second_is_told(line):
+    other = seen(arrive(booking(PRICE))[0].pk)
+    reversal = without_original()
+    mine = [(seen(reversal.pk), one) for one in (line, other)]
+    both = StatementLine.objects.filter(pk=reversal.pk)
+
+    endings = stalled(both, 2, lambda i: pair(*mine[i], i))
+
+    assert endings == {"ok": 1, "DECIDED_MEANWHILE": 1}
+    verdicts = sorted(seen(one.pk).verdict for one in (line, other, reversal))
+    assert verdicts == ["REVERSED", "REVERSED", "UNMATCHED"]
+
+
+def test_two_reversals_of_one_original_at_once_are_one(line):
+    mine = [(without_original(), seen(line.pk)) for _ in range(2)]
+
+    endings = stalled(StatementLine.objects.filter(pk=line.pk), 2, lambda i: pair(*mine[i], i))
+
+    assert endings == {"ok": 1, "DECIDED_MEANWHILE": 1}
+    assert sorted(seen(one.pk).verdict for one, _ in mine) == ["CONFLICT", "REVERSED"]
+
+
+def test_one_names_what_another_gives_away_and_one_succeeds(line):
+    payment, reversal = expected(), without_original()
+    mine = [seen(line.pk), seen(line.pk)]
+
+    def decide(i):
+        if i:
+            pair(reversal, mine[i], i)
+        else:
+            shares, everyone = {payment.number: PRICE}, type(payment).objects.all()
+            desk.assign(line=mine[i], shares=shares, payments=everyone, actor="U0", at=NOON)
+
+    endings = stalled(StatementLine.objects.filter(pk=line.pk), 2, decide)
+
+    assert endings == {"ok": 1, "DECIDED_MEANWHILE": 1}
