@@ -6,6 +6,9 @@ from threading import Event, Thread
 import pytest
 from django.db import connection, transaction
 
+from payments.cashier import refunds
+from payments.cashier import services as cashier
+from payments.cashier.models import Refund
 from payments.ledger import services as ledger
 from payments.transfers import desk, returns, reversals
 from payments.transfers.models import LineReturn, Policy, StatementLine
@@ -127,3 +130,28 @@ def test_one_names_what_another_gives_away_and_one_succeeds(line):
     endings = stalled(StatementLine.objects.filter(pk=line.pk), 2, decide)
 
     assert endings == {"ok": 1, "DECIDED_MEANWHILE": 1}
+
+
+# --- a claim that one approves and another undoes
+
+
+def test_one_approves_what_another_undoes_and_one_succeeds(line):
+    Policy.objects.update(check_above_fen=10**9)
+    payment = expected(PRICE + 1)
+    shares, everyone = {payment.number: PRICE}, type(payment).objects.all()
+    desk.assign(line=line, shares=shares, payments=everyone, actor="U0", at=NOON)
+    cashier.close(purpose="ORDER", references=[payment.reference], at=NOON)
+    mine = seen(line.pk)
+
+    def decide(i):
+        if i:
+            desk.undo(line=mine, actor="U0", at=NOON)
+        else:
+            refund = Refund.objects.select_related("payment").get()
+            refunds.approve(refund=refund, actor="U1", at=NOON)
+
+    endings = stalled(Refund.objects.all(), 2, decide)
+
+    assert endings in ({"ok": 1, "TOO_LATE_TO_UNDO": 1}, {"ok": 1, "STALE_STATE": 1})
+    is_undone = seen(line.pk).allocated_fen == 0
+    assert Refund.objects.get().status == ("VOID" if is_undone else "APPROVED")
