@@ -103,6 +103,7 @@ class LineActions(serializers.Serializer[object]):
     undo = serializers.BooleanField()
     ignore = serializers.BooleanField()
     take_in = serializers.BooleanField()
+    reverse = serializers.BooleanField(help_text="等待说明冲正了哪笔来账")
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), "return": serializers.BooleanField()}

@@ -1,9 +1,10 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Sum, Value, When
+from django.utils.timezone import get_default_timezone, localtime
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
@@ -14,11 +15,12 @@ from payments.transfers.ladder.facts import Candidate, Fact
 from payments.transfers.ladder.ranking import rank
 from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
 from payments.transfers.remarks import codes_in
-from payments.transfers.rules import OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
+from payments.transfers.rules import GONE, OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
 from payments.transfers.screening import is_credible
 
 METHOD = "BANK_TRANSFER"
 SHOWN_CANDIDATES = 10
+MONTH = timedelta(days=31)
 OF_AN_AMOUNT = 20  # a person may look at more than a batch
 
 
@@ -173,6 +175,7 @@ def actions(row: StatementLine, left: int | None = None) -> dict[str, bool]:
         and (row.allocated_fen > 0 or row.verdict == Verdict.IGNORED or is_taken_in(row)),
         "ignore": waits,
         "take_in": may_be_taken_in(row),
+        "reverse": is_waiting_reversal(row),
     }
 
 
@@ -193,6 +196,43 @@ def may_be_taken_in(row: StatementLine) -> bool:
 def is_taken_in(row: StatementLine) -> bool:
     """Whether this is all that a person has done with it so far."""
     return row.rule == TAKEN_IN and row.verdict == Verdict.UNMATCHED and not row.returned_fen
+
+
+def is_waiting_reversal(row: StatementLine) -> bool:
+    """Money that the bank took back of a line that nobody has found."""
+    is_out = row.is_reversal and row.is_elsewhere and row.amount_fen < 0
+    return is_out and row.verdict == Verdict.CONFLICT
+
+
+def originals(viewer: Viewer, line: StatementLine, find: str = "") -> QuerySet[StatementLine]:
+    """What a reversal may take back, the same payer's first, then the latest.
+
+    Without `find` (a number, a serial or a payer's name) of the month before it.
+    """
+    named = StatementLine.objects.filter(
+        receiving_account=OuterRef("receiving_account"), reverses=OuterRef("key"), is_reversal=True
+    )
+    rows = lines(viewer).filter(
+        ~Exists(named.exclude(reverses="").exclude(pk=line.pk)),
+        receiving_account=line.receiving_account_id,
+        amount_fen=-line.amount_fen,
+        is_posted=True,
+        returned_fen=0,
+        booked_at__lt=datetime.combine(
+            localtime(line.booked_at) + timedelta(days=1), time.min, get_default_timezone()
+        ),
+    )
+    if find:
+        rows = rows.filter(Q(number=find) | Q(key=find) | Q(payer_name=find))
+    else:
+        rows = rows.filter(booked_at__gte=line.booked_at - MONTH)
+    payer = Case(
+        *([When(payer_account=line.payer_account, then=0)] if line.payer_account else []),
+        *([When(payer_name=line.payer_name, then=1)] if line.payer_name else []),
+        default=Value(2),
+    )
+    found = rows.exclude(verdict__in=GONE)
+    return found.order_by(payer, "-booked_at", "-pk")
 
 
 def under_way_fen(line: StatementLine) -> int:

@@ -39,7 +39,7 @@ FACTS = {
     "rule": "规则", "version": "规则版本", "reason": "原因", "why": "原因", "was": "原结论",
     "serial": "银行流水号", "return": "退回单", "amount_fen": "金额", "left_fen": "还剩",
     "statement": "流水文件", "judged": "原判", "text": "",
-    "elsewhere": "原记为非买家收支",
+    "elsewhere": "原记为非买家收支", "reversal": "冲正流水", "original": "原来账",
 }  # fmt: skip
 
 
