@@ -56,19 +56,20 @@ def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
 def _told(payment: Payment, intent: TransferIntent) -> dict[str, Any]:
     account = intent.receiving_account
     virtual = None if intent.released_at else intent.virtual_account
+    code = None if intent.code_released_at else intent.code or None
     return {
         "account_name": account.account_name,
         "account_no": virtual.number if virtual else account.account_no,
         "bank_name": account.bank_name,
-        "reference": intent.code,
+        "reference": code,
         "amount_fen": payment.outstanding_fen,
         "pay_before": payment.pay_before,
-        "message": said(payment),
+        "message": said(payment, has_code=bool(code)),
         "hinted_at": intent.hinted_at,
     }
 
 
-def said(payment: Payment) -> str:
+def said(payment: Payment, *, has_code: bool = True) -> str:
     """Where the payment stands, in a sentence for its payer."""
     got, missing = yuan(payment.received_fen), yuan(payment.outstanding_fen)
     if payment.status == Status.CONFIRMED:
@@ -78,7 +79,8 @@ def said(payment: Payment) -> str:
         return f"支付单已关闭，{kept}请不要再转账"
     if payment.received_fen:
         return f"已收到 {got} 元，还差 {missing} 元"
-    return f"请转账 {missing} 元，附言填写核对码"
+    how = "附言填写核对码" if has_code else "转到这个专属账号即可，附言不必填写"
+    return f"请转账 {missing} 元，{how}"
 
 
 # --- money goes back ----------------------------------------------------------------------------
