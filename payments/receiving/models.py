@@ -32,7 +32,7 @@ class ReceivingAccount(models.Model):
     merchant = models.CharField(
         "商家", max_length=24, blank=True, help_text="商家编号；空为平台账户"
     )
-    is_active = models.BooleanField("启用", default=True)
+    is_active = models.BooleanField("接受新的付款", default=True)
     gives = models.CharField(
         "专属账号", max_length=8, choices=Gives, default=Gives.PAYMENT, help_text="分配给谁"
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, Sum
 
 from config.kit.errors import Refusal
 from config.kit.money import yuan
@@ -15,8 +15,11 @@ from payments.cashier.rules import RefundStatus, Status
 from payments.channels import transfer
 from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
+from payments.receiving.rules import CODES_HALF_USED
 from payments.transfers import queries
 from payments.transfers.models import Allocation, StatementLine
+
+_SHORT_OF_CODES = ExpressionWrapper(Q(codes_in_use__gte=CODES_HALF_USED), BooleanField())
 
 
 class NoReceivingAccount(Refusal):
@@ -29,12 +32,9 @@ class CannotSendBack(Refusal):
 
 def opened(payment: Payment, *, at: datetime) -> None:
     """Assign a receiving account, a virtual one below it and a reference code; two statements."""
-    # The merchant's own account before the platform's.
-    account = (
-        ReceivingAccount.objects.filter(is_active=True, merchant__in={payment.merchant, ""})
-        .order_by("-merchant", "pk")
-        .first()
-    )
+    # The merchant's own account before the platform's; of several, one with codes to give.
+    taking = ReceivingAccount.objects.filter(is_active=True, merchant__in={payment.merchant, ""})
+    account = taking.order_by("-merchant", _SHORT_OF_CODES, "pk").first()
     if account is None:
         raise NoReceivingAccount(merchant=payment.merchant)
     receiving.give(payment=payment, account=account, at=at)
