@@ -16,6 +16,8 @@ from members.memberships.models import Membership
 from members.memberships.rules import Status as MemberStatus
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
+from payments.receiving.models import ReceivingAccount
+from payments.receiving.rules import CODES, CODES_HALF_USED
 from payments.transfers.models import LineReturn, StatementLine
 from payments.transfers.rules import OPEN, ReturnStatus
 from shop.orders.models import Order
@@ -114,7 +116,26 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "href": reverse("admin:payments_refund_changelist") + "?status__exact=OWED",
             },
         ]
+    context["cards"] += _codes(request)
     return context
+
+
+def _codes(request: HttpRequest) -> list[dict[str, Any]]:
+    """Accounts that have given half of their reference codes away."""
+    mine = _of(request, "FINANCE", "merchant")
+    if mine is None:
+        return []
+    short = ReceivingAccount.objects.filter(mine, codes_in_use__gte=CODES_HALF_USED)
+    return [
+        {
+            "title": "核对码已用过半",
+            "value": f"{account.codes_in_use * 100 // CODES}%",
+            "note": f"账户 {account.account_no}：请增开收款账户或专属账号",
+            "icon": "pin",
+            "href": reverse("admin:payments_receivingaccount_change", args=[account.pk]),
+        }
+        for account in short.order_by("-codes_in_use", "pk")[:4]
+    ]
 
 
 def _by_day(orders: Any, today: datetime) -> dict[Any, tuple[int, int]]:

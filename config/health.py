@@ -79,6 +79,10 @@ _MEASURES = {
         "Statement lines by verdict",
         "SELECT verdict, count(*) FROM payments_statementline GROUP BY verdict",
     ),
+    "siyu_reference_codes": (
+        "Reference codes in use, of the account that has the most (of 1,000,000)",
+        "SELECT 'in_use', coalesce(max(codes_in_use), 0) FROM payments_receivingaccount",
+    ),
 }
 _WORKER_AGE = "SELECT extract(epoch FROM now() - max(beat_at)) FROM kit_heartbeat"
 

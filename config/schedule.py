@@ -30,6 +30,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "fetch yesterday's statements": every(3600, "payments.transfers.tasks.pull_statements"),
     "keep virtual accounts in store": every(60, "payments.receiving.tasks.fill_pool"),
     "rest and free virtual accounts": every(60, "payments.receiving.tasks.go_round"),
+    "take reference codes back": every(3600, "payments.receiving.tasks.take_codes_back"),
     "limits of virtual accounts": every(30, "payments.receiving.tasks.tell_limits"),
     "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),
     "receive by itself": every(60, "shop.fulfilment.tasks.receive_overdue"),

@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from config.kit.admin import Edit, Look
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
-from payments.receiving.rules import COLUMN_ROLES, VirtualState
+from payments.receiving.rules import CODES, CODES_HALF_USED, COLUMN_ROLES, VirtualState
 
 FINANCE = "FINANCE"
 LONGEST_REST = 3_650  # days
@@ -23,7 +23,8 @@ HELP = {
     "每位买家一个：老客户总用同一个账号，须按金额区分订单",
     "quarantine_days": "支付结束后，这个号码多少天内不给别人；期间迟到的款仍归原订单。建议 180",
     "is_capped": "请银行拒收超过应付金额的转账。需要银行支持，没有银行接口时不起作用",
-    "is_active": "停用后不再收新的转账，也不能上传流水",
+    "is_active": "取消后新的支付单不再用这个账户；已开的支付单、买家存下的专属账号仍会来钱，"
+    "所以流水照常上传、推送和取回",
     "merchant": "商家编号；留空为平台账户",
 }
 
@@ -53,6 +54,7 @@ class ReceivingAccountAdmin(Edit):
             },
         ),
         ("专属账号", {"fields": [("gives", "quarantine_days"), "is_capped"]}),
+        ("核对码", {"fields": ["codes"]}),
         ("流水", {"fields": ["pulled_until", "mapped"]}),
     ]
     editable = [
@@ -108,6 +110,13 @@ class ReceivingAccountAdmin(Edit):
     def interface(self, account: ReceivingAccount) -> str:
         return account.provider or "无（只导入流水）"
 
+    @display(description="在用核对码")
+    def codes(self, account: ReceivingAccount) -> str:
+        told = f"{account.codes_in_use:,} / {CODES:,}（每小时清点一次）"
+        if account.codes_in_use < CODES_HALF_USED:
+            return told
+        return f"{told}　已过半：请增开收款账户，或开通银行专属账号"
+
     @display(description="列对照")
     def mapped(self, account: ReceivingAccount) -> str:
         """Role and header text, as a person said it of a bank's table that we do not know."""
@@ -162,6 +171,7 @@ class TransferIntentAdmin(Look):
     fields = [
         *("code", "virtual_account", "payment", "receiving_account", "assigned_at"),
         *("is_shared", "released_at", "hinted_at"),
+        *("code_released_at", "is_code_again"),
     ]
     search_fields = ["code", "virtual_account__number", "payment__number", "payment__reference"]
     search_help_text = "核对码、专属账号、支付单号或订单号"

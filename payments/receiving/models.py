@@ -32,7 +32,7 @@ class ReceivingAccount(models.Model):
     merchant = models.CharField(
         "商家", max_length=24, blank=True, help_text="商家编号；空为平台账户"
     )
-    is_active = models.BooleanField("启用", default=True)
+    is_active = models.BooleanField("接受新的付款", default=True)
     gives = models.CharField(
         "专属账号", max_length=8, choices=Gives, default=Gives.PAYMENT, help_text="分配给谁"
     )
@@ -47,6 +47,9 @@ class ReceivingAccount(models.Model):
         default=False,
         db_default=False,
         help_text="请银行拒收超过应付金额的转账；需要银行支持",
+    )
+    codes_in_use = models.PositiveIntegerField(
+        "在用核对码", default=0, db_default=0, help_text="每小时清点一次"
     )
     pulled_until = models.DateField("已取流水至", null=True, blank=True, help_text="含")
 
@@ -149,7 +152,8 @@ class TransferIntent(models.Model):
     """How one payment is to be recognised: its virtual account and its reference code.
 
     `released_at`: the virtual account was given to another payment since, and names this one no
-    longer; the code is never given again.
+    longer.  `code_released_at`: so long after the payment was over that its code names it no longer
+    and may be given to another.  Without a code it has a virtual account.
     """
 
     payment = models.OneToOneField(
@@ -170,7 +174,14 @@ class TransferIntent(models.Model):
         null=True,
         blank=True,
     )
-    code = models.CharField("核对码", max_length=8)
+    code = models.CharField("核对码", max_length=8, blank=True)
+    code_released_at = models.DateTimeField("核对码收回时间", null=True, blank=True)
+    is_code_again = models.BooleanField(
+        "核对码曾用过",
+        default=False,
+        db_default=False,
+        help_text="两年前属于另一笔支付：附言写它的也可能是从前的付款人",
+    )
     assigned_at = models.DateTimeField("分配时间")
     is_shared = models.BooleanField(
         "买家共用", default=False, db_default=False, help_text="专属账号属于买家，可同时有多笔支付"
@@ -181,9 +192,15 @@ class TransferIntent(models.Model):
     class Meta:
         verbose_name = verbose_name_plural = "转账指引"
         constraints = [
-            # The code first: matching asks for codes, on whatever account.
+            # The code first: matching asks for codes, on whatever account.  Of those that hold it
+            # (not released) there is one; released ones stay in it, so that giving finds them.
             models.UniqueConstraint(
-                "code", "receiving_account", name="transfer_code_once_per_account"
+                "code",
+                "receiving_account",
+                "code_released_at",
+                name="transfer_code_names_one_payment_at_a_time",
+                condition=~Q(code=""),
+                nulls_distinct=False,
             ),
             models.UniqueConstraint(
                 "virtual_account",
@@ -191,9 +208,23 @@ class TransferIntent(models.Model):
                 condition=Q(is_shared=False, released_at=None),
             ),
             models.CheckConstraint(
-                name="transfer_code_is_8_digits", condition=Q(code__regex=r"^[0-9]{8}$")
+                name="transfer_code_is_8_digits",
+                condition=Q(code="") | Q(code__regex=r"^[0-9]{8}$"),
+            ),
+            models.CheckConstraint(
+                name="transfer_without_code_has_an_account",
+                condition=~Q(code="") | Q(virtual_account__isnull=False),
+            ),
+        ]
+        indexes = [
+            # The sweep that takes codes back, oldest first.
+            models.Index(
+                "assigned_at",
+                "id",
+                name="transfer_code_held",
+                condition=Q(code_released_at=None) & ~Q(code=""),
             ),
         ]
 
     def __str__(self) -> str:
-        return self.code
+        return self.code or "无核对码"

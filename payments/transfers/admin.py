@@ -37,7 +37,7 @@ class Upload(Question):
     )
 
     def prepare(self) -> None:
-        accounts = ReceivingAccount.objects.seen_by(viewer_of(self.request)).filter(is_active=True)
+        accounts = ReceivingAccount.objects.seen_by(viewer_of(self.request)).order_by("account_no")
         self.fields["account_no"].choices = [  # type: ignore[attr-defined]
             ("", "由文件内容判断"),
             *((one.account_no, f"{one.account_no} {one.account_name}") for one in accounts),

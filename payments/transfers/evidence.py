@@ -46,7 +46,8 @@ WITH hit AS (
     JOIN payments_transferintent i ON i.virtual_account_id = v.id AND i.released_at IS NULL
     WHERE v.number = ANY(%(virtual)s::text[])
     UNION
-    SELECT id FROM payments_transferintent WHERE code = ANY(%(codes)s::text[])
+    SELECT id FROM payments_transferintent
+    WHERE code = ANY(%(codes)s::text[]) AND code <> '' AND code_released_at IS NULL
     UNION
     SELECT n.id FROM unnest(%(buyers)s::bigint[]) AS asked (payer_id), LATERAL (
         SELECT i.id FROM payments_payment p
@@ -71,7 +72,9 @@ WITH hit AS (
 )
 SELECT p.id, p.number, p.reference, i.receiving_account_id,
        CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END, i.is_shared,
-       i.code, p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant
+       CASE WHEN i.code_released_at IS NULL THEN i.code ELSE '' END,
+       p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant,
+       i.is_code_again
 FROM hit JOIN payments_transferintent i ON i.id = hit.id
 JOIN payments_payment p ON p.id = i.payment_id
 LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id

@@ -16,20 +16,22 @@ from payments.transfers.rules import Verdict
 # Payments are locked before anything is decided: what is outstanding now is so at commit.
 _INTENTS = """
 WITH hit AS (
-    SELECT i.payment_id, i.receiving_account_id, v.number, i.is_shared, i.code
+    SELECT i.payment_id, i.receiving_account_id, v.number, i.is_shared,
+           CASE WHEN i.code_released_at IS NULL THEN i.code ELSE '' END AS code, i.is_code_again
     FROM payments_virtualaccount v
     JOIN payments_transferintent i ON i.virtual_account_id = v.id AND i.released_at IS NULL
     WHERE v.number = ANY(%s::text[])
     UNION
     SELECT i.payment_id, i.receiving_account_id,
            CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END,
-           i.is_shared, i.code
+           i.is_shared, i.code, i.is_code_again
     FROM payments_transferintent i
     LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
-    WHERE i.code = ANY(%s::text[])
+    WHERE i.code = ANY(%s::text[]) AND i.code <> '' AND i.code_released_at IS NULL
 )
 SELECT p.id, p.number, p.reference, hit.receiving_account_id, hit.number, hit.is_shared, hit.code,
-       p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant
+       p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant,
+       hit.is_code_again
 FROM hit JOIN payments_payment p ON p.id = hit.payment_id
 ORDER BY p.id FOR NO KEY UPDATE OF p
 """

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, Sum
 
 from config.kit.errors import Refusal
 from config.kit.money import yuan
@@ -15,8 +15,11 @@ from payments.cashier.rules import RefundStatus, Status
 from payments.channels import transfer
 from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
+from payments.receiving.rules import CODES_HALF_USED
 from payments.transfers import queries
 from payments.transfers.models import Allocation, StatementLine
+
+_SHORT_OF_CODES = ExpressionWrapper(Q(codes_in_use__gte=CODES_HALF_USED), BooleanField())
 
 
 class NoReceivingAccount(Refusal):
@@ -29,12 +32,9 @@ class CannotSendBack(Refusal):
 
 def opened(payment: Payment, *, at: datetime) -> None:
     """Assign a receiving account, a virtual one below it and a reference code; two statements."""
-    # The merchant's own account before the platform's.
-    account = (
-        ReceivingAccount.objects.filter(is_active=True, merchant__in={payment.merchant, ""})
-        .order_by("-merchant", "pk")
-        .first()
-    )
+    # The merchant's own account before the platform's; of several, one with codes to give.
+    taking = ReceivingAccount.objects.filter(is_active=True, merchant__in={payment.merchant, ""})
+    account = taking.order_by("-merchant", _SHORT_OF_CODES, "pk").first()
     if account is None:
         raise NoReceivingAccount(merchant=payment.merchant)
     receiving.give(payment=payment, account=account, at=at)
@@ -56,19 +56,20 @@ def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
 def _told(payment: Payment, intent: TransferIntent) -> dict[str, Any]:
     account = intent.receiving_account
     virtual = None if intent.released_at else intent.virtual_account
+    code = None if intent.code_released_at else intent.code or None
     return {
         "account_name": account.account_name,
         "account_no": virtual.number if virtual else account.account_no,
         "bank_name": account.bank_name,
-        "reference": intent.code,
+        "reference": code,
         "amount_fen": payment.outstanding_fen,
         "pay_before": payment.pay_before,
-        "message": said(payment),
+        "message": said(payment, has_code=bool(code)),
         "hinted_at": intent.hinted_at,
     }
 
 
-def said(payment: Payment) -> str:
+def said(payment: Payment, *, has_code: bool = True) -> str:
     """Where the payment stands, in a sentence for its payer."""
     got, missing = yuan(payment.received_fen), yuan(payment.outstanding_fen)
     if payment.status == Status.CONFIRMED:
@@ -78,7 +79,8 @@ def said(payment: Payment) -> str:
         return f"支付单已关闭，{kept}请不要再转账"
     if payment.received_fen:
         return f"已收到 {got} 元，还差 {missing} 元"
-    return f"请转账 {missing} 元，附言填写核对码"
+    how = "附言填写核对码" if has_code else "转到这个专属账号即可，附言不必填写"
+    return f"请转账 {missing} 元，{how}"
 
 
 # --- money goes back ----------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def upload(
     leaves nothing behind.  What is wrong far inside a large file shows when it is imported, and
     then refuses the whole statement.
     """
-    accounts = {row.account_no: row for row in ReceivingAccount.objects.filter(is_active=True)}
+    accounts = {row.account_no: row for row in ReceivingAccount.objects.all()}
     chosen = accounts.get(account_no)
     is_small = file.seek(0, io.SEEK_END) <= READ_AT_ONCE
     stream = _opened(file, accounts, chosen.columns if chosen else None)
@@ -336,9 +336,7 @@ def take_push(*, provider: str, account_no: str, row: Row, at: datetime) -> inta
     Raises NotFound for an account that is not ours.  A failure of the database is raised: nothing
     has happened, and the bank pushes again.
     """
-    account = ReceivingAccount.objects.filter(
-        provider=provider, account_no=account_no, is_active=True
-    ).first()
+    account = ReceivingAccount.objects.filter(provider=provider, account_no=account_no).first()
     if account is None:
         raise NotFound("推送的账号不是本店的收款账户")
     return take(account=account, rows=[row], at=at)

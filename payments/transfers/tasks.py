@@ -90,7 +90,7 @@ def look_sooner(*, account_id: int) -> None:
 
 def _pullable() -> QuerySet[ReceivingAccount]:
     able = transfer.that_can("statements")
-    return ReceivingAccount.objects.filter(is_active=True, provider__in=able).order_by("pk")
+    return ReceivingAccount.objects.filter(provider__in=able).order_by("pk")
 
 
 @contextmanager

@@ -113,6 +113,20 @@ def test_the_list_of_virtual_accounts_says_whose_until_when_and_up_to_what(first
         assert word in text
 
 
+def test_who_has_given_half_of_the_codes_away_is_told(first):
+    account = first.rows["payments.ReceivingAccount"]
+    address = url("payments.ReceivingAccount", "change", account.pk)
+    client = opened(first.people["FINANCE"])
+    assert "核对码已用过半" not in client.get("/admin/").content.decode()
+    ReceivingAccount.objects.filter(pk=account.pk).update(codes_in_use=512_345)
+
+    page = client.get("/admin/").content.decode()
+
+    assert "核对码已用过半" in page
+    assert "51%" in page
+    assert "512,345 / 1,000,000" in client.get(address).content.decode()
+
+
 # --- a day that differs
 
 

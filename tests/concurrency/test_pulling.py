@@ -69,7 +69,7 @@ def test_without_the_mark_each_worker_imports_his_own_file(sandbox, own):
 
 def test_a_file_that_is_refused_leaves_no_mark(sandbox, own):
     """The day is fetched again in an hour, until it can be read."""
-    ReceivingAccount.objects.update(is_active=False)  # so that no account of ours is in the file
+    ReceivingAccount.objects.update(account_no="755900000999")  # none of ours is in the file
 
     with pytest.raises(services.NotOurAccount):
         pulling.pull_day(account=own, day=localtime(now()).date() - timedelta(days=1), at=now())

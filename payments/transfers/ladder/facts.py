@@ -30,7 +30,8 @@ class Intent(NamedTuple):
     """One payment that expects a transfer.
 
     `virtual_account` is empty once it was given to another payment; `is_shared`: it is the
-    buyer's own, and may name several payments at once.
+    buyer's own, and may name several payments at once.  `is_code_again`: the code was an earlier
+    payment's (two years ago), whose payer may still write it.
     """
 
     payment_id: int
@@ -44,6 +45,7 @@ class Intent(NamedTuple):
     is_open: bool
     payer_id: int
     merchant: str
+    is_code_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

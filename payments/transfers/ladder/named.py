@@ -140,7 +140,7 @@ def one_code(fact: Fact, batch: Batch) -> Decision | None:
     intent = named[0]
     if fact.virtual_account or intent.account_id != fact.account_id:
         return _conflict(fact, batch, [intent], _elsewhere(fact, intent))
-    if why := _unsure_code(fact):
+    if why := _unsure_code(fact) or _perhaps_the_old_one(fact, batch, named):
         return batch.suggests(fact, [intent], "T2a", why)
     left = batch.left[intent.payment_id]
     if left == fact.fen:
@@ -189,7 +189,7 @@ def _of_several(fact: Fact, batch: Batch, named: Sequence[Intent]) -> Decision:
     facts: dict[str, Any] = {"codes": sorted(one.code for one in named)}
     if adds_up:
         facts["split"] = split
-    if why := _why_not_divided(fact, named, split):
+    if why := _why_not_divided(fact, batch, named, split):
         return batch.suggests(fact, named, "T3b", why, facts)
     pays = tuple((one.payment_id, batch.left[one.payment_id]) for one in named)
     facts["left_fen"] = fact.fen
@@ -197,7 +197,9 @@ def _of_several(fact: Fact, batch: Batch, named: Sequence[Intent]) -> Decision:
     return Decision(MATCHED, "T3a", (why,), pays, facts)
 
 
-def _why_not_divided(fact: Fact, named: Sequence[Intent], split: dict[str, int]) -> str:
+def _why_not_divided(
+    fact: Fact, batch: Batch, named: Sequence[Intent], split: dict[str, int]
+) -> str:
     total = sum(split.values())
     refusals = (
         (len({one.payer_id for one in named}) > 1, "附言中有多位买家的核对码"),
@@ -205,6 +207,7 @@ def _why_not_divided(fact: Fact, named: Sequence[Intent], split: dict[str, int])
         (any(one.account_id != fact.account_id for one in named), "有支付单在另一个收款账户"),
         (not all(split.values()), "附言中有已付清或已关闭的支付单的核对码"),
         (bool(unsure := _unsure_code(fact)), unsure),
+        (bool(old := _perhaps_the_old_one(fact, batch, named)), old),
         (
             total != fact.fen,
             f"附言中有多张支付单的核对码，应付合计 {yuan(total)} 元，到账 {yuan(fact.fen)} 元",
@@ -239,6 +242,17 @@ def _unsure_code(fact: Fact) -> str:
         return "核对码以中文数字写出，需人工确认"
     if fact.codes.is_joined and len(fact.codes.found) > 1:
         return "附言中拼接出多个可能的核对码"
+    return ""
+
+
+def _perhaps_the_old_one(fact: Fact, batch: Batch, named: Sequence[Intent]) -> str:
+    """Why a code that was another payment's long ago is not enough.
+
+    That payer may have kept it in his bank's list of remarks, and prices repeat; unless this one is
+    known to pay for this buyer.
+    """
+    if any(one.is_code_again and not batch.book.knows(fact, one) for one in named):
+        return "核对码两年前属于另一张支付单，付款人没有为该买家付过款，需人工确认"
     return ""
 
 

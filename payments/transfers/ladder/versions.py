@@ -108,4 +108,4 @@ def needs_more(fact: Fact, book: Book) -> bool:
     if len(named_by_code) != 1:
         return not named_by_code
     (intent,) = named_by_code
-    return intent.is_open and intent.left_fen != fact.fen
+    return intent.is_open and (intent.is_code_again or intent.left_fen != fact.fen)

@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils.timezone import now
 
 from payments.ledger import queries as ledger
+from payments.receiving.models import ReceivingAccount
 from payments.transfers import tasks
 from payments.transfers.models import Policy, Statement, StatementLine
 from tests.members.people import client_of, make_merchant, make_staff, make_user
@@ -76,6 +77,12 @@ def test_a_statement_is_taken_imported_and_told(account, platform):
     assert platform.get("/api/v1/bank/statements").json()["results"] == [told]
     (line,) = lines(platform, f"?statement={told['id']}&verdict=MATCHED")
     assert (line["rule"], line["payments"][0]["payment"]) == ("T1a", payment.number)
+
+
+def test_a_statement_of_an_account_that_takes_no_new_payments_is_taken(account, platform):
+    ReceivingAccount.objects.update(is_active=False)
+
+    assert upload(platform, ccb_csv([booking(PRICE)])).status_code == 202
 
 
 @pytest.mark.parametrize(

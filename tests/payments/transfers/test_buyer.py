@@ -11,7 +11,7 @@ from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Receipt, Refund
-from payments.receiving.models import TransferIntent
+from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.transfers import pulling, tasks
 from payments.transfers.models import Statement, StatementLine
 from tests.members.people import client_of, make_user
@@ -188,6 +188,15 @@ def test_many_in_a_hurry_are_one_look_a_minute(bank, account):
         tasks.look_sooner(account_id=account.pk)
 
     assert len(bank.journal("/bank/files")) == 1
+
+
+def test_statements_of_an_account_that_takes_no_new_payments_are_still_fetched(bank, account):
+    bank.transfer(ACCOUNT, PRICE)
+    ReceivingAccount.objects.update(is_active=False)
+
+    tasks.look_sooner(account_id=account.pk)
+
+    assert Statement.objects.count() == 1
 
 
 def test_a_bank_that_gives_no_statements_is_not_asked(bank, account, settings):
