@@ -133,7 +133,7 @@ def _speaks_against(fact: Fact, batch: Batch, intent: Intent) -> str:
     for code in sorted(near_codes(fact.texts)):
         for other in batch.book.by_code.get(code, ()):
             if other.order != intent.order and batch.left[other.payment_id]:
-                return f"附言与另一张支付单 {other.payment} 的核对码 {code} 只差一处"
+                return f"附言与另一张支付单 {other.payment} 的核对码只差一处"
     return ""
 
 
