@@ -18,6 +18,7 @@ from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
 from payments.receiving.models import ReceivingAccount
 from payments.receiving.rules import CODES, CODES_HALF_USED
+from payments.transfers import backlog
 from payments.transfers.models import LineReturn, StatementLine
 from payments.transfers.rules import OPEN, ReturnStatus
 from shop.orders.models import Order
@@ -46,7 +47,9 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
     if (finance := _of(request, "FINANCE", "payment__merchant")) is not None:
         counts["refunds"] = Refund.objects.filter(finance, status__in=TO_DECIDE).count()
     if (finance := _of(request, "FINANCE", "receiving_account__merchant")) is not None:
-        counts["lines"] = StatementLine.objects.filter(finance, verdict__in=OPEN).count()
+        lines = StatementLine.objects.filter(finance, verdict__in=OPEN)
+        old = backlog.aged(backlog.Age.UNCLAIMED, now())
+        counts |= lines.aggregate(lines=Count("pk"), unclaimed=Count("pk", filter=old))
     if (finance := _of(request, "FINANCE", "line__receiving_account__merchant")) is not None:
         asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED)
         counts["returns"] = asked.count()
@@ -107,6 +110,13 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "note": f"其中三天以上 {ages[-1][1]} 笔",
                 "icon": "inbox",
                 "href": reverse("admin:payments_statementline_queue"),
+            },
+            {
+                "title": backlog.Age.UNCLAIMED.label,
+                "value": counts["unclaimed"],
+                "note": "无人认领的来账，请原路退回",
+                "icon": "hourglass_bottom",
+                "href": reverse("admin:payments_statementline_queue") + "?age=75%2B",
             },
             {
                 "title": "待审退款",

@@ -20,7 +20,9 @@ from payments.transfers.models import StatementLine
 
 WAITS, RETURNED = "waits", "returned"
 REST = [(WAITS, "留在待处理"), (RETURNED, "接着原路退回")]
-ROWS = 5  # payments that one line may be shared between on the page; the API takes more
+# Payments that one line may be shared between on the page; the API takes more.  A remark names at
+# most ten that are believed (named.MOST_CODES).
+LEAST_ROWS, MOST_ROWS = 5, 10
 
 
 def seen(line: StatementLine) -> str:
@@ -64,13 +66,19 @@ class Assign(Decision):
         self.fields["payment"].initial = self.request.GET.get("payment", "")
 
 
+def _places(line: StatementLine) -> range:
+    """One for each candidate and a few at least, from 1."""
+    return range(1, min(MOST_ROWS, max(LEAST_ROWS, len(line.candidates))) + 1)
+
+
 class Split(Decision):
     """Payment (or order) numbers with amounts."""
 
     def prepare(self) -> None:
         super().prepare()
+        self.places = _places(self.row)
         shares = _first_guess(self.row, viewer_of(self.request), self.request.GET.get("payment"))
-        for n in range(1, ROWS + 1):
+        for n in self.places:
             number = forms.CharField(label=f"支付单 {n}", max_length=24, required=n == 1)
             yuan = YuanField(label=f"金额 {n}（元）", required=n == 1)
             if n <= len(shares):
@@ -90,7 +98,7 @@ class Split(Decision):
     @property
     def rows(self) -> list[tuple[forms.BoundField, forms.BoundField, str]]:
         """Number and amount, and in words whose payment the number is."""
-        numbers = [self[f"number_{n}"] for n in range(1, ROWS + 1)]
+        numbers = [self[f"number_{n}"] for n in self.places]
         typed = {str(one.value() or "").strip().upper() for one in numbers} - {""}
         seen_by_person = queries.assignable(viewer_of(self.request)).filter(number__in=typed)
         whose = {
@@ -104,7 +112,7 @@ class Split(Decision):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        given = [(cleaned.get(f"number_{n}"), cleaned.get(f"fen_{n}")) for n in range(1, ROWS + 1)]
+        given = [(cleaned.get(f"number_{n}"), cleaned.get(f"fen_{n}")) for n in self.places]
         typed = {number.strip().upper(): fen for number, fen in given if number and fen}
         if len(typed) != sum(bool(number or fen) for number, fen in given):
             raise forms.ValidationError("每张支付单填写一次，并填写金额")
@@ -197,7 +205,7 @@ def _first_guess(line: StatementLine, person: Viewer, chosen: str | None) -> lis
     shares: list[tuple[str, int]] = []
     left = queries.left_fen(line)
     for number in dict.fromkeys(numbers):
-        if number in payments and left and len(shares) < ROWS:
+        if number in payments and left and len(shares) < MOST_ROWS:
             fen = min(left, payments[number].outstanding_fen)
             shares.append((number, fen))
             left -= fen

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -15,9 +15,10 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from config.kit.admin import Lines, Look, Question, viewer_of
 from config.kit.columns import DayFilter, in_shanghai, in_yuan
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import admin_columns, parsers, queries, services, workbench
+from payments.transfers import admin_columns, parsers, queries, services, words, workbench
 from payments.transfers.acts import ACTS
 from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
+from payments.transfers.sight import Sight
 from payments.transfers.words import EVENTS, STATEMENT_COLOURS, VERDICT_COLOURS, told
 
 FINANCE = "FINANCE"
@@ -163,6 +164,11 @@ class Events(Lines):
         return told(event)
 
 
+def _sight(line: StatementLine) -> Sight:
+    """What `get_object` found that the person on this page may read."""
+    return cast(Sight, line.sight)  # type: ignore[attr-defined]
+
+
 @admin.register(StatementLine)
 class StatementLineAdmin(Look):
     tenant_path = "receiving_account__merchant"
@@ -182,11 +188,13 @@ class StatementLineAdmin(Look):
             None,
             {
                 "fields": [
-                    ("number", "verdict", "rule"),
+                    ("number", "verdict"),
+                    ("rule", "rule_version"),
                     ("amount_fen", "currency", "booked_at"),
                     ("payer_name", "payer_account", "payer_bank"),
                     "remark",
-                    "reasons",
+                    "why",
+                    "basis",
                     "caution",
                 ]
             },
@@ -217,6 +225,24 @@ class StatementLineAdmin(Look):
     def get_queryset(self, request: HttpRequest) -> QuerySet[StatementLine]:
         return super().get_queryset(request).select_related("receiving_account")
 
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> StatementLine | None:
+        """With `sight`: what this person may read of it."""
+        line = super().get_object(request, object_id, from_field)
+        if line is not None:
+            line.sight = queries.sight([line], viewer_of(request))
+        return line
+
+    @display(description="理由")
+    def why(self, line: StatementLine) -> str:
+        return "；".join(_sight(line).reasons(line)) or "—"
+
+    @display(description="依据")
+    def basis(self, line: StatementLine) -> str:
+        seen = words.basis(_sight(line).facts(line))
+        return "，".join(f"{name} {value}" for name, value in seen) or "—"
+
     @display(description="附言")
     def short_remark(self, line: StatementLine) -> str:
         return line.remark if len(line.remark) <= 24 else f"{line.remark[:24]}…"
@@ -231,7 +257,7 @@ class StatementLineAdmin(Look):
             ("附言", row.remark or "—"),
             ("入账时间", in_shanghai(row.booked_at)),
             ("收款账户", row.receiving_account.account_no),
-            *(("理由", reason) for reason in row.reasons),
+            *(("理由", reason) for reason in _sight(row).reasons(row)),
         ]
 
     # --- what a person decides ------------------------------------------------------------------

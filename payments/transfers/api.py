@@ -1,5 +1,6 @@
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -127,6 +128,7 @@ class LineOut(serializers.Serializer[object]):
     remark = serializers.CharField()
     verdict = serializers.ChoiceField(choices=Verdict.choices)
     rule = serializers.CharField(allow_null=True)
+    rule_version = serializers.CharField(allow_null=True)
     reasons = serializers.ListField(child=serializers.CharField())
     facts = serializers.JSONField(help_text="结论所依据的事实")
     candidates = CandidateOut(many=True)
@@ -257,7 +259,8 @@ class Lines(View):
         rows = rows.filter(**{FILTERS[name]: asked[name] for name in FILTERS if name in asked})
         if "age_days" in asked:
             rows = rows.filter(booked_at__lte=now() - timedelta(days=asked["age_days"]))
-        return page(self, rows, ("-booked_at", "-pk"), queries.shown_lines)
+        show = partial(queries.shown_lines, viewer=viewer(request))
+        return page(self, rows, ("-booked_at", "-pk"), show)
 
 
 class LineView(View):
@@ -269,7 +272,7 @@ class LineView(View):
         return get_object_or_404(queries.lines(viewer(request)), number=number)
 
     def shown(self, line: StatementLine) -> Response:
-        return Response(queries.shown_lines([line])[0])
+        return Response(queries.shown_lines([line], viewer(self.request))[0])
 
 
 class LineDetail(LineView):
@@ -277,9 +280,10 @@ class LineDetail(LineView):
     def get(self, request: Request, number: str) -> Response:
         """一笔来账；等待人工时 candidates 按当前未付的支付单重新计算。"""
         line = self.line(request, number)
-        (shown,) = queries.shown_lines([line])
+        person = viewer(request)
+        (shown,) = queries.shown_lines([line], person)
         if shown["actions"]["match"]:
-            shown["candidates"] = [asdict(one) for one in queries.candidates(line)]
+            shown["candidates"] = [asdict(one) for one in queries.candidates(line, person)]
         return Response(shown)
 
 

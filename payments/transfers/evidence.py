@@ -74,7 +74,10 @@ SELECT p.id, p.number, p.reference, i.receiving_account_id,
        CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END, i.is_shared,
        CASE WHEN i.code_released_at IS NULL THEN i.code ELSE '' END,
        p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant,
-       i.is_code_again
+       i.is_code_again,
+       p.refunded_fen > 0 AND (p.status = 'CONFIRMED' OR EXISTS (
+           SELECT 1 FROM payments_refund f
+           WHERE f.payment_id = p.id AND f.status NOT IN ('OWED', 'VOID')))
 FROM hit JOIN payments_transferintent i ON i.id = hit.id
 JOIN payments_payment p ON p.id = i.payment_id
 LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id

@@ -160,7 +160,7 @@ WITH judged AS (
         left(s.payer_bank, 200), s.remark, s.texts::jsonb, left(s.virtual_account, 44),
         s.is_reversal, left(s.reverses, 64), left(s.caution, 300), d.is_posted, d.is_elsewhere,
         CASE d.verdict WHEN 'MATCHED' THEN s.amount_fen ELSE 0 END, 0, d.verdict, d.rule,
-        CASE d.rule WHEN '' THEN '' ELSE %(version)s END, d.reasons::jsonb, d.facts::jsonb,
+        %(version)s, d.reasons::jsonb, d.facts::jsonb,
         d.candidates::jsonb, %(statement)s, %(account)s, %(at)s, %(at)s, ''
     FROM judged d JOIN payments_stagedline s
         ON s.n = d.n AND s.batch = %(batch)s AND s.n BETWEEN %(first)s AND %(last)s

@@ -1,14 +1,17 @@
 """BANK_TRANSFER for the cashier: what a buyer has to do, and how money goes back to him."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import connection
 from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, Sum
 
+from config.kit import sql
 from config.kit.errors import Refusal
 from config.kit.money import yuan
 from config.kit.outside import assert_no_transaction
+from payments.calendar import queries as calendar
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.cashier.payables import Sent
 from payments.cashier.rules import RefundStatus, Status
@@ -20,6 +23,24 @@ from payments.transfers import queries
 from payments.transfers.models import Allocation, StatementLine
 
 _SHORT_OF_CODES = ExpressionWrapper(Q(codes_in_use__gte=CODES_HALF_USED), BooleanField())
+STATEMENT_WITHIN = 2  # working days after the last day; who uploads nothing holds nobody up longer
+_SECOND = timedelta(seconds=1)
+# Payments on accounts that neither push nor hand out statements, and of whose last day no
+# statement is in that was made when the day was over.
+_UNHEARD = """
+SELECT p.id FROM payments_payment p
+JOIN payments_transferintent i ON i.payment_id = p.id
+JOIN payments_receivingaccount a ON a.id = i.receiving_account_id
+CROSS JOIN LATERAL (
+    SELECT ((p.pay_before - interval '1 second') AT TIME ZONE 'Asia/Shanghai')::date AS last
+) day
+WHERE p.id = ANY(%s::bigint[]) AND a.provider = '' AND NOT EXISTS (
+    SELECT 1 FROM payments_statement s
+    WHERE s.receiving_account_id = a.id AND s.uploaded_at >= p.pay_before
+      AND s.status = 'DONE' AND s.pays
+      AND s.booked_from <= day.last AND s.booked_until > day.last
+)
+"""
 
 
 class NoReceivingAccount(Refusal):
@@ -81,6 +102,23 @@ def said(payment: Payment, *, has_code: bool = True) -> str:
         return f"已收到 {got} 元，还差 {missing} 元"
     how = "附言填写核对码" if has_code else "转到这个专属账号即可，附言不必填写"
     return f"请转账 {missing} 元，{how}"
+
+
+# --- time is over -------------------------------------------------------------------------------
+
+
+def unheard(payments: Sequence[Payment], *, at: datetime) -> set[int]:
+    """Transfers of the last day to an account of which clerks upload statements; two queries.
+
+    Until such a statement is imported, and for two working days at most.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_UNHEARD, [sql.ints(payment.pk for payment in payments)])
+        found = {pk for (pk,) in cursor.fetchall()}
+    # 24:00 is the next day's 0:00: the days count from the last one.
+    ends = {one.pk: one.pay_before - _SECOND for one in payments if one.pk in found}
+    until = calendar.deadlines(starts=set(ends.values()), working_days=STATEMENT_WITHIN)
+    return {pk for pk, end in ends.items() if at < until[end]}
 
 
 # --- money goes back ----------------------------------------------------------------------------

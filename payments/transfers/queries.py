@@ -17,6 +17,7 @@ from payments.transfers.models import Allocation, LineReturn, Policy, Statement,
 from payments.transfers.remarks import codes_in
 from payments.transfers.rules import GONE, OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
 from payments.transfers.screening import is_credible
+from payments.transfers.sight import Sight
 
 METHOD = "BANK_TRANSFER"
 SHOWN_CANDIDATES = 10
@@ -102,8 +103,14 @@ def shown_returns(rows: Iterable[LineReturn]) -> list[dict[str, Any]]:
     ]
 
 
-def shown_lines(rows: Sequence[StatementLine]) -> list[dict[str, Any]]:
-    """As the API answers them; two queries for what they pay and return, however many."""
+def sight(lines: Sequence[StatementLine], viewer: Viewer) -> Sight:
+    """These lines as this person may read them."""
+    return Sight(lines, assignable(viewer))
+
+
+def shown_lines(rows: Sequence[StatementLine], viewer: Viewer) -> list[dict[str, Any]]:
+    """As the API answers this person; three queries for what they name, pay and return."""
+    read = sight(rows, viewer)
     paid: dict[int, list[dict[str, Any]]] = {}
     live = Allocation.objects.filter(line__in=rows, undone_at=None).select_related("payment")
     for allocation in live.order_by("pk"):
@@ -117,11 +124,11 @@ def shown_lines(rows: Sequence[StatementLine]) -> list[dict[str, Any]]:
     back: dict[int, list[LineReturn]] = {}
     for one in LineReturn.objects.filter(line__in=rows).order_by("pk"):
         back.setdefault(one.line_id, []).append(one)
-    return [_shown(row, paid.get(row.pk, []), back.get(row.pk, [])) for row in rows]
+    return [_shown(row, read, paid.get(row.pk, []), back.get(row.pk, [])) for row in rows]
 
 
 def _shown(
-    row: StatementLine, paid: list[dict[str, Any]], back: list[LineReturn]
+    row: StatementLine, read: Sight, paid: list[dict[str, Any]], back: list[LineReturn]
 ) -> dict[str, Any]:
     going = sum(one.amount_fen for one in back if one.status in UNDER_WAY)
     left = left_fen(row, going)
@@ -143,9 +150,10 @@ def _shown(
         "remark": row.remark,
         "verdict": row.verdict,
         "rule": row.rule or None,
-        "reasons": row.reasons,
-        "facts": row.facts,
-        "candidates": row.candidates,
+        "rule_version": row.rule_version or None,
+        "reasons": read.reasons(row),
+        "facts": read.facts(row),
+        "candidates": read.candidates(row),
         "payments": paid,
         "returns": [
             {
@@ -251,8 +259,11 @@ def left_fen(line: StatementLine, under_way: int | None = None) -> int:
     return line.amount_fen - line.allocated_fen - line.returned_fen - going
 
 
-def candidates(line: StatementLine) -> list[Candidate]:
-    """Payments a waiting line may be for, ranked: by account, code, amount, payer, near code."""
+def candidates(line: StatementLine, viewer: Viewer) -> list[Candidate]:
+    """Payments a waiting line may be for, ranked: by account, code, amount, payer, near code.
+
+    Only those that this person may give the money to.
+    """
     texts = tuple(line.texts)
     fact = Fact(
         line.pk,
@@ -265,7 +276,10 @@ def candidates(line: StatementLine) -> list[Candidate]:
         line.payer_account,
     )
     intents, payers = evidence.more([fact], of_an_amount=OF_AN_AMOUNT)
-    return rank(fact, intents, payers)[:SHOWN_CANDIDATES]
+    found = {intent.payment for intent in intents}
+    mine = set(assignable(viewer).filter(number__in=found).values_list("number", flat=True))
+    seen = [intent for intent in intents if intent.payment in mine]
+    return rank(fact, seen, payers)[:SHOWN_CANDIDATES]
 
 
 # --- for the sweeps -----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Lines and their events as staff read them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from config.kit.columns import in_yuan
@@ -41,6 +42,25 @@ FACTS = {
     "statement": "流水文件", "judged": "原判", "text": "",
     "elsewhere": "原记为非买家收支", "reversal": "冲正流水", "original": "原来账",
 }  # fmt: skip
+
+BASIS = {
+    "virtual_account": "专属账号", "code": "核对码", "codes": "核对码", "near_code": "相近的核对码",
+    "payer_account": "付款账号", "payer_name": "付款户名", "fen": "到账", "left_fen": "应付",
+    "short_fen": "途中扣费", "split": "拆分", "equal": "金额相同的支付单数",
+}  # fmt: skip
+
+
+def basis(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a decision stands on, as (name, value)."""
+    return [(BASIS.get(name, name), _seen(name, value)) for name, value in facts.items() if value]
+
+
+def _seen(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return "、".join(f"{number} {in_yuan(fen)}" for number, fen in value.items())
+    if isinstance(value, list):
+        return "、".join(map(str, value))
+    return in_yuan(value) if name.endswith("fen") else str(value)
 
 
 def told(event: LineEvent) -> str:

@@ -34,7 +34,7 @@ from payments.transfers.acts import ACTS, OFTEN, RETURNED, Act
 from payments.transfers.backlog import Age, Asked, Sort
 from payments.transfers.models import Allocation, LineEvent, LineReturn, StatementLine
 from payments.transfers.rules import OPEN, ReturnStatus, Verdict
-from payments.transfers.words import EVENTS, RETURN_COLOURS, VERDICT_COLOURS, told
+from payments.transfers.words import EVENTS, RETURN_COLOURS, VERDICT_COLOURS, basis, told
 
 FINANCE = "FINANCE"
 LAST = "siyu_last_decided"  # in the session: the number of the line whose decision `u` undoes
@@ -207,7 +207,7 @@ def _page(
         "missing": bool(visit.request.GET.get("line")) and not is_open,
         "filters": _filters(visit),
         **_tabs(visit),
-        "rows": [_row(visit, line, chosen) for line in page.lines],
+        "rows": _rows(visit, page.lines, chosen),
         "newer": page.has_before and page.lines and _turn(visit, before=page.lines[0].number),
         "older": page.has_after and page.lines and _turn(visit, after=page.lines[-1].number),
         "list_link": visit.link(),
@@ -259,14 +259,23 @@ def _tabs(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _row(visit: Visit, line: StatementLine, chosen: StatementLine | None) -> dict[str, Any]:
+def _rows(
+    visit: Visit, lines: Sequence[StatementLine], chosen: StatementLine | None
+) -> list[dict[str, Any]]:
+    read = queries.sight(lines, visit.person)
+    return [_row(visit, line, read.reasons(line), chosen) for line in lines]
+
+
+def _row(
+    visit: Visit, line: StatementLine, reasons: Sequence[str], chosen: StatementLine | None
+) -> dict[str, Any]:
     return {
         "line": line,
         "amount": in_yuan(queries.left_fen(line) if line.is_posted else line.amount_fen),
         "verdict": verdict_label(line),
         "age": ago(line.booked_at, visit.at),
         "is_late": (visit.at - line.booked_at).days >= 3,
-        "reason": line.reasons[0] if line.reasons else "",
+        "reason": reasons[0] if reasons else "",
         "link": visit.link(line=line.number),
         "is_chosen": chosen is not None and chosen.pk == line.pk,
     }
@@ -290,6 +299,7 @@ def _detail(
     visit: Visit, line: StatementLine, act: Act | None, question: Question | None
 ) -> dict[str, Any]:
     may, left = may_now(line), queries.left_fen(line)
+    read = queries.sight([line], visit.person)
     find = visit.request.GET.get("find", "").strip()
     return {
         "line": line,
@@ -299,6 +309,8 @@ def _detail(
         "returned": in_yuan(line.returned_fen) if line.returned_fen else "",
         "left_plain": _plain(left),
         "verdict": verdict_label(line),
+        "reasons": read.reasons(line),
+        "basis": basis(read.facts(line)),
         "is_waiting": line.verdict in OPEN,
         "booked": in_shanghai(line.booked_at),
         "age": ago(line.booked_at, visit.at),
@@ -402,7 +414,7 @@ def candidates(visit: Visit, line: StatementLine, find: str = "") -> list[dict[s
         payments = list(_searched(seen, find).select_related("payer").order_by("-pk")[:FOUND])
         notes: Mapping[str, Mapping[str, Any]] = {}
     else:
-        ranked = [asdict(one) for one in queries.candidates(line)]
+        ranked = [asdict(one) for one in queries.candidates(line, visit.person)]
         noted = {one["payment"]: one for one in line.candidates}
         notes = {one["payment"]: noted.get(one["payment"], {}) | one for one in ranked}
         notes = {**notes, **{name: one for name, one in noted.items() if name not in notes}}

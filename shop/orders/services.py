@@ -15,6 +15,7 @@ from members.guides.rules import Due
 from members.memberships import queries as memberships
 from members.merchants import queries as merchants
 from members.merchants.models import Merchant
+from payments.cashier import queries as payments
 from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier.rules import Reason
@@ -29,6 +30,7 @@ from shop.orders.models import Order, OrderLine
 from shop.orders.rules import LIVE, TRANSITIONS, CloseReason, Status, Wish
 
 PURPOSE = "ORDER"
+HELD = timedelta(minutes=15)  # between two looks at an order that waits for a statement
 
 
 class AlreadyShipped(Refusal):
@@ -306,11 +308,17 @@ def expire(*, order_numbers: Sequence[str], at: datetime) -> int:
     """Close unpaid orders whose time is over and give their pieces back; answers how many.
 
     Their payments are locked first: a transfer that is being confirmed wins.  An order that got
-    more time since it was asked about keeps its payment.
+    more time since it was asked about keeps its payment.  One whose money may stand in a bank
+    statement that nobody has read is held back: it is looked at again after HELD.
     """
     cashier.hold(purpose=PURPOSE, references=order_numbers)
     overdue = Order.objects.overdue(at).filter(number__in=order_numbers)
-    closing = list(overdue.select_for_update().order_by("pk"))
+    due = list(overdue.select_for_update().order_by("pk"))
+    # Asked under the locks: a statement that is in now has paid what it pays.
+    unheard = payments.unheard(purpose=PURPOSE, references=[one.number for one in due], at=at)
+    held = [order.pk for order in due if order.number in unheard]
+    Order.objects.filter(pk__in=held).update(held_until=at + HELD)
+    closing = [order for order in due if order.number not in unheard]
     cashier.close(purpose=PURPOSE, references=[order.number for order in closing], at=at)
     Order.objects.filter(pk__in=[order.pk for order in closing]).update(
         status=Status.CLOSED, closed_at=at, close_reason=CloseReason.EXPIRED

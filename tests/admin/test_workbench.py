@@ -270,6 +270,55 @@ def test_a_line_is_split_over_a_payment_and_an_order(clerk, first, lost, payment
     assert ledger.audit() == []
 
 
+@pytest.mark.parametrize(("named", "rows"), [(0, 5), (7, 7), (10, 10), (12, 10)])
+def test_a_split_has_a_row_for_each_candidate(clerk, lost, named, rows):
+    names = [{"payment": f"P{n}", "order": "D1", "score": 1, "why": ""} for n in range(named)]
+    StatementLine.objects.filter(pk=lost.pk).update(candidates=names)
+
+    text = read(clerk, line=lost.number, act="split")
+
+    assert f'name="number_{rows}"' in text
+    assert f'name="number_{rows + 1}"' not in text
+
+
+def test_the_money_of_a_seventh_row_is_given(clerk, first, lost, payment):
+    names = [{"payment": f"P{n}", "order": "D1", "score": 1, "why": ""} for n in range(7)]
+    StatementLine.objects.filter(pk=lost.pk).update(candidates=names)
+    other = queries.Payment.objects.get(reference=first.rows["sent"].number)
+
+    shares = {
+        "number_1": payment.number,
+        "fen_1": "70.00",
+        "number_7": other.number,
+        "fen_7": "7.00",
+    }
+    decide(clerk, lost, "split", shares)
+
+    assert {one.payment_id: one.amount_fen for one in lost.allocations.all()} == {
+        payment.pk: 70_00,
+        other.pk: 7_00,
+    }
+
+
+def test_what_nobody_claimed_for_75_days_is_listed_and_can_be_returned(clerk, first, lost, hinted):
+    def card():
+        cards = clerk.get("/admin/").context["cards"]
+        return next(one for one in cards if one["title"] == "75 天未认领")
+
+    def booked(days):
+        StatementLine.objects.filter(pk=lost.pk).update(booked_at=now() - timedelta(days=days))
+
+    booked(74)
+    assert card()["value"] == 0
+    assert lost.number not in read(clerk, age="75+")
+
+    booked(77)
+    assert card()["value"] == 1
+    page = clerk.get(card()["href"]).content.decode()
+    assert numbers_on(page) == [lost.number]
+    assert f"line={lost.number}&amp;act=return" in page
+
+
 def test_the_split_begins_with_the_candidates(clerk, hinted, payment):
     text = read(clerk, line=hinted.number, act="split")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from config.kit.money import yuan
 from payments.transfers.ladder.batch import Batch
-from payments.transfers.ladder.facts import Decision, Fact, Intent
+from payments.transfers.ladder.facts import Decision, Fact, Intent, named_by
 from payments.transfers.ladder.sums import only_sum
 from payments.transfers.rules import Verdict
 
@@ -14,6 +14,7 @@ MATCHED, SUGGESTED, CONFLICT = Verdict.MATCHED, Verdict.SUGGESTED, Verdict.CONFL
 # Most lines of most files end with one of these; they are made once.
 _T1A = ("专属账号一致，金额等于应付",)
 _T1D = ("专属账号一致；支付单已付清或已关闭，全部转为应退款",)
+_REFUNDED = "专属账号一致，但订单已退过款，需人工确认"
 _T2A = ("核对码一致，金额等于应付",)
 
 
@@ -45,7 +46,7 @@ def _another_amount(fact: Fact, batch: Batch, intent: Intent) -> Decision:
     left = batch.left[intent.payment_id]
     facts: dict[str, Any] = {"virtual_account": fact.virtual_account, "left_fen": left}
     if left == 0:
-        return _pays(fact, intent, "T1d", _T1D, facts)
+        return _over(fact, batch, intent, facts)
     if less := _less_a_fee(fact, batch, intent, facts, "专属账号一致"):
         return less
     if fact.fen < left:
@@ -55,6 +56,13 @@ def _another_amount(fact: Fact, batch: Batch, intent: Intent) -> Decision:
         over = f"专属账号一致；多付 {yuan(fact.fen - left)} 元，转为应退款"
         return _pays(fact, intent, "T1c", (over,), facts)
     return _pays(fact, intent, "T1a", _T1A, facts)
+
+
+def _over(fact: Fact, batch: Batch, intent: Intent, facts: dict[str, Any]) -> Decision:
+    """T1d: nothing is asked for any more.  After a refund a person has to look."""
+    if intent.is_refunded:
+        return batch.suggests(fact, [intent], "T1d", _REFUNDED, facts)
+    return _pays(fact, intent, "T1d", _T1D, facts)
 
 
 def buyers_account(fact: Fact, batch: Batch) -> Decision | None:
@@ -114,19 +122,25 @@ def _members_amount(fact: Fact, batch: Batch, members: Sequence[Intent]) -> Deci
 
 
 def suggest_sum(
-    fact: Fact, batch: Batch, open_: Sequence[Intent], rules: tuple[str, str], who: str
+    fact: Fact,
+    batch: Batch,
+    open_: Sequence[Intent],
+    rules: tuple[str, str],
+    who: str,
+    **more: object,
 ) -> Decision:
     """A buyer is certain, the payment is not: how the amount divides, if only in one way.
 
-    `rules` are the ids with a division and without one.
+    `rules` are the ids with a division and without one, `more` are facts.
     """
     parts = only_sum([(one, batch.left[one.payment_id]) for one in open_], fact.fen)
     if not parts:
         why = f"{who}，金额不等于其待支付的支付单，也不是唯一几张之和"
-        return batch.suggests(fact, open_, rules[1], why)
+        return batch.suggests(fact, open_, rules[1], why, batch.seen(fact, open_, **more))
+    meant = [one for one, _ in parts]
     split = {one.payment: fen for one, fen in parts}
     why = f"{who}，金额等于其 {len(parts)} 张支付单之和"
-    return batch.suggests(fact, [one for one, _ in parts], rules[0], why, {"split": split})
+    return batch.suggests(fact, meant, rules[0], why, batch.seen(fact, meant, split=split, **more))
 
 
 # --- by a code ----------------------------------------------------------------------------------
@@ -275,4 +289,4 @@ def _pays(
 
 def _conflict(fact: Fact, batch: Batch, named: Sequence[Intent], reason: str) -> Decision:
     candidates = batch.candidates(fact, named, reason)
-    return Decision(CONFLICT, "W", (reason,), candidates=candidates)
+    return Decision(CONFLICT, "W", (reason,), facts=named_by(fact), candidates=candidates)
