@@ -9,7 +9,7 @@ from django.db.models import Q
 from config.kit import sql
 from payments.transfers.ladder.facts import Fact, Intent, Terms, payer_marks
 from payments.transfers.models import Policy
-from payments.transfers.remarks import is_pooled, near_codes, normal_name
+from payments.transfers.remarks import is_pooled, is_whole_account, near_codes, normal_name
 
 # Rows per line, so that no payer and no price makes a batch slow.  One more than the ladder asks
 # for (sums.MOST_OPEN), so that it sees that there are too many.
@@ -146,11 +146,11 @@ def _buyers(facts: Sequence[Fact]) -> dict[int, set[str]]:
     for fact in facts:
         if is_pooled(fact.payer_name):
             continue  # everybody's
-        if "*" not in fact.payer_account:
+        if is_whole_account(fact.payer_account):
             accounts.add(fact.payer_account)
         names |= {fact.payer_name, normal_name(fact.payer_name)}
     asked = {
-        "accounts": sql.texts(accounts - {""}),
+        "accounts": sql.texts(accounts),
         "names": sql.texts(names - {""}),
         "lines": LINES_OF_A_PAYER,
     }

@@ -17,6 +17,7 @@ from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.transfers import queries
 from payments.transfers.models import Allocation, StatementLine
+from payments.transfers.remarks import is_whole_account
 
 
 class NoReceivingAccount(Refusal):
@@ -170,6 +171,6 @@ def _lines(txns: Sequence[str]) -> dict[str, StatementLine]:
 def _payer(line: StatementLine | None) -> tuple[str, str]:
     if line is None:
         raise CannotSendBack("这笔到账已撤销或已被银行冲正，不能再退款")
-    if not line.payer_account or "*" in line.payer_account:
+    if not is_whole_account(line.payer_account):
         raise CannotSendBack("银行没有给出完整的付款账号，无法原路退回")
     return line.payer_account, line.payer_name

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from payments.transfers.remarks import Codes, is_pooled, normal_name
+from payments.transfers.remarks import Codes, is_pooled, is_whole_account, normal_name
 from payments.transfers.rules import Verdict
 
 
@@ -156,13 +156,13 @@ def _here(intents: list[Intent], fact: Fact) -> list[Intent]:
 def payer_marks(account: str, name: str) -> set[str]:
     """By what a payer is known again.
 
-    Masked accounts say nothing, and neither does the account of a payment company, from which
+    Parts of accounts say nothing, and neither does the account of a payment company, from which
     everybody's money comes.
     """
     if is_pooled(name):
         return set()
     marks = set()
-    if account and "*" not in account:
+    if is_whole_account(account):
         marks.add(f"账号{account}")
     if plain := normal_name(name):
         marks.add(f"户名{plain}")

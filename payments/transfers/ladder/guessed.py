@@ -6,7 +6,7 @@ from config.kit.money import yuan
 from payments.transfers.ladder.batch import Batch
 from payments.transfers.ladder.facts import Decision, Fact, Intent
 from payments.transfers.ladder.named import suggest_sum
-from payments.transfers.remarks import is_pooled, near_codes, normal_name
+from payments.transfers.remarks import is_pooled, is_whole_account, near_codes, normal_name
 from payments.transfers.rules import Verdict
 
 MOST_REJECTED = 3  # shown beside what was decided
@@ -14,7 +14,7 @@ MOST_REJECTED = 3  # shown beside what was decided
 
 def known_account(fact: Fact, batch: Batch) -> Decision | None:
     """T4, T4b: this very account has paid for a buyer before."""
-    if not _is_whole(fact.payer_account) or is_pooled(fact.payer_name):
+    if not is_whole_account(fact.payer_account) or is_pooled(fact.payer_name):
         return None
     buyers = batch.buyers(f"账号{fact.payer_account}")
     were = [one for one in batch.open_of(buyers) if one.account_id == fact.account_id]
@@ -87,7 +87,7 @@ def _is_the_only_one(fact: Fact, batch: Batch, intent: Intent, known: Sequence[I
     """No second payment of the name or the amount, and no account that says it is another."""
     asking = batch.asking(fact.account_id, fact.fen)
     return (
-        not _is_whole(fact.payer_account)
+        not is_whole_account(fact.payer_account)
         and fact.fen not in batch.book.crowded
         and len(known) == 1
         and all(one.payment_id == intent.payment_id for one in asking)
@@ -120,10 +120,6 @@ def _why_unmatched(fact: Fact) -> str:
     if fact.codes.found:
         return f"核对码 {'、'.join(sorted(fact.codes.found))} 不属于任何支付单"
     return "附言中没有核对码"
-
-
-def _is_whole(account: str) -> bool:
-    return bool(account) and "*" not in account
 
 
 def _speaks_against(fact: Fact, batch: Batch, intent: Intent) -> str:
