@@ -94,7 +94,9 @@ NO_TERMS = Terms()
 class Book:
     """What a batch is decided by.  Deciding changes nothing in it: two versions may use one."""
 
-    __slots__ = ("by_code", "by_virtual_account", "crowded", "intents", "payers", "shared", "terms")
+    __slots__ = (
+        "busy", "by_code", "by_virtual_account", "crowded", "intents", "payers", "shared", "terms"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.intents: dict[int, Intent] = {}  # by payment id
@@ -103,6 +105,7 @@ class Book:
         self.by_code: dict[str, list[Intent]] = {}
         self.payers: Mapping[int, set[str]] = {}  # payer_id: marks, see `payer_marks`
         self.crowded: frozenset[int] = frozenset()  # amounts in fen that name nobody
+        self.busy: frozenset[str] = frozenset()  # marks of payers that may have further buyers
         self.terms: Mapping[str, Terms] = {}  # by merchant number; "" is everybody else's
 
     @classmethod

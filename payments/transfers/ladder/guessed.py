@@ -16,12 +16,14 @@ def known_account(fact: Fact, batch: Batch) -> Decision | None:
     """T4, T4b: this very account has paid for a buyer before."""
     if not is_whole_account(fact.payer_account) or is_pooled(fact.payer_name):
         return None
-    buyers = batch.buyers(f"账号{fact.payer_account}")
+    mark = f"账号{fact.payer_account}"
+    buyers = batch.buyers(mark)
     were = [one for one in batch.open_of(buyers) if one.account_id == fact.account_id]
     if not were:
         return None
-    if len(buyers) > 1:
-        return batch.suggests(fact, were, "T4", "付款账号曾为多位买家付款")
+    if len(buyers) > 1 or mark in batch.book.busy:
+        why = "曾为多位买家付款" if len(buyers) > 1 else "的来账太多，不能确认只为一位买家付过款"
+        return batch.suggests(fact, were, "T4", f"付款账号{why}")
     open_ = [one for one in were if batch.left[one.payment_id]]
     if len(open_) > 1:
         return suggest_sum(fact, batch, open_, ("T4b", "T4"), "付款账号曾为该买家付款")
@@ -89,6 +91,7 @@ def _is_the_only_one(fact: Fact, batch: Batch, intent: Intent, known: Sequence[I
     return (
         not is_whole_account(fact.payer_account)
         and fact.fen not in batch.book.crowded
+        and f"户名{normal_name(fact.payer_name)}" not in batch.book.busy
         and len(known) == 1
         and all(one.payment_id == intent.payment_id for one in asking)
         and not _speaks_against(fact, batch, intent)
