@@ -95,7 +95,8 @@ class Payment(models.Model):
         indexes = [
             # A payable's own payments: closing, cancelling, the order page.
             models.Index("purpose", "reference", name="payment_by_reference"),
-            # Which open payment asks for an amount.  Without its state, which confirming changes.
+            # Which open payment asks for an amount.  Without its state, which confirming changes;
+            # what is left of one that was paid in part stands in payments_partpaid (0004_evidence).
             models.Index("amount_fen", F("id").desc(), name="payment_by_amount"),
             # The list of a payer, newest first.
             models.Index(F("payer"), F("opened_at").desc(), name="payment_by_payer"),

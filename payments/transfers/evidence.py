@@ -9,11 +9,11 @@ from django.db.models import Q
 from config.kit import sql
 from payments.transfers.ladder.facts import Fact, Intent, Terms, payer_marks
 from payments.transfers.models import Policy
-from payments.transfers.remarks import is_pooled, near_codes, normal_name
+from payments.transfers.remarks import is_pooled, is_whole_account, near_codes, normal_name
 
 # Rows per line, so that no payer and no price makes a batch slow.  One more than the ladder asks
 # for (sums.MOST_OPEN), so that it sees that there are too many.
-LINES_OF_A_PAYER = 100
+LINES_OF_A_PAYER = 300
 OPEN_OF_A_BUYER = 13
 PAYERS_OF_A_BUYER = 50
 OF_AN_AMOUNT = 4
@@ -39,9 +39,12 @@ JOIN payments_allocation a ON a.line_id = l.id AND a.undone_at IS NULL
 JOIN payments_payment p ON p.id = a.payment_id
 """
 # Of an amount only the newest payments are looked at, or a shop where everything costs 99.00 would
-# read all it ever sold for each line.
+# read all it ever sold for each line.  Those that were paid in part ask for less than their amount:
+# few, and on a list of their own (payments_partpaid).
 _MORE = """
-WITH hit AS (
+WITH asked AS (
+    SELECT DISTINCT * FROM unnest(%(accounts)s::bigint[], %(fens)s::bigint[]) AS a (account_id, fen)
+), hit AS (
     SELECT i.id FROM payments_virtualaccount v
     JOIN payments_transferintent i ON i.virtual_account_id = v.id AND i.released_at IS NULL
     WHERE v.number = ANY(%(virtual)s::text[])
@@ -57,10 +60,7 @@ WITH hit AS (
         ORDER BY p.opened_at DESC, p.id DESC LIMIT %(open)s
     ) n
     UNION
-    SELECT n.id FROM (
-        SELECT DISTINCT * FROM unnest(%(accounts)s::bigint[], %(fens)s::bigint[])
-          AS a (account_id, fen)
-    ) asked, LATERAL (
+    SELECT n.id FROM asked, LATERAL (
         SELECT i.id FROM (
             SELECT * FROM payments_payment WHERE amount_fen = asked.fen
             ORDER BY id DESC LIMIT %(looked_at)s
@@ -68,6 +68,15 @@ WITH hit AS (
         JOIN payments_transferintent i ON i.payment_id = p.id
           AND i.receiving_account_id = asked.account_id
         WHERE p.status = 'WAITING' AND p.received_fen = 0 ORDER BY p.id DESC LIMIT %(equal)s
+    ) n
+    UNION
+    SELECT n.id FROM asked, LATERAL (
+        SELECT i.id FROM payments_partpaid part
+        JOIN payments_payment p ON p.id = part.payment_id
+        JOIN payments_transferintent i ON i.payment_id = p.id
+          AND i.receiving_account_id = asked.account_id
+        WHERE part.left_fen = asked.fen AND p.status = 'WAITING'
+        ORDER BY p.id DESC LIMIT %(equal)s
     ) n
 )
 SELECT p.id, p.number, p.reference, i.receiving_account_id,
@@ -107,8 +116,8 @@ def more(
     """What else these lines may be for, and by which marks the buyers' payers are known.
 
     Payments of their virtual accounts, codes and near codes, of the buyers for whom the payer has
-    paid before, and of the same amount on that account: three statements.  Nothing is locked: see
-    `hold`.
+    paid before, and that ask for the same amount on that account: three statements.  Nothing is
+    locked: see `hold`.
     """
     known = _buyers(facts)
     codes = {code for fact in facts for code in fact.codes.found | near_codes(fact.texts)}
@@ -132,32 +141,68 @@ def more(
     return intents, known
 
 
+# Read from the indexes alone: payment_by_amount, line_by_payer, line_by_name.
 _CROWDED = """
-SELECT asked.fen FROM unnest(%s::bigint[]) AS asked (fen) WHERE (
+SELECT asked.fen, '', '' FROM unnest(%(fens)s::bigint[]) AS asked (fen) WHERE (
     SELECT count(*) FROM (
-        SELECT 1 FROM payments_payment WHERE amount_fen = asked.fen LIMIT %s
+        SELECT 1 FROM payments_payment WHERE amount_fen = asked.fen LIMIT %(payments)s
     ) p
-) = %s
+) = %(payments)s
+UNION ALL
+SELECT 0, asked.account, '' FROM unnest(%(accounts)s::text[]) AS asked (account) WHERE (
+    SELECT count(*) FROM (
+        SELECT 1 FROM payments_statementline
+        WHERE payer_account = asked.account AND allocated_fen > 0 LIMIT %(lines)s + 1
+    ) l
+) > %(lines)s
+UNION ALL
+SELECT 0, '', asked.name FROM unnest(%(names)s::text[]) AS asked (name) WHERE (
+    SELECT count(*) FROM (
+        SELECT 1 FROM payments_statementline
+        WHERE payer_name = asked.name AND allocated_fen > 0 LIMIT %(lines)s + 1
+    ) l
+) > %(lines)s
 """
 
 
-def crowded(facts: Sequence[Fact]) -> frozenset[int]:
-    """Amounts of so many payments that nobody can say whether one that is open is the only one."""
-    fens = {fact.fen for fact in facts}
-    return frozenset(fen for (fen,) in _rows(_CROWDED, [sql.ints(fens), LOOKED_AT, LOOKED_AT]))
+def crowded(facts: Sequence[Fact]) -> tuple[frozenset[int], frozenset[str]]:
+    """Of what there is so much that nobody can say whether what was found is all.
+
+    Amounts in fen of payments, and marks (`payer_marks`) of payers; one statement.
+    """
+    accounts, names = _payers_asked(facts)
+    asked = {
+        "fens": sql.ints({fact.fen for fact in facts}),
+        "payments": LOOKED_AT,
+        "accounts": sql.texts(accounts),
+        "names": sql.texts(names),
+        "lines": LINES_OF_A_PAYER,
+    }
+    amounts, marks = set[int](), set[str]()
+    for fen, account, name in _rows(_CROWDED, asked):
+        if fen:
+            amounts.add(fen)
+        marks |= payer_marks(account, name)
+    return frozenset(amounts), frozenset(marks)
 
 
-def _buyers(facts: Sequence[Fact]) -> dict[int, set[str]]:
+def _payers_asked(facts: Sequence[Fact]) -> tuple[set[str], set[str]]:
+    """Whole accounts and names of payers, as they stand in lines; none that is everybody's."""
     accounts, names = set[str](), set[str]()
     for fact in facts:
         if is_pooled(fact.payer_name):
-            continue  # everybody's
-        if "*" not in fact.payer_account:
+            continue
+        if is_whole_account(fact.payer_account):
             accounts.add(fact.payer_account)
         names |= {fact.payer_name, normal_name(fact.payer_name)}
+    return accounts, names - {""}
+
+
+def _buyers(facts: Sequence[Fact]) -> dict[int, set[str]]:
+    accounts, names = _payers_asked(facts)
     asked = {
-        "accounts": sql.texts(accounts - {""}),
-        "names": sql.texts(names - {""}),
+        "accounts": sql.texts(accounts),
+        "names": sql.texts(names),
         "lines": LINES_OF_A_PAYER,
     }
     known: dict[int, set[str]] = {}

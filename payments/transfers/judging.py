@@ -80,7 +80,7 @@ def judge(account: ReceivingAccount, facts: Sequence[Fact]) -> Judgement:
     held = frozenset(book.intents)
     if doubtful := [fact for fact in facts if needs_more(fact, book)]:
         intents, book.payers = evidence.more(doubtful)
-        book.crowded = evidence.crowded(doubtful)
+        book.crowded, book.busy = evidence.crowded(doubtful)
         book.add(intents)
     book.terms = evidence.terms({intent.merchant for intent in book.intents.values()})
     decisions = still_so(facts, decide(facts, book, version), book, held)

@@ -21,6 +21,7 @@ from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODES_HALF_USED
 from payments.transfers import queries
 from payments.transfers.models import Allocation, StatementLine
+from payments.transfers.remarks import is_whole_account
 
 _SHORT_OF_CODES = ExpressionWrapper(Q(codes_in_use__gte=CODES_HALF_USED), BooleanField())
 STATEMENT_WITHIN = 2  # working days after the last day; who uploads nothing holds nobody up longer
@@ -210,6 +211,6 @@ def _lines(txns: Sequence[str]) -> dict[str, StatementLine]:
 def _payer(line: StatementLine | None) -> tuple[str, str]:
     if line is None:
         raise CannotSendBack("这笔到账已撤销或已被银行冲正，不能再退款")
-    if not line.payer_account or "*" in line.payer_account:
+    if not is_whole_account(line.payer_account):
         raise CannotSendBack("银行没有给出完整的付款账号，无法原路退回")
     return line.payer_account, line.payer_name

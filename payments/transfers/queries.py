@@ -14,7 +14,7 @@ from payments.transfers import evidence
 from payments.transfers.ladder.facts import Candidate, Fact
 from payments.transfers.ladder.ranking import rank
 from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
-from payments.transfers.remarks import codes_in
+from payments.transfers.remarks import codes_in, is_whole_account
 from payments.transfers.rules import GONE, OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
 from payments.transfers.screening import is_credible
 from payments.transfers.sight import Sight
@@ -174,7 +174,7 @@ def _shown(
 def actions(row: StatementLine, left: int | None = None) -> dict[str, bool]:
     """What a person may do with a line now; `left`: fen, where the caller knows it already."""
     waits = row.verdict in OPEN
-    has_payer = bool(row.payer_account) and "*" not in row.payer_account
+    has_payer = is_whole_account(row.payer_account)
     has_left = (left_fen(row) if left is None else left) > 0
     return {
         "match": (waits or row.verdict == Verdict.RETURNING) and has_left,

@@ -1,4 +1,4 @@
-"""What a payer wrote: codes and names, whatever the input method and the bank made of them."""
+"""What a payer wrote, and who he is: codes, names and accounts, whatever was made of them."""
 
 import re
 import unicodedata
@@ -24,6 +24,12 @@ _DATE = re.compile(r"(?:19[9][0-9]|20[0-9]{2})(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-
 # Accounts of payment companies and banks, through which everybody's money comes.
 _POOLED = re.compile("备付金|支付宝|财付通|微信支付|中国银联|网联清算|待清算|待划转|过渡户")
 
+# What banks print of an account: digits, perhaps in groups, behind an IBAN's head (GB29NWBK) or a
+# few letters (NRA, FTN).  X is a mask, and so is anything else: 尾号1234, 6222****1234, 0000000000.
+_WHOLE_ACCOUNT = re.compile(
+    r"(?:[A-Z]{2}[0-9]{2}[A-Z]{4}|[A-WYZ]{2,4})?(?!0+\Z)[0-9](?:[ -]?[0-9]){7,39}", re.ASCII
+)
+
 
 def normal(text: str) -> str:
     """As codes are searched: full width to half, invisible signs removed, upper case."""
@@ -40,6 +46,11 @@ def normal_name(name: str) -> str:
 def is_pooled(payer_name: str) -> bool:
     """Whether this payer is a payment company or the bank itself, and tells nothing of a person."""
     return _POOLED.search(payer_name) is not None
+
+
+def is_whole_account(account: str) -> bool:
+    """Whether this is an account to its last digit: one payer's, and good to send money back to."""
+    return _WHOLE_ACCOUNT.fullmatch(account) is not None
 
 
 class Codes(NamedTuple):

@@ -25,6 +25,7 @@ from payments.transfers.decisions import (
 )
 from payments.transfers.desk import MoreThanLeft
 from payments.transfers.models import LineReturn, StatementLine
+from payments.transfers.remarks import is_whole_account
 from payments.transfers.rules import OPEN, RETURN_TRANSITIONS, UNDER_WAY, ReturnStatus, Verdict
 
 
@@ -88,7 +89,7 @@ def give_back(
 def _require_a_way_back(line: StatementLine) -> None:
     if not line.is_posted:
         raise NotPosted
-    if not line.payer_account or "*" in line.payer_account:
+    if not is_whole_account(line.payer_account):
         raise PayerUnknown
     if not line.receiving_account.provider:
         raise ReturnNotPossible

@@ -11,7 +11,7 @@ from config.kit.money import yuan
 from config.kit.numbers import ALPHABET, LENGTH, is_sound
 from payments.ledger.rules import Draft
 from payments.transfers.parsers.cells import PERHAPS_TAKEN_BACK, TAKEN_BACK
-from payments.transfers.remarks import normal
+from payments.transfers.remarks import is_whole_account, normal
 from payments.transfers.rules import Verdict
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -221,6 +221,6 @@ def contradicts(row: Booking, *, amount_fen: int, booked_at: datetime, payer_acc
     if abs(row.booked_at - booked_at) > SAME_DAYS:
         return "入账日期与已有记录相差三天以上"
     ours, theirs = row.payer_account, payer_account
-    if ours and theirs and "*" not in ours + theirs and ours != theirs:
+    if ours != theirs and is_whole_account(ours) and is_whole_account(theirs):
         return "付款账号与已有记录不同"
     return ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from payments.transfers.remarks import Codes, is_pooled, normal_name
+from payments.transfers.remarks import Codes, is_pooled, is_whole_account, normal_name
 from payments.transfers.rules import Verdict
 
 
@@ -109,7 +109,9 @@ NO_TERMS = Terms()
 class Book:
     """What a batch is decided by.  Deciding changes nothing in it: two versions may use one."""
 
-    __slots__ = ("by_code", "by_virtual_account", "crowded", "intents", "payers", "shared", "terms")
+    __slots__ = (
+        "busy", "by_code", "by_virtual_account", "crowded", "intents", "payers", "shared", "terms"
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.intents: dict[int, Intent] = {}  # by payment id
@@ -118,6 +120,7 @@ class Book:
         self.by_code: dict[str, list[Intent]] = {}
         self.payers: Mapping[int, set[str]] = {}  # payer_id: marks, see `payer_marks`
         self.crowded: frozenset[int] = frozenset()  # amounts in fen that name nobody
+        self.busy: frozenset[str] = frozenset()  # marks of payers that may have further buyers
         self.terms: Mapping[str, Terms] = {}  # by merchant number; "" is everybody else's
 
     @classmethod
@@ -171,13 +174,13 @@ def _here(intents: list[Intent], fact: Fact) -> list[Intent]:
 def payer_marks(account: str, name: str) -> set[str]:
     """By what a payer is known again.
 
-    Masked accounts say nothing, and neither does the account of a payment company, from which
+    Parts of accounts say nothing, and neither does the account of a payment company, from which
     everybody's money comes.
     """
     if is_pooled(name):
         return set()
     marks = set()
-    if account and "*" not in account:
+    if is_whole_account(account):
         marks.add(f"账号{account}")
     if plain := normal_name(name):
         marks.add(f"户名{plain}")

@@ -6,7 +6,7 @@ from config.kit.money import yuan
 from payments.transfers.ladder.batch import Batch
 from payments.transfers.ladder.facts import Decision, Fact, Intent, named_by
 from payments.transfers.ladder.named import suggest_sum
-from payments.transfers.remarks import is_pooled, near_codes, normal_name
+from payments.transfers.remarks import is_pooled, is_whole_account, near_codes, normal_name
 from payments.transfers.rules import Verdict
 
 MOST_REJECTED = 3  # shown beside what was decided
@@ -14,16 +14,17 @@ MOST_REJECTED = 3  # shown beside what was decided
 
 def known_account(fact: Fact, batch: Batch) -> Decision | None:
     """T4, T4b: this very account has paid for a buyer before."""
-    if not _is_whole(fact.payer_account) or is_pooled(fact.payer_name):
+    if not is_whole_account(fact.payer_account) or is_pooled(fact.payer_name):
         return None
-    buyers = batch.buyers(f"账号{fact.payer_account}")
+    mark = f"账号{fact.payer_account}"
+    buyers = batch.buyers(mark)
     were = [one for one in batch.open_of(buyers) if one.account_id == fact.account_id]
     if not were:
         return None
     account = {"payer_account": fact.payer_account}
-    if len(buyers) > 1:
-        facts = batch.seen(fact, were, **account)
-        return batch.suggests(fact, were, "T4", "付款账号曾为多位买家付款", facts)
+    if len(buyers) > 1 or mark in batch.book.busy:
+        why = "曾为多位买家付款" if len(buyers) > 1 else "的来账太多，不能确认只为一位买家付过款"
+        return batch.suggests(fact, were, "T4", f"付款账号{why}", batch.seen(fact, were, **account))
     open_ = [one for one in were if batch.left[one.payment_id]]
     if len(open_) > 1:
         return suggest_sum(fact, batch, open_, ("T4b", "T4"), "付款账号曾为该买家付款", **account)
@@ -94,8 +95,9 @@ def _is_the_only_one(fact: Fact, batch: Batch, intent: Intent, known: Sequence[I
     """No second payment of the name or the amount, and no account that says it is another."""
     asking = batch.asking(fact.account_id, fact.fen)
     return (
-        not _is_whole(fact.payer_account)
+        not is_whole_account(fact.payer_account)
         and fact.fen not in batch.book.crowded
+        and f"户名{normal_name(fact.payer_name)}" not in batch.book.busy
         and len(known) == 1
         and all(one.payment_id == intent.payment_id for one in asking)
         and not _speaks_against(fact, batch, intent)
@@ -131,10 +133,6 @@ def _why_unmatched(fact: Fact) -> str:
     if fact.codes.found:
         return f"核对码 {'、'.join(sorted(fact.codes.found))} 不属于任何支付单"
     return "附言中没有核对码"
-
-
-def _is_whole(account: str) -> bool:
-    return bool(account) and "*" not in account
 
 
 def _speaks_against(fact: Fact, batch: Batch, intent: Intent) -> str:

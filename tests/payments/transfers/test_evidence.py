@@ -103,6 +103,8 @@ def test_the_rows_are_bounded_and_the_statements_counted(db, django_assert_num_q
 
     with django_assert_num_queries(3):
         intents, _ = evidence.more(lines)
+    with django_assert_num_queries(1):
+        evidence.crowded(lines)
 
     assert len(intents) == evidence.OPEN_OF_A_BUYER + evidence.OF_AN_AMOUNT
 

@@ -12,6 +12,7 @@ from payments.transfers.remarks import (
     Codes,
     codes_in,
     is_pooled,
+    is_whole_account,
     near_codes,
     normal,
     normal_name,
@@ -156,3 +157,30 @@ def test_a_code_one_error_away_is_found_for_the_clerk_only():
 def test_names_are_equal_or_not_never_nearly():
     assert normal_name("杭州（私域）有限公司") == normal_name("杭州(私域) 有限公司")
     assert normal_name("张三") != normal_name("张三丰")
+
+
+@named(
+    "account",
+    [
+        "6222020200112233",
+        "6222 0202 0011 2233",
+        "3105-0161-3640-0000",
+        "243300133",
+        "NRA15000012345678",
+        "GB29NWBK60161331926819",
+    ],
+)
+def test_an_account_is_whole_when_every_digit_of_it_is_there(account):
+    assert is_whole_account(account)
+
+
+@named(
+    "account",
+    [
+        "", "尾号1234", "6222****2233", "622202XXXXXX1234", "XXXX12345678", "622202…2233", "1234",
+        "0000000000000000", "张三6222020200112233", "6222020200112233（尾号）", "62220202001１2233",
+        "6222020200112233\n",
+    ],
+)  # fmt: skip
+def test_what_leaves_digits_out_is_no_account(account):
+    assert not is_whole_account(account)

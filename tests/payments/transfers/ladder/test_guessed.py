@@ -175,6 +175,20 @@ def test_a_line_that_names_nothing(case):
     assert case.says in decision.reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("rule", "line", "mark"),
+    [("T4", fact(**WANGS), "账号6222020200112233"), ("T5", fact(**MASKED), "户名王小美")],
+)
+def test_of_a_payer_of_whom_not_every_line_was_looked_at_a_person_decides(rule, line, mark):
+    found = book(ONE, payers=KNOWS_WANG, terms=AUTO)
+    assert judge(line, found).pays  # the control
+
+    found.busy = frozenset({mark})
+    decision = judge(line, found)
+
+    assert (decision.verdict, decision.rule) == (SUGGESTED, rule)
+
+
 def test_a_payer_found_by_his_account_leaves_the_rejected_behind_with_the_reason():
     decision = judge(fact(**WANGS), book(ONE, LIS, payers=KNOWS_WANG))
 
