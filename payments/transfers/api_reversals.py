@@ -30,7 +30,7 @@ class LineReverse(LineView):
         found: list[Any] = []
         if queries.is_waiting_reversal(line):
             found = list(queries.originals(viewer(request), line)[:SHOWN])
-        return Response(queries.shown_lines(found))
+        return Response(queries.shown_lines(found, viewer(request)))
 
     @extend_schema(tags=TAGS, request=ReverseIn, responses=LineOut)
     @idempotent(required=False)

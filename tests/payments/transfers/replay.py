@@ -13,7 +13,7 @@ from members.accounts.models import User
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.receiving.models import TransferIntent, VirtualAccount
-from payments.transfers import api, services
+from payments.transfers import api_push, services
 from payments.transfers.models import Allocation, Statement, StatementLine
 from payments.transfers.parsers import Row
 from payments.transfers.rules import Verdict
@@ -144,9 +144,9 @@ def replayed(day: Day) -> Replay:
 
 
 def as_the_hook_reads_it(told: Mapping[str, object]) -> Row:
-    shape = api.PushIn(data=told)
+    shape = api_push.PushIn(data=told)
     shape.is_valid(raise_exception=True)
-    return api._booking(shape.validated_data)
+    return api_push._booking(shape.validated_data)
 
 
 def _imported(at: datetime, file: File) -> Statement:
