@@ -12,10 +12,12 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from config.kit.admin import Edit, Look
+from config.kit.columns import in_shanghai
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
 from payments.receiving.rules import CODES, CODES_HALF_USED, COLUMN_ROLES, VirtualState
 
 FINANCE = "FINANCE"
+MOST_MISSING = 20  # days told on an account's page
 LONGEST_REST = 3_650  # days
 # What a person has to weigh before changing it.
 HELP = {
@@ -55,7 +57,7 @@ class ReceivingAccountAdmin(Edit):
         ),
         ("专属账号", {"fields": [("gives", "quarantine_days"), "is_capped"]}),
         ("核对码", {"fields": ["codes"]}),
-        ("流水", {"fields": ["pulled_until", "mapped"]}),
+        ("流水", {"fields": ["pulled_until", "missing", "mapped"]}),
     ]
     editable = [
         *("account_name", "bank_name", "provider", "is_active"),
@@ -116,6 +118,15 @@ class ReceivingAccountAdmin(Edit):
         if account.codes_in_use < CODES_HALF_USED:
             return told
         return f"{told}　已过半：请增开收款账户，或开通银行专属账号"
+
+    @display(description="未取到的流水")
+    def missing(self, account: ReceivingAccount) -> str:
+        """Days that the bank did not give, or gave in a way that we refused; newest first."""
+        lost = account.missing_days.filter(fetched_at=None).order_by("-day")[:MOST_MISSING]
+        told = [(f"{one.day}", one.reason, in_shanghai(one.tried_at)) for one in lost]
+        if not told:
+            return "没有"
+        return format_html_join("", "<div>{}：{}（最近尝试 {}）</div>", told)
 
     @display(description="列对照")
     def mapped(self, account: ReceivingAccount) -> str:

@@ -71,6 +71,35 @@ class ReceivingAccount(models.Model):
         return self.account_no
 
 
+class MissingDay(models.Model):
+    """A day whose statement the bank did not give, or gave in a way that we refused.
+
+    Pulling goes on with the days behind it and comes back, until it is fetched.
+    """
+
+    receiving_account = models.ForeignKey(
+        ReceivingAccount,
+        models.PROTECT,
+        related_name="missing_days",
+        verbose_name="收款账户",
+        db_index=False,
+    )
+    day = models.DateField("日期")
+    reason = models.CharField("原因", max_length=300)
+    tried_at = models.DateTimeField("最近一次尝试")
+    fetched_at = models.DateTimeField("补取时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "未取到的流水"
+        constraints = [
+            models.UniqueConstraint("receiving_account", "day", name="missing_day_once"),
+            models.CheckConstraint(name="missing_day_says_why", condition=~Q(reason="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day}"
+
+
 class VirtualAccount(models.Model):
     """A number below a receiving account, given to one payment or to one buyer.
 
