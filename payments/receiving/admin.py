@@ -4,9 +4,11 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.validators import MaxValueValidator
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.timezone import now
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
@@ -173,11 +175,30 @@ class VirtualAccountAdmin(Look):
     ordering = ["-pk"]
 
 
+class SaidPaid(admin.SimpleListFilter):
+    title = "买家称已转账"
+    parameter_name = "said_paid"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "未见来账")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[TransferIntent]
+    ) -> QuerySet[TransferIntent]:
+        if self.value() != "1":
+            return queryset
+        said = TransferIntent.objects.said_paid(now())
+        return queryset.filter(pk__in=said.values("pk"))
+
+
 @admin.register(TransferIntent)
 class TransferIntentAdmin(Look):
     tenant_path = "payment__merchant"
     role = FINANCE
-    list_display = ["code", "virtual_account", "payment", "receiving_account", "assigned_at"]
+    list_display = [
+        *("code", "virtual_account", "payment", "receiving_account", "assigned_at", "hinted_at"),
+    ]
+    list_filter = [SaidPaid]
     list_select_related = ["payment", "virtual_account", "receiving_account"]
     fields = [
         *("code", "virtual_account", "payment", "receiving_account", "assigned_at"),
