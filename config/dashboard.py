@@ -16,7 +16,7 @@ from members.memberships.models import Membership
 from members.memberships.rules import Status as MemberStatus
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
-from payments.receiving.models import ReceivingAccount
+from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODES, CODES_HALF_USED
 from payments.transfers import backlog
 from payments.transfers.models import LineReturn, StatementLine
@@ -46,6 +46,7 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         counts["applicants"] = applicants.count()
     if (finance := _of(request, "FINANCE", "payment__merchant")) is not None:
         counts["refunds"] = Refund.objects.filter(finance, status__in=TO_DECIDE).count()
+        counts["said_paid"] = TransferIntent.objects.said_paid(now()).filter(finance).count()
     if (finance := _of(request, "FINANCE", "receiving_account__merchant")) is not None:
         lines = StatementLine.objects.filter(finance, verdict__in=OPEN)
         old = backlog.aged(backlog.Age.UNCLAIMED, now())
@@ -126,6 +127,16 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "href": reverse("admin:payments_refund_changelist") + "?status__exact=OWED",
             },
         ]
+    if counts.get("said_paid"):
+        context["cards"].append(
+            {
+                "title": "买家称已转账，未见来账",
+                "value": counts["said_paid"],
+                "note": "银行不推送、不能取流水的账户，请上传当天的流水",
+                "icon": "hourglass_top",
+                "href": reverse("admin:payments_transferintent_changelist") + "?said_paid=1",
+            }
+        )
     context["cards"] += _codes(request)
     return context
 

@@ -4,18 +4,22 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.validators import MaxValueValidator
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.timezone import now
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from config.kit.admin import Edit, Look
+from config.kit.columns import in_shanghai
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
 from payments.receiving.rules import CODES, CODES_HALF_USED, COLUMN_ROLES, VirtualState
 
 FINANCE = "FINANCE"
+MOST_MISSING = 20  # days told on an account's page
 LONGEST_REST = 3_650  # days
 # What a person has to weigh before changing it.
 HELP = {
@@ -55,7 +59,7 @@ class ReceivingAccountAdmin(Edit):
         ),
         ("专属账号", {"fields": [("gives", "quarantine_days"), "is_capped"]}),
         ("核对码", {"fields": ["codes"]}),
-        ("流水", {"fields": ["pulled_until", "mapped"]}),
+        ("流水", {"fields": ["pulled_until", "missing", "mapped"]}),
     ]
     editable = [
         *("account_name", "bank_name", "provider", "is_active"),
@@ -117,6 +121,15 @@ class ReceivingAccountAdmin(Edit):
             return told
         return f"{told}　已过半：请增开收款账户，或开通银行专属账号"
 
+    @display(description="未取到的流水")
+    def missing(self, account: ReceivingAccount) -> str:
+        """Days that the bank did not give, or gave in a way that we refused; newest first."""
+        lost = account.missing_days.filter(fetched_at=None).order_by("-day")[:MOST_MISSING]
+        told = [(f"{one.day}", one.reason, in_shanghai(one.tried_at)) for one in lost]
+        if not told:
+            return "没有"
+        return format_html_join("", "<div>{}：{}（最近尝试 {}）</div>", told)
+
     @display(description="列对照")
     def mapped(self, account: ReceivingAccount) -> str:
         """Role and header text, as a person said it of a bank's table that we do not know."""
@@ -162,11 +175,30 @@ class VirtualAccountAdmin(Look):
     ordering = ["-pk"]
 
 
+class SaidPaid(admin.SimpleListFilter):
+    title = "买家称已转账"
+    parameter_name = "said_paid"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "未见来账")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[TransferIntent]
+    ) -> QuerySet[TransferIntent]:
+        if self.value() != "1":
+            return queryset
+        said = TransferIntent.objects.said_paid(now())
+        return queryset.filter(pk__in=said.values("pk"))
+
+
 @admin.register(TransferIntent)
 class TransferIntentAdmin(Look):
     tenant_path = "payment__merchant"
     role = FINANCE
-    list_display = ["code", "virtual_account", "payment", "receiving_account", "assigned_at"]
+    list_display = [
+        *("code", "virtual_account", "payment", "receiving_account", "assigned_at", "hinted_at"),
+    ]
+    list_filter = [SaidPaid]
     list_select_related = ["payment", "virtual_account", "receiving_account"]
     fields = [
         *("code", "virtual_account", "payment", "receiving_account", "assigned_at"),

@@ -1,3 +1,4 @@
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
@@ -7,6 +8,7 @@ from django.db.models import Q
 from config.kit.states import known
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
+from payments.cashier.rules import Status
 from payments.receiving.rules import Gives, VirtualState
 
 
@@ -69,6 +71,35 @@ class ReceivingAccount(models.Model):
 
     def __str__(self) -> str:
         return self.account_no
+
+
+class MissingDay(models.Model):
+    """A day whose statement the bank did not give, or gave in a way that we refused.
+
+    Pulling goes on with the days behind it and comes back, until it is fetched.
+    """
+
+    receiving_account = models.ForeignKey(
+        ReceivingAccount,
+        models.PROTECT,
+        related_name="missing_days",
+        verbose_name="收款账户",
+        db_index=False,
+    )
+    day = models.DateField("日期")
+    reason = models.CharField("原因", max_length=300)
+    tried_at = models.DateTimeField("最近一次尝试")
+    fetched_at = models.DateTimeField("补取时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "未取到的流水"
+        constraints = [
+            models.UniqueConstraint("receiving_account", "day", name="missing_day_once"),
+            models.CheckConstraint(name="missing_day_says_why", condition=~Q(reason="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day}"
 
 
 class VirtualAccount(models.Model):
@@ -148,6 +179,16 @@ class VirtualAccount(models.Model):
         return self.number
 
 
+class TransferIntentQuerySet(models.QuerySet["TransferIntent"]):
+    def said_paid(self, at: datetime) -> Self:
+        """Their buyers say that they have paid, and nothing has come; of the last 30 days."""
+        return self.filter(
+            hinted_at__gt=at - timedelta(days=30),
+            payment__status=Status.WAITING,
+            payment__received_fen=0,
+        )
+
+
 class TransferIntent(models.Model):
     """How one payment is to be recognised: its virtual account and its reference code.
 
@@ -189,6 +230,8 @@ class TransferIntent(models.Model):
     released_at = models.DateTimeField("专属账号收回时间", null=True, blank=True)
     hinted_at = models.DateTimeField("买家称已转账", null=True, blank=True)
 
+    objects = TransferIntentQuerySet.as_manager()
+
     class Meta:
         verbose_name = verbose_name_plural = "转账指引"
         constraints = [
@@ -224,6 +267,8 @@ class TransferIntent(models.Model):
                 name="transfer_code_held",
                 condition=Q(code_released_at=None) & ~Q(code=""),
             ),
+            # Whose buyers say that they have paid: the dashboard's count.
+            models.Index("hinted_at", name="transfer_said_paid", condition=~Q(hinted_at=None)),
         ]
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from config.kit.admin import Lines, Look, Question, viewer_of
 from config.kit.columns import DayFilter, in_shanghai, in_yuan
+from config.kit.errors import Refusal
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import admin_columns, parsers, queries, services, words, workbench
 from payments.transfers.acts import ACTS
@@ -51,6 +52,26 @@ class Upload(Question):
             raise forms.ValidationError(str(parsers.FileTooLarge()))
         return file
 
+    def clean(self) -> dict[str, Any]:
+        """Examined here and not when it is kept: a file that is refused must leave its trace."""
+        answers = super().clean() or self.cleaned_data
+        if {"file", "account_no"} <= answers.keys():
+            person, file = viewer_of(self.request), answers["file"]
+            try:
+                answers["account"] = services.examine(
+                    file=file,
+                    filename=file.name or "",
+                    account_no=answers["account_no"],
+                    tenants=person.tenants(FINANCE),
+                    uploaded_by_id=person.pk,
+                    at=now(),
+                )
+            except Refusal as refusal:
+                left = refusal.details.get("statement")
+                said = f"{refusal}（已记为被拒绝的流水文件 {left}）" if left else str(refusal)
+                raise forms.ValidationError(said) from refusal
+        return answers
+
 
 @admin.register(Statement)
 class StatementAdmin(Look):
@@ -73,7 +94,7 @@ class StatementAdmin(Look):
                 "fields": [
                     ("number", "status"),
                     ("receiving_account", "filename"),
-                    "reason",
+                    ("reason", "broken_row"),
                     ("uploader", "uploaded_at", "imported_at"),
                 ]
             },
@@ -126,13 +147,11 @@ class StatementAdmin(Look):
         return admin_columns.show(self, request)
 
     def _take(self, request: HttpRequest, answers: dict[str, Any]) -> str:
-        person = viewer_of(request)
-        statement = services.upload(
+        statement = services.keep(
             file=answers["file"],
             filename=answers["file"].name or "",
-            account_no=answers["account_no"],
-            tenants=person.tenants(FINANCE),
-            uploaded_by_id=person.pk,
+            account=answers["account"],
+            uploaded_by_id=viewer_of(request).pk,
             at=now(),
         )
         self.log_addition(request, statement, "上传")

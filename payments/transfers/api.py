@@ -42,7 +42,9 @@ class StatementTaken(serializers.Serializer[object]):
 
 
 class StatementOut(StatementTaken):
-    reason = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(allow_null=True, help_text="被拒绝的原因")
+    broken_row = serializers.IntegerField(allow_null=True, help_text="第一处出错的行")
+    origin = serializers.ChoiceField(choices=[("UPLOADED", "上传"), ("FETCHED", "从银行接口取来")])
     account_no = serializers.CharField()
     filename = serializers.CharField()
     uploaded_at = serializers.DateTimeField()
@@ -202,7 +204,10 @@ class Statements(View):
         responses={202: StatementTaken},
     )
     def post(self, request: Request) -> Response:
-        """上传银行流水：读不懂、不是本店账户或已导入的文件当场拒绝，其余在后台导入并核销。"""
+        """上传银行流水：读不懂、不是本店账户或已导入的文件当场拒绝，其余在后台导入并核销。
+
+        是本店账户的文件但对不上或已损坏的，留下一条 REFUSED 记录，编号在 `facts.statement`。
+        """
         body = self.body(StatementIn)
         if len(request.FILES) != 1 or len(request.FILES.getlist("file")) != 1:
             raise exceptions.ValidationError({"file": ["一次只能上传一个文件"]}, code="repeated")

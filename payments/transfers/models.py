@@ -39,6 +39,9 @@ class Statement(models.Model):
         blank=True,
         help_text="从银行接口取来的为空",
     )
+    day = models.DateField(
+        "取的日期", null=True, blank=True, help_text="从银行接口取来的整天；上传的为空"
+    )
     uploaded_at = models.DateTimeField("上传时间")
     status = models.CharField(
         "状态", max_length=8, choices=StatementStatus, default=StatementStatus.RUNNING

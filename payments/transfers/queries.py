@@ -55,6 +55,8 @@ def shown_statements(rows: Iterable[Statement]) -> list[dict[str, Any]]:
             "id": row.number,
             "status": row.status,
             "reason": row.reason or None,
+            "broken_row": row.broken_row,
+            "origin": "UPLOADED" if row.uploaded_by_id else "FETCHED",
             "account_no": row.receiving_account.account_no,
             "filename": row.filename,
             "uploaded_at": row.uploaded_at,

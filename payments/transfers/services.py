@@ -8,7 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import BinaryIO
 
@@ -22,6 +22,7 @@ from config.kit.errors import NotFound, Refusal
 from config.kit.giving_way import give_way
 from config.kit.jobs import later
 from config.kit.states import move
+from payments.receiving import days
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import intake, matching, parsers, staging
 from payments.transfers.leasing import Lease, LeaseLost
@@ -51,7 +52,6 @@ class AlreadyImported(Refusal):
 # --- uploading ----------------------------------------------------------------------------------
 
 
-@transaction.atomic
 def upload(
     *,
     file: BinaryIO,
@@ -61,25 +61,83 @@ def upload(
     uploaded_by_id: int | None,
     at: datetime,
 ) -> Statement:
-    """Take a file of one of the uploader's accounts; import it soon.
+    """Take a file of one of the uploader's accounts; import it soon.  See `examine` and `keep`."""
+    account = examine(
+        file=file,
+        filename=filename,
+        account_no=account_no,
+        tenants=tenants,
+        uploaded_by_id=uploaded_by_id,
+        at=at,
+    )
+    return keep(file=file, filename=filename, account=account, uploaded_by_id=uploaded_by_id, at=at)
+
+
+def examine(
+    *,
+    file: BinaryIO,
+    filename: str,
+    account_no: str,
+    tenants: frozenset[str] | None,
+    uploaded_by_id: int | None,
+    at: datetime,
+) -> ReceivingAccount:
+    """Whose file it is, if it is sound.  Not within a transaction: what it leaves must stay.
 
     `tenants`: numbers of the merchants whose accounts the uploader may feed, None: all.
-    Raises `parsers.Unreadable`, NotOurAccount, AccountNotSaid, AlreadyImported; a refused file
-    leaves nothing behind.  What is wrong far inside a large file shows when it is imported, and
-    then refuses the whole statement.
+    Raises `parsers.Unreadable`, NotOurAccount, AccountNotSaid.  An unreadable file of one of these
+    accounts leaves a REFUSED statement, named by the refusal (`statement`); an unknown format and
+    somebody else's account leave nothing.  What is wrong far inside a large file shows when it is
+    imported, and then refuses the whole statement.
     """
     accounts = {row.account_no: row for row in ReceivingAccount.objects.all()}
     chosen = accounts.get(account_no)
     is_small = file.seek(0, io.SEEK_END) <= READ_AT_ONCE
-    stream = _opened(file, accounts, chosen.columns if chosen else None)
-    if is_small:
-        stream.rows = iter(list(stream.rows))  # what is wrong with it comes before whose it is
+    said = account_no
+    try:
+        stream = _opened(file, accounts, chosen.columns if chosen else None)
+        said = stream.account_no or account_no
+        if is_small:
+            stream.rows = iter(list(stream.rows))  # what is wrong with it comes before whose it is
+    except parsers.Unreadable as refusal:
+        named = accounts.get(said) if account_no in ("", said) else None
+        if named is not None and (tenants is None or named.merchant in tenants):
+            left = Statement(
+                receiving_account=named,
+                filename=filename[:200],
+                uploaded_by_id=uploaded_by_id,
+                uploaded_at=at,
+            )
+            _leave(left, file, refusal)
+        raise
     account = accounts.get(_account_of(stream.account_no, account_no))
     if account is None or (tenants is not None and account.merchant not in tenants):
         raise NotOurAccount(account_no=stream.account_no or account_no)
     if is_small:
         deque(_of(account, stream), maxlen=0)
-    return _keep(file, filename, account, uploaded_by_id, at)
+    return account
+
+
+@transaction.atomic
+def _leave(left: Statement, file: BinaryIO, refusal: parsers.Unreadable) -> None:
+    """What came and why it was refused, once for the same file and reason; its bytes are not."""
+    if isinstance(refusal, parsers.NOT_A_STATEMENT):
+        return
+    left.status = StatementStatus.REFUSED
+    left.number = numbers.fresh("B")
+    left.file_sha256 = _sha256(file)
+    left.reason = str(refusal)[:300]
+    left.broken_row = _row_of(refusal)
+    same = Statement.objects.filter(
+        receiving_account=left.receiving_account,
+        file_sha256=left.file_sha256,
+        status=left.status,
+        reason=left.reason,
+        uploaded_by=left.uploaded_by_id,
+    ).first()
+    if same is None:
+        Statement.objects.bulk_create([left])
+    refusal.details["statement"] = (same or left).number
 
 
 def _opened(
@@ -123,20 +181,27 @@ def _of(account: ReceivingAccount, stream: parsers.Stream) -> Iterator[Row]:
         )
 
 
-def _keep(
+@transaction.atomic
+def keep(
+    *,
     file: BinaryIO,
     filename: str,
     account: ReceivingAccount,
     uploaded_by_id: int | None,
     at: datetime,
+    day: date | None = None,
 ) -> Statement:
-    file.seek(0)
+    """Keep an examined file and import it soon; `day` where it is all that the bank has of one.
+
+    Raises AlreadyImported.
+    """
     statement = Statement(
         number=numbers.fresh("B"),
         receiving_account=account,
-        file_sha256=hashlib.file_digest(file, "sha256").hexdigest(),  # type: ignore[arg-type]
+        file_sha256=_sha256(file),
         filename=filename[:200],
         uploaded_by_id=uploaded_by_id,
+        day=day,
         uploaded_at=at,
     )
     # Of two uploads at the same moment one loses on statement_imported_once.
@@ -152,6 +217,16 @@ def _keep(
         StatementPart.objects.create(statement=stored, part=n, body=zlib.compress(piece, 1))
     later("payments.transfers.tasks.import_statement", statement_id=stored.pk)
     return stored
+
+
+def _sha256(file: BinaryIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _row_of(refusal: Refusal) -> int | None:
+    row = refusal.details.get("row")
+    return row if isinstance(row, int) else None
 
 
 # --- importing ----------------------------------------------------------------------------------
@@ -180,7 +255,7 @@ def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -
         if not _is_staged(statement):
             _stage(statement, lease)
     except Refusal as refusal:  # a large file, or the reader has changed since it was taken
-        _refuse(statement, refusal)
+        _refuse(statement, refusal, at)
         return
     except LeaseLost:
         return
@@ -295,15 +370,18 @@ class _Sums:
 
 
 @transaction.atomic
-def _refuse(statement: Statement, refusal: Refusal) -> None:
-    row = refusal.details.get("row")
+def _refuse(statement: Statement, refusal: Refusal, at: datetime) -> None:
     move(
         Statement.objects.filter(pk=statement.pk),
         StatementStatus.REFUSED,
         STATEMENT_TRANSITIONS,
         reason=str(refusal)[:300],
-        broken_row=row if isinstance(row, int) else None,
+        broken_row=_row_of(refusal),
     )
+    if statement.day is not None:
+        days.lose(
+            account=statement.receiving_account, day=statement.day, reason=str(refusal), at=at
+        )
     statement.parts.all().delete()
 
 

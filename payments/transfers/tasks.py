@@ -66,10 +66,13 @@ def send_return(*, return_id: int) -> None:
 
 @shared_task
 def pull_statements() -> None:
-    """Every hour: the statements of days that are over, from banks that hand them out."""
+    """Every hour: the statements of days that are over, from banks that hand them out.
+
+    A day that cannot be had is put down and asked for again; those behind it are not held up.
+    """
     for account in _pullable():
         with _others_go_on("statements of account", account.pk):
-            for day in pulling.days_missing(account=account, at=now()):
+            for day in pulling.days_to_fetch(account=account, at=now()):
                 pulling.pull_day(account=account, day=day, at=now())
 
 

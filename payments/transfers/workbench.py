@@ -345,7 +345,11 @@ def _asking(visit: Visit, line: StatementLine, act: Act) -> dict[str, Any]:
     number = visit.request.POST.get("payment") or visit.request.GET.get("payment", "")
     if act.name != "assign":
         return {"lead": act.lead}
-    seen = queries.assignable(visit.person).filter(number=number).select_related("payer")
+    seen = (
+        queries.assignable(visit.person)
+        .filter(number=number)
+        .select_related("payer", "transfer_intent")
+    )
     payment = seen.first()
     if payment is None:
         return {"lead": "请先选择一张支付单。"}
@@ -411,16 +415,17 @@ def candidates(visit: Visit, line: StatementLine, find: str = "") -> list[dict[s
     """
     seen = queries.assignable(visit.person).filter(method=queries.METHOD)
     if find:
-        payments = list(_searched(seen, find).select_related("payer").order_by("-pk")[:FOUND])
+        payments = list(
+            _searched(seen, find).select_related("payer", "transfer_intent").order_by("-pk")[:FOUND]
+        )
         notes: Mapping[str, Mapping[str, Any]] = {}
     else:
         ranked = [asdict(one) for one in queries.candidates(line, visit.person)]
         noted = {one["payment"]: one for one in line.candidates}
         notes = {one["payment"]: noted.get(one["payment"], {}) | one for one in ranked}
         notes = {**notes, **{name: one for name, one in noted.items() if name not in notes}}
-        found = {
-            row.number: row for row in seen.filter(number__in=list(notes)).select_related("payer")
-        }
+        rows = seen.filter(number__in=list(notes)).select_related("payer", "transfer_intent")
+        found = {row.number: row for row in rows}
         payments = [found[number] for number in notes if number in found]
     shown = [
         _compared(line, payment, visit.at)
@@ -492,7 +497,16 @@ def _compared(line: StatementLine, payment: Payment, at: datetime) -> dict[str, 
         "kind": kind,
         "words": words,
         "age": ago(payment.opened_at, at),
+        "hinted": _hinted(payment),
     }
+
+
+def _hinted(payment: Payment) -> str:
+    """That the buyer says he has paid; no proof, but a reason to look at it first."""
+    intent = getattr(payment, "transfer_intent", None)
+    if intent is None or intent.hinted_at is None:
+        return ""
+    return f"买家称已转账（{in_shanghai(intent.hinted_at)}）"
 
 
 def _words(said: str | Sequence[str] | None) -> list[str]:

@@ -1,6 +1,6 @@
 """The finance clerk's page: filters, one line after the other, and two clerks on one line."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from payments.ledger import services as ledger
-from payments.transfers import backlog, desk, queries
+from payments.transfers import backlog, desk, pulling, queries
 from payments.transfers.backlog import Asked, Sort
 from payments.transfers.models import LineEvent, StatementLine
 from tests.admin.pages import fingerprint, fresh, opened, url
-from tests.payments.transfers.bank import arrive, booking
+from tests.payments.transfers.bank import arrive, booking, transfer_in
 
 pytestmark = pytest.mark.django_db
 QUEUE = url("payments.StatementLine", "queue")
@@ -95,6 +95,29 @@ def test_a_candidate_says_what_speaks_for_it_and_what_the_difference_is(clerk, h
     assert "核对码一致" in text
     assert f"还差 ¥{(payment.amount_fen - 66_00) / 100:.2f}" in text
     assert "小时前发起" in text
+
+
+def test_a_candidate_says_that_its_buyer_says_he_has_paid(clerk, hinted, lost, payment):
+    assert "买家称已转账" not in read(clerk, line=hinted.number)
+    pulling.hint(payment=payment, at=datetime(2026, 6, 18, 4, 0, tzinfo=UTC))
+
+    for asked in ({"line": hinted.number}, {"line": lost.number, "find": payment.number}):
+        assert "买家称已转账（2026-06-18 12:00" in read(clerk, **asked)
+
+
+def test_finance_sees_how_many_say_that_they_have_paid(clerk, first, second, payment):
+    listed = url("payments.TransferIntent", "changelist") + "?said_paid=1"
+    title, other = "买家称已转账，未见来账", opened(second.people["FINANCE"])
+    assert title not in clerk.get("/admin/").content.decode()
+    pulling.hint(payment=payment, at=now())
+
+    assert title in clerk.get("/admin/").content.decode()
+    assert payment.transfer_intent.code in clerk.get(listed).content.decode()
+    assert title not in other.get("/admin/").content.decode()
+    transfer_in(payment, fen=1, at=now())
+
+    assert title not in clerk.get("/admin/").content.decode()
+    assert payment.transfer_intent.code not in clerk.get(listed).content.decode()
 
 
 def test_a_candidate_that_is_paid_already_says_that_all_is_owed_back(clerk, first, hinted, payment):

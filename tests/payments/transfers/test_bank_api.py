@@ -90,12 +90,11 @@ def test_a_statement_of_an_account_that_takes_no_new_payments_is_taken(account, 
     [
         (b"", "INVALID"),
         (b"hello, world", "UNKNOWN_FORMAT"),
-        (ccb_csv([booking(100)])[:-30], "DAMAGED_FILE"),
         (ccb_csv([booking(100)], own="755900999999"), "NOT_OUR_ACCOUNT"),
         (b"%PDF-1.7 ...", "UNSUPPORTED_STATEMENT"),
         (b":20:X\n:25:1\n:28C:1\n" + b"x" * 32 * 1024 * 1024, "FILE_TOO_LARGE"),
     ],
-    ids=["empty", "text", "truncated", "not ours", "pdf", "huge"],
+    ids=["empty", "text", "not ours", "pdf", "huge"],
 )
 def test_a_file_that_cannot_be_taken_is_refused_at_once(account, platform, content, code):
     answer = upload(platform, content)
@@ -105,6 +104,53 @@ def test_a_file_that_cannot_be_taken_is_refused_at_once(account, platform, conte
     assert answer["Content-Type"] == "application/problem+json"
     assert not Statement.objects.exists()
     assert not StatementLine.objects.exists()
+
+
+WRONG_BALANCE = ccb_csv([booking(100), booking(200)]).replace(b",3.00,", b",4.00,")
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "row"),
+    [
+        (WRONG_BALANCE, "UNBALANCED", 3),
+        (ccb_csv([booking(100), booking(200)])[:-30], "DAMAGED_FILE", 3),
+    ],
+    ids=["does not add up", "truncated"],
+)
+def test_a_file_of_ours_that_is_refused_leaves_what_came_and_why(
+    account, platform, content, code, row
+):
+    answer = upload(platform, content)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    told = platform.get(f"/api/v1/bank/statements/{answer.json()['facts']['statement']}").json()
+    assert (told["status"], told["reason"], told["broken_row"], told["origin"]) == (
+        "REFUSED",
+        answer.json()["detail"],
+        row,
+        "UPLOADED",
+    )
+    assert not StatementLine.objects.exists()
+    again = upload(platform, content)
+    assert (again.status_code, again.json()["facts"]) == (422, answer.json()["facts"])
+    assert Statement.objects.count() == 1
+
+
+def test_a_file_that_was_refused_is_taken_when_it_can_be_read(account, platform):
+    """The very same bytes, when the reader was repaired."""
+    content = ccb_csv([booking(PRICE)])
+    taken = upload(platform, content).json()["id"]
+    Statement.objects.update(status="REFUSED", reason="读不懂")
+
+    again = upload(platform, content)
+
+    assert again.status_code == 202
+    assert again.json()["id"] != taken
+
+
+def test_a_broken_file_of_another_merchants_account_leaves_nothing(account, stranger):
+    assert upload(stranger, WRONG_BALANCE).status_code == 422
+    assert not Statement.objects.exists()
 
 
 def test_a_file_of_another_accounts_virtual_accounts_is_not_the_chosen_ones(account, platform):
