@@ -7,7 +7,7 @@ cashier and the ledger, in one transaction and a constant number of statements.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,7 +17,8 @@ from psycopg.errors import DeadlockDetected
 from config.kit import numbers, sql
 from payments.ledger import services as ledger
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import confirming, judging, matching, queries, reversals
+from payments.transfers import confirming, judging, matching, queries, reversals, twins
+from payments.transfers.bookings import Batch, Known, Staged
 from payments.transfers.ladder.facts import Candidate, Decision, Fact
 from payments.transfers.models import StatementLine
 from payments.transfers.remarks import codes_in
@@ -45,17 +46,6 @@ class Raced(Exception):
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Where rows come from and whose they are; `name` is that of `staging`."""
-
-    name: str
-    account: ReceivingAccount
-    statement_id: int | None = None
-    pays: bool = True  # a bill of a payment channel is kept, and pays nothing
-    reversed_serials: frozenset[str] = frozenset()  # of bookings that this very file takes back
-
-
-@dataclass(frozen=True)
 class Taken:
     """What became of some rows: counts.  No rows: none was left."""
 
@@ -73,34 +63,6 @@ class Taken:
         )
 
 
-class Staged(NamedTuple):
-    """One row of `payments_stagedline`, as screening and the ladder read it."""
-
-    n: int
-    key: str
-    serial: str
-    booked: int  # seconds since 1970
-    amount_fen: int
-    currency: str
-    payer_name: str
-    payer_account: str
-    remark: str
-    said: str  # JSON of the texts
-    virtual_account: str
-    is_reversal: bool
-    reverses: str
-    caution: str
-    balance_fen: int | None
-
-    @property
-    def booked_at(self) -> datetime:
-        return datetime.fromtimestamp(self.booked, UTC)
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        return tuple(orjson.loads(self.said))
-
-
 class Entry(NamedTuple):
     """A row that is stored, with what was found out about it."""
 
@@ -108,18 +70,6 @@ class Entry(NamedTuple):
     key: str
     first: Screening
     decision: Decision
-
-
-class Known(NamedTuple):
-    """The line that has a row's key already."""
-
-    id: int
-    number: str
-    amount_fen: int
-    booked_at: datetime
-    payer_account: str
-    verdict: str
-    reverses: str
 
 
 # In the bank's order: where two lines pay one payment, the earlier one does.
@@ -133,7 +83,7 @@ FROM (
 ORDER BY booked_at, n
 """
 _KNOWN = """
-SELECT key, id, number, amount_fen, booked_at, payer_account, verdict, reverses
+SELECT key, id, number, amount_fen, booked_at, payer_account, verdict, reverses, statement_id
 FROM payments_statementline WHERE receiving_account_id = %s AND key = ANY(%s::text[])
 """
 _REVERSED = """
@@ -215,7 +165,9 @@ def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: boo
         return Taken()
     known = _known(batch, [row.key for row in rows])
     fresh = [row for row in rows if row.key not in known]
-    firsts = _screened(batch, fresh, at)
+    firsts = twins.doubted(
+        batch, rows=rows, known=known, fresh=fresh, firsts=_screened(batch, fresh, at)
+    )
     facts = list(_facts(batch, fresh, firsts)) if is_judged else []
     judgement = judging.judge(batch.account, facts)
     judged = _judged(fresh, firsts, facts, judgement)
@@ -324,7 +276,8 @@ def _confirm(
 def _as_screened(first: Screening) -> Decision:
     if first is FRESH:
         return Decision(Verdict.CONFLICT, "", (FAILED,))
-    return Decision(first.verdict, first.rule, first.reasons)
+    facts = {"held_as": first.held_as} if first.held_as else {}
+    return Decision(first.verdict, first.rule, first.reasons, facts=facts)
 
 
 def _facts(batch: Batch, rows: Sequence[Staged], firsts: Sequence[Screening]) -> Iterator[Fact]:

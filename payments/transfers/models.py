@@ -240,6 +240,13 @@ class StatementLine(models.Model):
                 F("id").desc(),
                 name="line_by_account",
             ),
+            # What the bank pushed, beside what its files say (`twins`).
+            models.Index(
+                "receiving_account",
+                "booked_at",
+                name="line_pushed",
+                condition=Q(statement=None),
+            ),
             # The clerk's queue: a few lines among millions.
             models.Index(
                 F("booked_at").desc(),

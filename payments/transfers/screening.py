@@ -62,6 +62,7 @@ class Screening:
     rule: str = ""
     reasons: tuple[str, ...] = ()
     is_elsewhere: bool = False
+    held_as: str = ""  # number of the line that it may be, under another name (`twins`)
 
 
 OUR_PAYOUT = "本店退款付出"

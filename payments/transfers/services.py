@@ -25,10 +25,12 @@ from config.kit.states import move
 from payments.receiving import days
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import intake, matching, parsers, staging
+from payments.transfers.bookings import Batch
 from payments.transfers.leasing import Lease, LeaseLost
 from payments.transfers.models import Statement, StatementLine, StatementPart
 from payments.transfers.parsers import Row
 from payments.transfers.rules import STATEMENT_TRANSITIONS, StatementStatus
+from payments.transfers.twins import table_of
 
 PART = 1_048_576  # bytes of a file per row, before they are deflated
 READ_AT_ONCE = 4 * 1_048_576  # bytes of a file that is read through before it is taken
@@ -259,10 +261,11 @@ def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -
         return
     except LeaseLost:
         return
-    batch = intake.Batch(
+    batch = Batch(
         statement.number,
         account,
         statement.pk,
+        form=table_of(statement.form),
         pays=statement.pays,
         reversed_serials=staging.reversed_serials(statement.number),
     )
@@ -273,7 +276,7 @@ def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -
         _finish(statement, lease, at)
 
 
-def _take_all(batch: intake.Batch, lease: Lease, at: datetime, until: float) -> None:
+def _take_all(batch: Batch, lease: Lease, at: datetime, until: float) -> None:
     """In lanes, each on a connection of its own: while one waits for the database, another works
     out what is to be written.  Parts go out in the bank's order.
     """
@@ -423,7 +426,7 @@ def take_push(*, provider: str, account_no: str, row: Row, at: datetime) -> inta
 @transaction.atomic
 def take(*, account: ReceivingAccount, rows: list[Row], at: datetime) -> intake.Taken:
     """A few bookings that need no file around them."""
-    batch = intake.Batch(numbers.fresh("N"), account)
+    batch = Batch(numbers.fresh("N"), account)
     for _ in staging.stage(batch.name, account.account_no, rows):
         pass
     total = intake.Taken()

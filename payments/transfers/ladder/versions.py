@@ -47,7 +47,7 @@ def decide(facts: Sequence[Fact], book: Book, version: str = CURRENT) -> list[De
     """One decision per line, in the given order; what a line pays, the next finds paid.
 
     Where two lines want one payment: of those that name it the earlier one pays, before all that
-    do not; of those that do not, none.
+    do not; of those that do not, none.  Decision 0020 says why the specification is not followed.
     """
     ladder = LADDERS[version]
     batch = Batch(book, takes_fees=ladder.takes_fees)
