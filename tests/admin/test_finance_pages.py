@@ -154,7 +154,7 @@ def test_a_day_that_differs_says_how_much_and_leads_to_the_line(first):
 
 def test_a_real_trial_names_the_payments_it_would_have_paid(first):
     merchant, payment = first.merchant.number, first.rows["payments.Payment"]
-    policies.change(merchant=merchant, values={"shadow": "2026.11"})
+    policies.change(merchant=merchant, values={"shadow": "2026.11"}, at=now())
     row = booking(payment.amount_fen, remark=payment.transfer_intent.code, booked_at=now())
     push(row, account_no=payment.transfer_intent.receiving_account.account_no, at=now())
 
