@@ -78,6 +78,12 @@ def returns(viewer: Viewer) -> QuerySet[LineReturn]:
     return rows.filter(line__receiving_account__merchant__in=tenants)
 
 
+def refunds(viewer: Viewer) -> QuerySet[Refund]:
+    tenants = viewer.tenants("FINANCE")
+    rows = Refund.objects.all()
+    return rows if tenants is None else rows.filter(payment__merchant__in=tenants)
+
+
 def shown_returns(rows: Iterable[LineReturn]) -> list[dict[str, Any]]:
     return [
         {
@@ -173,7 +179,14 @@ def actions(row: StatementLine, left: int | None = None) -> dict[str, bool]:
         "undo": row.is_posted and (row.allocated_fen > 0 or row.verdict == Verdict.IGNORED),
         "ignore": waits,
         "reverse": is_waiting_reversal(row),
+        "bounce": is_waiting_bounce(row),
     }
+
+
+def is_waiting_bounce(row: StatementLine) -> bool:
+    """Money of ours that came back (退汇), and nobody has said which."""
+    is_whole = row.is_posted and not row.allocated_fen and not row.returned_fen
+    return is_whole and row.rule == "R" and row.verdict == Verdict.CONFLICT
 
 
 def is_waiting_reversal(row: StatementLine) -> bool:

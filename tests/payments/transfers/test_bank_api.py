@@ -167,7 +167,7 @@ def test_a_clerk_matches_undoes_and_matches_again(account, platform):
     (line,) = arrive(booking(PRICE))
     shown = platform.get(f"/api/v1/bank/lines/{line.number}").json()
     assert shown["actions"] == {"match": True, "return": True, "undo": False, "ignore": True,
-                                "reverse": False}  # fmt: skip
+                                "reverse": False, "bounce": False}  # fmt: skip
     assert {candidate["payment"] for candidate in shown["candidates"]} == {
         wrong.number,
         right.number,
