@@ -226,6 +226,7 @@ def test_a_clerk_matches_undoes_and_matches_again(account, platform):
         "ignore": True,
         "take_in": False,
         "reverse": False,
+        "bounce": False,
     }
     assert {candidate["payment"] for candidate in shown["candidates"]} == {
         wrong.number,
