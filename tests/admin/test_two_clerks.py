@@ -4,12 +4,8 @@ import pytest
 from django.utils.timezone import now
 
 from payments.transfers import desk
-from tests.admin.pages import fresh
-from tests.admin.test_workbench import (
-    clerk,  # noqa: F401
-    decide,
-    lost,  # noqa: F401
-)
+from tests.admin.pages import fingerprint, fresh
+from tests.admin.test_workbench import decide
 
 pytestmark = pytest.mark.django_db
 

@@ -21,19 +21,6 @@ QUEUE = url("payments.StatementLine", "queue")
 
 
 @pytest.fixture
-def clerk(first):
-    return opened(first.people["FINANCE"])
-
-
-@pytest.fixture
-def lost(first):
-    """77.00 from somebody unknown, without any code, for which nobody has an idea."""
-    line = first.rows["payments.StatementLine"]
-    StatementLine.objects.filter(pk=line.pk).update(verdict="UNMATCHED", rule="", candidates=[])
-    return fresh(line)
-
-
-@pytest.fixture
 def hinted(first):
     """66.00 with the code of a payment that asks for more."""
     return first.rows["hinted"]
