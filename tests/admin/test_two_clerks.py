@@ -5,7 +5,7 @@ from django.utils.timezone import now
 
 from payments.transfers import desk
 from tests.admin.pages import fingerprint, fresh
-from tests.admin.test_workbench import decide
+from tests.admin.test_workbench import QUEUE, decide
 
 pytestmark = pytest.mark.django_db
 
