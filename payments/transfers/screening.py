@@ -82,12 +82,17 @@ def screen(
         why = f"冲正或退汇{original}，需人工处理"
         is_in = row.amount_fen > 0
         return Screening(Verdict.CONFLICT, is_in, "R", (why,), is_elsewhere=not is_in)
-    if not EARLIEST <= row.booked_at <= at + AHEAD:
+    if not is_plausible(row.booked_at, at):
         day = row.booked_at.astimezone(SHANGHAI).date()
         return Screening(Verdict.CONFLICT, False, "T0", (f"入账日期 {day} 不可信，未记账",))
     if why := _why_not_a_buyers(row, own_accounts):
         return Screening(Verdict.IGNORED, False, "T0", (why,), is_elsewhere=True)
     return FRESH
+
+
+def is_plausible(booked_at: datetime, at: datetime) -> bool:
+    """Whether a booking heard of at that moment may have that date."""
+    return EARLIEST <= booked_at <= at + AHEAD
 
 
 def _why_nothing(row: Booking, payouts: frozenset[str]) -> str:
