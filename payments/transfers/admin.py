@@ -73,7 +73,7 @@ class StatementAdmin(Look):
                     ("number", "status"),
                     ("receiving_account", "filename"),
                     "reason",
-                    ("uploader", "uploaded_at", "imported_at"),
+                    ("uploader", "uploaded_at", "imported_at", "confirmed_at"),
                 ]
             },
         ),

@@ -65,8 +65,9 @@ def _take(account: ReceivingAccount, file: transfer.StatementFile, at: datetime)
                 uploaded_by_id=None,
                 at=at,
             )
-    except services.AlreadyImported:
-        return  # a clerk was first, or nothing was booked since
+    except services.AlreadyImported as same:
+        # A clerk was first, or nothing was booked since: the bank says it again, as of now.
+        services.seen_again(statement=str(same.details["statement"]), at=at)
 
 
 @joined
