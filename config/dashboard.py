@@ -16,6 +16,9 @@ from members.memberships.models import Membership
 from members.memberships.rules import Status as MemberStatus
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
+from payments.receiving.models import ReceivingAccount, TransferIntent
+from payments.receiving.rules import CODES, CODES_HALF_USED
+from payments.transfers import backlog
 from payments.transfers.models import LineReturn, StatementLine
 from payments.transfers.rules import OPEN, ReturnStatus
 from shop.orders.models import Order
@@ -43,8 +46,11 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         counts["applicants"] = applicants.count()
     if (finance := _of(request, "FINANCE", "payment__merchant")) is not None:
         counts["refunds"] = Refund.objects.filter(finance, status__in=TO_DECIDE).count()
+        counts["said_paid"] = TransferIntent.objects.said_paid(now()).filter(finance).count()
     if (finance := _of(request, "FINANCE", "receiving_account__merchant")) is not None:
-        counts["lines"] = StatementLine.objects.filter(finance, verdict__in=OPEN).count()
+        lines = StatementLine.objects.filter(finance, verdict__in=OPEN)
+        old = backlog.aged(backlog.Age.UNCLAIMED, now())
+        counts |= lines.aggregate(lines=Count("pk"), unclaimed=Count("pk", filter=old))
     if (finance := _of(request, "FINANCE", "line__receiving_account__merchant")) is not None:
         asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED)
         counts["returns"] = asked.count()
@@ -107,6 +113,13 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "href": reverse("admin:payments_statementline_queue"),
             },
             {
+                "title": backlog.Age.UNCLAIMED.label,
+                "value": counts["unclaimed"],
+                "note": "无人认领的来账，请原路退回",
+                "icon": "hourglass_bottom",
+                "href": reverse("admin:payments_statementline_queue") + "?age=75%2B",
+            },
+            {
                 "title": "待审退款",
                 "value": counts["refunds"],
                 "note": "待处理与退回失败",
@@ -114,7 +127,36 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "href": reverse("admin:payments_refund_changelist") + "?status__exact=OWED",
             },
         ]
+    if counts.get("said_paid"):
+        context["cards"].append(
+            {
+                "title": "买家称已转账，未见来账",
+                "value": counts["said_paid"],
+                "note": "银行不推送、不能取流水的账户，请上传当天的流水",
+                "icon": "hourglass_top",
+                "href": reverse("admin:payments_transferintent_changelist") + "?said_paid=1",
+            }
+        )
+    context["cards"] += _codes(request)
     return context
+
+
+def _codes(request: HttpRequest) -> list[dict[str, Any]]:
+    """Accounts that have given half of their reference codes away."""
+    mine = _of(request, "FINANCE", "merchant")
+    if mine is None:
+        return []
+    short = ReceivingAccount.objects.filter(mine, codes_in_use__gte=CODES_HALF_USED)
+    return [
+        {
+            "title": "核对码已用过半",
+            "value": f"{account.codes_in_use * 100 // CODES}%",
+            "note": f"账户 {account.account_no}：请增开收款账户或专属账号",
+            "icon": "pin",
+            "href": reverse("admin:payments_receivingaccount_change", args=[account.pk]),
+        }
+        for account in short.order_by("-codes_in_use", "pk")[:4]
+    ]
 
 
 def _by_day(orders: Any, today: datetime) -> dict[Any, tuple[int, int]]:

@@ -79,8 +79,70 @@ _MEASURES = {
         "Statement lines by verdict",
         "SELECT verdict, count(*) FROM payments_statementline GROUP BY verdict",
     ),
+    "siyu_reference_codes": (
+        "Reference codes in use, of the account that has the most (of 1,000,000)",
+        "SELECT 'in_use', coalesce(max(codes_in_use), 0) FROM payments_receivingaccount",
+    ),
+    # The next three read line_for_a_person: a few lines among millions.
+    "siyu_suspense_fen": (
+        "Fen that wait for a person, by days since the booking",
+        """
+        SELECT CASE WHEN booked_at > now() - interval '1 day' THEN '0-1'
+                    WHEN booked_at > now() - interval '3 days' THEN '1-3'
+                    WHEN booked_at > now() - interval '7 days' THEN '3-7'
+                    WHEN booked_at > now() - interval '75 days' THEN '7-75' ELSE '75+' END,
+               sum(amount_fen - allocated_fen - returned_fen)
+        FROM payments_statementline
+        WHERE verdict IN ('SUGGESTED', 'UNMATCHED', 'CONFLICT') AND is_posted GROUP BY 1
+        """,
+    ),
+    "siyu_suspense_lines": (
+        "Lines that wait for a person, by days since the booking",
+        """
+        SELECT CASE WHEN booked_at > now() - interval '1 day' THEN '0-1'
+                    WHEN booked_at > now() - interval '3 days' THEN '1-3'
+                    WHEN booked_at > now() - interval '7 days' THEN '3-7'
+                    WHEN booked_at > now() - interval '75 days' THEN '7-75' ELSE '75+' END,
+               count(*)
+        FROM payments_statementline
+        WHERE verdict IN ('SUGGESTED', 'UNMATCHED', 'CONFLICT') GROUP BY 1
+        """,
+    ),
+    "siyu_reversals": (
+        "Reversals that wait for a person; found ones are siyu_statement_lines REVERSED",
+        """
+        SELECT 'CONFLICT', count(*) FROM payments_statementline
+        WHERE verdict IN ('SUGGESTED', 'UNMATCHED', 'CONFLICT') AND rule = 'R'
+        """,
+    ),
+    "siyu_statements": (
+        "Statement files by status",
+        "SELECT status, count(*) FROM payments_statement GROUP BY status",
+    ),
+    "siyu_statement_rows": (
+        "Rows of imported files, and those of them that were known already",
+        """
+        SELECT state, n FROM (
+            SELECT coalesce(sum(lines), 0) AS rows, coalesce(sum(duplicates), 0) AS known
+            FROM payments_statement WHERE status = 'DONE'
+        ) s, LATERAL (VALUES ('read', rows), ('duplicate', known)) AS v (state, n)
+        """,
+    ),
 }
-_WORKER_AGE = "SELECT extract(epoch FROM now() - max(beat_at)) FROM kit_heartbeat"
+# Seconds; -1 where there is none.
+_AGES = {
+    "siyu_worker_silence_seconds": (
+        "Since the last heartbeat",
+        "SELECT extract(epoch FROM now() - max(beat_at)) FROM kit_heartbeat",
+    ),
+    "siyu_import_oldest_seconds": (
+        "Since the oldest running import was uploaded",
+        """
+        SELECT extract(epoch FROM now() - min(uploaded_at)) FROM payments_statement
+        WHERE status = 'RUNNING'
+        """,
+    ),
+}
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
@@ -94,10 +156,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
             cursor.execute(sql)
             for state, count in cursor.fetchall():
                 gauge.labels(state).set(count)
-        cursor.execute(_WORKER_AGE)
-        (age,) = cursor.fetchone()
-    silence = Gauge("siyu_worker_silence_seconds", "Since the last heartbeat", registry=registry)
-    silence.set(age if age is not None else -1)
+        for name, (about, sql) in _AGES.items():
+            cursor.execute(sql)
+            (age,) = cursor.fetchone()
+            Gauge(name, about, registry=registry).set(age if age is not None else -1)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

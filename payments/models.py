@@ -4,7 +4,12 @@ from payments.calendar.models import BankDay
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
-from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
+from payments.receiving.models import (
+    MissingDay,
+    ReceivingAccount,
+    TransferIntent,
+    VirtualAccount,
+)
 from payments.transfers.models import (
     Allocation,
     LineEvent,
@@ -24,6 +29,7 @@ __all__ = [
     "Entry",
     "LineEvent",
     "LineReturn",
+    "MissingDay",
     "Payment",
     "PaymentEvent",
     "Policy",

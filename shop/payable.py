@@ -43,7 +43,7 @@ def paid(*, references: Sequence[str], at: datetime) -> set[str]:
     return orders.receive_payments(order_numbers=references, at=at)
 
 
-def unpaid(*, references: Sequence[str], at: datetime) -> None:
+def unpaid(*, references: Mapping[str, bool], at: datetime) -> None:
     orders.unpay(order_numbers=references, at=at)
 
 

@@ -26,7 +26,9 @@ class TransferInstructions(serializers.Serializer[object]):
     account_name = serializers.CharField()
     account_no = serializers.CharField(help_text="收款账号：这笔支付（或这位买家）的专属子账号")
     bank_name = serializers.CharField()
-    reference = serializers.CharField(help_text="转账附言里填写的核对码")
+    reference = serializers.CharField(
+        allow_null=True, help_text="转账附言里填写的核对码；空为不需要，专属账号已经足够"
+    )
     amount_fen = serializers.IntegerField(help_text="还差多少")
     pay_before = serializers.DateTimeField()
     message = serializers.CharField(

@@ -28,8 +28,11 @@ class Payable(Protocol):
         """These are paid in full.  Answers those that took no money: closed, or paid before."""
 
     @staticmethod
-    def unpaid(*, references: Sequence[str], at: datetime) -> None:
-        """A match was undone.  Raises a Refusal when it is too late (already shipped)."""
+    def unpaid(*, references: Mapping[str, bool], at: datetime) -> None:
+        """A match was undone.  Raises a Refusal when it is too late (already shipped).
+
+        By reference whether all its money had been here until now.
+        """
 
     @staticmethod
     def reopen(*, references: Mapping[str, datetime], at: datetime) -> set[str]:
@@ -69,6 +72,13 @@ class Method(Protocol):
         """What the payer has to do, by payment id; a constant number of queries."""
 
     @staticmethod
+    def unheard(payments: Sequence[Payment], *, at: datetime) -> set[int]:
+        """Whose time is over, but whose money may have come without our having heard of it yet.
+
+        Ids of open payments that should not be closed for that; a constant number of queries.
+        """
+
+    @staticmethod
     def send_back(refund: Refund) -> Sent | None:
         """Over the network, outside any transaction, safe to repeat; None: not known yet.
 
@@ -94,7 +104,7 @@ def doors_answer(**_: Any) -> list[CheckMessage]:
     """`manage.py check` fails at once when the wiring in settings is wrong."""
     wanted = {
         "PAYABLES": ("due", "paid", "unpaid", "reopen", "reversed", "refunded"),
-        "PAYMENT_METHODS": ("opened", "instructions", "send_back"),
+        "PAYMENT_METHODS": ("opened", "instructions", "unheard", "send_back"),
     }
     modules = [
         (f"{table}[{key!r}]", path, functions)

@@ -1,4 +1,5 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -8,7 +9,7 @@ from config.kit.money import yuan
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment, Refund
 from payments.cashier.payables import method
-from payments.cashier.rules import OWED_REASONS, RefundStatus
+from payments.cashier.rules import OWED_REASONS, RefundStatus, Status
 
 
 def for_payer(payer: Viewer) -> QuerySet[Payment]:
@@ -52,6 +53,26 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
         }
         for row in payments
     ]
+
+
+def unheard(*, purpose: str, references: Sequence[str], at: datetime) -> set[str]:
+    """Of these things, those whose money may be here although nobody has told us yet.
+
+    One query, and what each method takes.
+    """
+    waiting = Payment.objects.filter(
+        purpose=purpose, reference__in=references, status=Status.WAITING
+    )
+    by_method: dict[str, list[Payment]] = {}
+    for row in waiting.order_by("pk"):
+        by_method.setdefault(row.method, []).append(row)
+    return {
+        row.reference
+        for name, rows in by_method.items()
+        for unheard in [method(name).unheard(rows, at=at)]
+        for row in rows
+        if row.pk in unheard
+    }
 
 
 # What the bank took back and was not here any more: kept money, and money that was owed back.

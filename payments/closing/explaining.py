@@ -140,7 +140,10 @@ def _day(moment: datetime) -> date:
 
 
 def _outside(account: ReceivingAccount) -> Q:
-    return Q(receiving_account=account, is_posted=False, is_elsewhere=False) & ~Q(amount_fen=0)
+    """Not in the books; what a person found to be in them under another name explains nothing."""
+    is_held = Q(verdict="IGNORED", facts__has_key="held_as")
+    outside = Q(receiving_account=account, is_posted=False, is_elsewhere=False)
+    return outside & ~Q(amount_fen=0) & ~is_held
 
 
 def _is_payout() -> Q:

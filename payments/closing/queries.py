@@ -94,7 +94,8 @@ WITH booked AS (
     SELECT (booked_at AT TIME ZONE 'Asia/Shanghai')::date AS day, amount_fen, balance_fen
     FROM payments_statementline
     WHERE receiving_account_id = %s AND amount_fen <> 0 AND booked_at >= %s AND booked_at < %s
-      AND (is_posted OR is_elsewhere OR balance_fen IS NOT NULL)
+      AND (is_posted OR is_elsewhere
+           OR balance_fen IS NOT NULL AND NOT jsonb_exists(facts, 'held_as'))
 ), ends AS (
     SELECT day, balance_fen AS fen FROM booked
     EXCEPT ALL SELECT day, balance_fen - amount_fen FROM booked

@@ -4,18 +4,22 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.validators import MaxValueValidator
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.timezone import now
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from config.kit.admin import Edit, Look
+from config.kit.columns import in_shanghai
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
-from payments.receiving.rules import COLUMN_ROLES, VirtualState
+from payments.receiving.rules import CODES, CODES_HALF_USED, COLUMN_ROLES, VirtualState
 
 FINANCE = "FINANCE"
+MOST_MISSING = 20  # days told on an account's page
 LONGEST_REST = 3_650  # days
 # What a person has to weigh before changing it.
 HELP = {
@@ -23,7 +27,8 @@ HELP = {
     "每位买家一个：老客户总用同一个账号，须按金额区分订单",
     "quarantine_days": "支付结束后，这个号码多少天内不给别人；期间迟到的款仍归原订单。建议 180",
     "is_capped": "请银行拒收超过应付金额的转账。需要银行支持，没有银行接口时不起作用",
-    "is_active": "停用后不再收新的转账，也不能上传流水",
+    "is_active": "取消后新的支付单不再用这个账户；已开的支付单、买家存下的专属账号仍会来钱，"
+    "所以流水照常上传、推送和取回",
     "merchant": "商家编号；留空为平台账户",
 }
 
@@ -53,7 +58,8 @@ class ReceivingAccountAdmin(Edit):
             },
         ),
         ("专属账号", {"fields": [("gives", "quarantine_days"), "is_capped"]}),
-        ("流水", {"fields": ["pulled_until", "mapped"]}),
+        ("核对码", {"fields": ["codes"]}),
+        ("流水", {"fields": ["pulled_until", "missing", "mapped"]}),
     ]
     editable = [
         *("account_name", "bank_name", "provider", "is_active"),
@@ -108,6 +114,22 @@ class ReceivingAccountAdmin(Edit):
     def interface(self, account: ReceivingAccount) -> str:
         return account.provider or "无（只导入流水）"
 
+    @display(description="在用核对码")
+    def codes(self, account: ReceivingAccount) -> str:
+        told = f"{account.codes_in_use:,} / {CODES:,}（每小时清点一次）"
+        if account.codes_in_use < CODES_HALF_USED:
+            return told
+        return f"{told}　已过半：请增开收款账户，或开通银行专属账号"
+
+    @display(description="未取到的流水")
+    def missing(self, account: ReceivingAccount) -> str:
+        """Days that the bank did not give, or gave in a way that we refused; newest first."""
+        lost = account.missing_days.filter(fetched_at=None).order_by("-day")[:MOST_MISSING]
+        told = [(f"{one.day}", one.reason, in_shanghai(one.tried_at)) for one in lost]
+        if not told:
+            return "没有"
+        return format_html_join("", "<div>{}：{}（最近尝试 {}）</div>", told)
+
     @display(description="列对照")
     def mapped(self, account: ReceivingAccount) -> str:
         """Role and header text, as a person said it of a bank's table that we do not know."""
@@ -153,15 +175,35 @@ class VirtualAccountAdmin(Look):
     ordering = ["-pk"]
 
 
+class SaidPaid(admin.SimpleListFilter):
+    title = "买家称已转账"
+    parameter_name = "said_paid"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "未见来账")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[TransferIntent]
+    ) -> QuerySet[TransferIntent]:
+        if self.value() != "1":
+            return queryset
+        said = TransferIntent.objects.said_paid(now())
+        return queryset.filter(pk__in=said.values("pk"))
+
+
 @admin.register(TransferIntent)
 class TransferIntentAdmin(Look):
     tenant_path = "payment__merchant"
     role = FINANCE
-    list_display = ["code", "virtual_account", "payment", "receiving_account", "assigned_at"]
+    list_display = [
+        *("code", "virtual_account", "payment", "receiving_account", "assigned_at", "hinted_at"),
+    ]
+    list_filter = [SaidPaid]
     list_select_related = ["payment", "virtual_account", "receiving_account"]
     fields = [
         *("code", "virtual_account", "payment", "receiving_account", "assigned_at"),
         *("is_shared", "released_at", "hinted_at"),
+        *("code_released_at", "is_code_again"),
     ]
     search_fields = ["code", "virtual_account__number", "payment__number", "payment__reference"]
     search_help_text = "核对码、专属账号、支付单号或订单号"

@@ -1,3 +1,4 @@
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
@@ -7,6 +8,7 @@ from django.db.models import Q
 from config.kit.states import known
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
+from payments.cashier.rules import Status
 from payments.receiving.rules import Gives, VirtualState
 
 
@@ -32,7 +34,7 @@ class ReceivingAccount(models.Model):
     merchant = models.CharField(
         "商家", max_length=24, blank=True, help_text="商家编号；空为平台账户"
     )
-    is_active = models.BooleanField("启用", default=True)
+    is_active = models.BooleanField("接受新的付款", default=True)
     gives = models.CharField(
         "专属账号", max_length=8, choices=Gives, default=Gives.PAYMENT, help_text="分配给谁"
     )
@@ -47,6 +49,9 @@ class ReceivingAccount(models.Model):
         default=False,
         db_default=False,
         help_text="请银行拒收超过应付金额的转账；需要银行支持",
+    )
+    codes_in_use = models.PositiveIntegerField(
+        "在用核对码", default=0, db_default=0, help_text="每小时清点一次"
     )
     pulled_until = models.DateField("已取流水至", null=True, blank=True, help_text="含")
 
@@ -66,6 +71,35 @@ class ReceivingAccount(models.Model):
 
     def __str__(self) -> str:
         return self.account_no
+
+
+class MissingDay(models.Model):
+    """A day whose statement the bank did not give, or gave in a way that we refused.
+
+    Pulling goes on with the days behind it and comes back, until it is fetched.
+    """
+
+    receiving_account = models.ForeignKey(
+        ReceivingAccount,
+        models.PROTECT,
+        related_name="missing_days",
+        verbose_name="收款账户",
+        db_index=False,
+    )
+    day = models.DateField("日期")
+    reason = models.CharField("原因", max_length=300)
+    tried_at = models.DateTimeField("最近一次尝试")
+    fetched_at = models.DateTimeField("补取时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "未取到的流水"
+        constraints = [
+            models.UniqueConstraint("receiving_account", "day", name="missing_day_once"),
+            models.CheckConstraint(name="missing_day_says_why", condition=~Q(reason="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day}"
 
 
 class VirtualAccount(models.Model):
@@ -145,11 +179,22 @@ class VirtualAccount(models.Model):
         return self.number
 
 
+class TransferIntentQuerySet(models.QuerySet["TransferIntent"]):
+    def said_paid(self, at: datetime) -> Self:
+        """Their buyers say that they have paid, and nothing has come; of the last 30 days."""
+        return self.filter(
+            hinted_at__gt=at - timedelta(days=30),
+            payment__status=Status.WAITING,
+            payment__received_fen=0,
+        )
+
+
 class TransferIntent(models.Model):
     """How one payment is to be recognised: its virtual account and its reference code.
 
     `released_at`: the virtual account was given to another payment since, and names this one no
-    longer; the code is never given again.
+    longer.  `code_released_at`: so long after the payment was over that its code names it no longer
+    and may be given to another.  Without a code it has a virtual account.
     """
 
     payment = models.OneToOneField(
@@ -170,7 +215,14 @@ class TransferIntent(models.Model):
         null=True,
         blank=True,
     )
-    code = models.CharField("核对码", max_length=8)
+    code = models.CharField("核对码", max_length=8, blank=True)
+    code_released_at = models.DateTimeField("核对码收回时间", null=True, blank=True)
+    is_code_again = models.BooleanField(
+        "核对码曾用过",
+        default=False,
+        db_default=False,
+        help_text="两年前属于另一笔支付：附言写它的也可能是从前的付款人",
+    )
     assigned_at = models.DateTimeField("分配时间")
     is_shared = models.BooleanField(
         "买家共用", default=False, db_default=False, help_text="专属账号属于买家，可同时有多笔支付"
@@ -178,12 +230,20 @@ class TransferIntent(models.Model):
     released_at = models.DateTimeField("专属账号收回时间", null=True, blank=True)
     hinted_at = models.DateTimeField("买家称已转账", null=True, blank=True)
 
+    objects = TransferIntentQuerySet.as_manager()
+
     class Meta:
         verbose_name = verbose_name_plural = "转账指引"
         constraints = [
-            # The code first: matching asks for codes, on whatever account.
+            # The code first: matching asks for codes, on whatever account.  Of those that hold it
+            # (not released) there is one; released ones stay in it, so that giving finds them.
             models.UniqueConstraint(
-                "code", "receiving_account", name="transfer_code_once_per_account"
+                "code",
+                "receiving_account",
+                "code_released_at",
+                name="transfer_code_names_one_payment_at_a_time",
+                condition=~Q(code=""),
+                nulls_distinct=False,
             ),
             models.UniqueConstraint(
                 "virtual_account",
@@ -191,9 +251,25 @@ class TransferIntent(models.Model):
                 condition=Q(is_shared=False, released_at=None),
             ),
             models.CheckConstraint(
-                name="transfer_code_is_8_digits", condition=Q(code__regex=r"^[0-9]{8}$")
+                name="transfer_code_is_8_digits",
+                condition=Q(code="") | Q(code__regex=r"^[0-9]{8}$"),
             ),
+            models.CheckConstraint(
+                name="transfer_without_code_has_an_account",
+                condition=~Q(code="") | Q(virtual_account__isnull=False),
+            ),
+        ]
+        indexes = [
+            # The sweep that takes codes back, oldest first.
+            models.Index(
+                "assigned_at",
+                "id",
+                name="transfer_code_held",
+                condition=Q(code_released_at=None) & ~Q(code=""),
+            ),
+            # Whose buyers say that they have paid: the dashboard's count.
+            models.Index("hinted_at", name="transfer_said_paid", condition=~Q(hinted_at=None)),
         ]
 
     def __str__(self) -> str:
-        return self.code
+        return self.code or "无核对码"

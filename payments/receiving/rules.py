@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable
+from datetime import timedelta
 
 from django.db import models
 
@@ -51,6 +51,10 @@ VIRTUAL_TRANSITIONS = {
 
 
 UNIT_DIGITS = 10  # 招商银行 记账子单元: 1–10 digits behind the number of the parent account
+CODES = 10**6  # of one account: six digits, behind which two check them
+CODES_HALF_USED = CODES // 2  # in use at once: staff are told
+CODES_SCARCE = CODES * 3 // 4  # in use at once: kept for payments without a number of their own
+CODE_RESTS = timedelta(days=731)  # two years after its payment was over, before it is given again
 _DATE = re.compile(r"(?:19[9]\d|20\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 
 
@@ -59,12 +63,11 @@ def draw_unit() -> str:
     return mod97_digits(secrets.randbelow(10**8), UNIT_DIGITS - 2)
 
 
-def draw_codes(count: int, accounts: Iterable[str]) -> list[str]:
-    """Reference codes to choose from: random, never like a date or a tail of our accounts."""
-    tails = {account[-8:] for account in accounts}
+def draw_codes(count: int) -> list[str]:
+    """Reference codes to choose from: random, never like a date."""
     codes: list[str] = []
     while len(codes) < count:
-        code = mod97_digits(secrets.randbelow(10**6), 6)
-        if code not in tails and not _DATE.fullmatch(code):
+        code = mod97_digits(secrets.randbelow(CODES), 6)
+        if not _DATE.fullmatch(code):
             codes.append(code)
     return codes

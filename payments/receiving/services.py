@@ -12,9 +12,10 @@ from config.kit.errors import Refusal
 from config.kit.jobs import later
 from payments.cashier.models import Payment
 from payments.receiving.models import ReceivingAccount
-from payments.receiving.rules import Gives, draw_codes
+from payments.receiving.rules import CODE_RESTS, CODES_SCARCE, Gives, draw_codes
 
-CODES_DRAWN = 24
+# Codes looked at: when only one in a hundred is free, the last still finds one.
+CODES_DRAWN = (24, 240, 2_400)
 AT_ONCE = 5_000
 
 
@@ -26,7 +27,7 @@ class NoReferenceCode(Refusal):
 # --- given --------------------------------------------------------------------------------------
 
 # A free virtual account if there is one (nobody waits for one that another is just taking), and
-# the first of the drawn codes that is not in use, in one round trip.
+# of the drawn codes one that was never used, else one that was taken back, in one round trip.
 _GIVE = """
 WITH own AS (
     UPDATE payments_virtualaccount SET state = 'ASSIGNED', rests_until = NULL
@@ -40,18 +41,29 @@ WITH own AS (
     UPDATE payments_virtualaccount v SET state = 'ASSIGNED', member_id = %(member)s
     FROM free WHERE v.id = free.id
     RETURNING v.id
-), given AS (SELECT id FROM own UNION ALL SELECT id FROM taken)
-INSERT INTO payments_transferintent
-    (payment_id, receiving_account_id, virtual_account_id, code, assigned_at, is_shared)
-SELECT %(payment)s, %(account)s, (SELECT id FROM given), d.code, %(at)s,
-       %(member)s::bigint IS NOT NULL AND EXISTS (SELECT FROM given)
-FROM unnest(%(codes)s::text[]) WITH ORDINALITY AS d (code, turn)
-WHERE NOT EXISTS (
-    SELECT 1 FROM payments_transferintent i
-    WHERE i.code = d.code AND i.receiving_account_id = %(account)s
+), given AS (SELECT id FROM own UNION ALL SELECT id FROM taken
+), coded AS (
+    SELECT d.code, used.is_held IS NOT NULL AS is_again
+    FROM unnest(%(codes)s::text[]) WITH ORDINALITY AS d (code, turn), LATERAL (
+        SELECT bool_or(i.code_released_at IS NULL) AS is_held FROM payments_transferintent i
+        WHERE i.code = d.code AND i.code <> '' AND i.receiving_account_id = %(account)s
+    ) used
+    WHERE used.is_held IS NOT TRUE
+      AND NOT EXISTS (
+          SELECT FROM payments_receivingaccount a WHERE right(a.account_no, 8) = d.code
+      )
+      AND NOT (%(is_scarce)s AND EXISTS (SELECT FROM given))
+    ORDER BY is_again, d.turn LIMIT 1
 )
-ORDER BY d.turn LIMIT 1
-ON CONFLICT (code, receiving_account_id) DO NOTHING
+INSERT INTO payments_transferintent (
+    payment_id, receiving_account_id, virtual_account_id, code, is_code_again, assigned_at,
+    is_shared
+)
+SELECT %(payment)s, %(account)s, given.id, coalesce(coded.code, ''),
+       coalesce(coded.is_again, false), %(at)s,
+       %(member)s::bigint IS NOT NULL AND given.id IS NOT NULL
+FROM given FULL JOIN coded ON true
+ON CONFLICT (code, receiving_account_id, code_released_at) WHERE code <> '' DO NOTHING
 RETURNING virtual_account_id
 """
 # Before _GIVE and not within: a statement does not see what was committed after it began.
@@ -62,21 +74,23 @@ _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('virtual account
 def give(*, payment: Payment, account: ReceivingAccount, at: datetime) -> None:
     """A virtual account (the payer's own, where the account gives them to members) and a code.
 
-    With an empty pool the code alone must do.
+    With an empty pool the code alone must do; where codes are scarce, a virtual account that is
+    this payment's alone must.  NoReferenceCode: there is neither.
     """
     member = payment.payer_id if account.gives == Gives.MEMBER else None
     with connection.cursor() as cursor:
         if member is not None:
             # Of two payments of one member opened at once, the second finds the first's number.
             cursor.execute(_ONE_AT_A_TIME, [str(account.pk), member])
-        for _ in range(3):  # two drawing one code in the same instant is a matter of 1 in 10^6
+        for drawn in CODES_DRAWN:  # a second time, too, when another was just given the same code
             cursor.execute(
                 _GIVE,
                 {
                     "account": account.pk,
                     "member": member,
                     "payment": payment.pk,
-                    "codes": draw_codes(CODES_DRAWN, [account.account_no]),
+                    "codes": draw_codes(drawn),
+                    "is_scarce": member is None and account.codes_in_use >= CODES_SCARCE,
                     "at": at,
                 },
             )
@@ -191,6 +205,55 @@ def release(*, at: datetime, limit: int = AT_ONCE) -> int:
         cursor.execute(_REST_ON, [ids, at])
         cursor.execute(_FREE, {"ids": ids, "at": at})
         return int(cursor.fetchone()[0])
+
+
+# --- codes taken back ---------------------------------------------------------------------------
+
+# Whatever happened to the payment since (paid, closed, late money, undone) holds its code.
+_RELEASE_CODES = """
+UPDATE payments_transferintent i SET code_released_at = %(at)s
+FROM (
+    SELECT i.id FROM payments_transferintent i JOIN payments_payment p ON p.id = i.payment_id
+    WHERE i.code_released_at IS NULL AND i.code <> '' AND i.assigned_at <= %(before)s
+      AND p.status <> 'WAITING'
+      AND NOT EXISTS (
+          SELECT FROM payments_paymentevent e WHERE e.payment_id = p.id AND e.at > %(before)s
+      )
+      AND NOT EXISTS (
+          SELECT FROM payments_receipt r
+          WHERE r.payment_id = p.id AND r.received_at > %(before)s
+      )
+    ORDER BY i.assigned_at, i.id LIMIT %(limit)s FOR UPDATE OF i, p SKIP LOCKED
+) over
+WHERE i.id = over.id AND i.code_released_at IS NULL
+"""
+_COUNT_CODES = """
+UPDATE payments_receivingaccount a SET codes_in_use = held.count
+FROM (
+    SELECT o.id, count(i.id) FROM payments_receivingaccount o
+    LEFT JOIN payments_transferintent i
+           ON i.receiving_account_id = o.id AND i.code_released_at IS NULL AND i.code <> ''
+    GROUP BY o.id
+) held
+WHERE a.id = held.id AND a.codes_in_use <> held.count
+"""
+
+
+@transaction.atomic
+def release_codes(*, at: datetime, limit: int = AT_ONCE) -> int:
+    """Codes of payments that have been over for two years may be given again; how many.
+
+    Their payments are locked: one that is just opened again keeps its code.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_RELEASE_CODES, {"at": at, "before": at - CODE_RESTS, "limit": limit})
+        return int(cursor.rowcount)
+
+
+def count_codes() -> None:
+    """How many codes of each account are in use: what giving and staff go by."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT_CODES)
 
 
 def _locked(statement: str, parameters: Sequence[Any]) -> list[int]:

@@ -32,6 +32,13 @@ def go_round() -> None:
 
 
 @shared_task
+def take_codes_back() -> None:
+    """Every hour: codes of payments that were over two years ago, and how many are in use."""
+    services.release_codes(at=now())
+    services.count_codes()
+
+
+@shared_task
 def tell_limit(*, virtual_account_id: int) -> None:
     limits.tell(virtual_account_id=virtual_account_id, at=now())
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 
 from config.kit.admin import Question, viewer_of
@@ -14,13 +14,15 @@ from config.kit.columns import YuanField, in_yuan
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
 from payments.cashier.rules import Status
-from payments.transfers import desk, notes, queries, returns
+from payments.transfers import desk, notes, queries, returns, reversals
 from payments.transfers.decisions import decided_meanwhile
 from payments.transfers.models import StatementLine
 
 WAITS, RETURNED = "waits", "returned"
 REST = [(WAITS, "留在待处理"), (RETURNED, "接着原路退回")]
-ROWS = 5  # payments that one line may be shared between on the page; the API takes more
+# Payments that one line may be shared between on the page; the API takes more.  A remark names at
+# most ten that are believed (named.MOST_CODES).
+LEAST_ROWS, MOST_ROWS = 5, 10
 
 
 def seen(line: StatementLine) -> str:
@@ -64,13 +66,19 @@ class Assign(Decision):
         self.fields["payment"].initial = self.request.GET.get("payment", "")
 
 
+def _places(line: StatementLine) -> range:
+    """One for each candidate and a few at least, from 1."""
+    return range(1, min(MOST_ROWS, max(LEAST_ROWS, len(line.candidates))) + 1)
+
+
 class Split(Decision):
     """Payment (or order) numbers with amounts."""
 
     def prepare(self) -> None:
         super().prepare()
+        self.places = _places(self.row)
         shares = _first_guess(self.row, viewer_of(self.request), self.request.GET.get("payment"))
-        for n in range(1, ROWS + 1):
+        for n in self.places:
             number = forms.CharField(label=f"支付单 {n}", max_length=24, required=n == 1)
             yuan = YuanField(label=f"金额 {n}（元）", required=n == 1)
             if n <= len(shares):
@@ -90,7 +98,7 @@ class Split(Decision):
     @property
     def rows(self) -> list[tuple[forms.BoundField, forms.BoundField, str]]:
         """Number and amount, and in words whose payment the number is."""
-        numbers = [self[f"number_{n}"] for n in range(1, ROWS + 1)]
+        numbers = [self[f"number_{n}"] for n in self.places]
         typed = {str(one.value() or "").strip().upper() for one in numbers} - {""}
         seen_by_person = queries.assignable(viewer_of(self.request)).filter(number__in=typed)
         whose = {
@@ -104,7 +112,7 @@ class Split(Decision):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
-        given = [(cleaned.get(f"number_{n}"), cleaned.get(f"fen_{n}")) for n in range(1, ROWS + 1)]
+        given = [(cleaned.get(f"number_{n}"), cleaned.get(f"fen_{n}")) for n in self.places]
         typed = {number.strip().upper(): fen for number, fen in given if number and fen}
         if len(typed) != sum(bool(number or fen) for number, fen in given):
             raise forms.ValidationError("每张支付单填写一次，并填写金额")
@@ -116,6 +124,33 @@ class Split(Decision):
 
 class Ignore(Decision):
     reason = reason("原因", "ignoring")
+
+
+class TookBack(Decision):
+    """The line whose money the bank took back, by its number or the bank's serial."""
+
+    original = forms.CharField(label="原来账", max_length=160)
+    reason = reason("依据", "reversing")
+
+    def prepare(self) -> None:
+        super().prepare()
+        chosen = self.request.GET.get("original", "")
+        self.fields["original"].initial = chosen
+        self.fields["original"].widget.attrs |= {
+            "placeholder": "来账编号或银行流水号",
+            "autocomplete": "off",
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if said := cleaned.get("original", "").strip():
+            mine = queries.lines(viewer_of(self.request))
+            of_account = mine.filter(receiving_account=self.row.receiving_account_id)
+            found = of_account.filter(Q(number=said.upper()) | Q(key=said)).first()
+            if found is None:
+                raise forms.ValidationError("这个收款账户没有这笔来账")
+            cleaned["line"] = found
+        return cleaned
 
 
 class GiveBack(Decision):
@@ -132,6 +167,10 @@ class Undo(Decision):
     reason = forms.CharField(label="说明", max_length=200, required=False)
 
 
+class TakeIn(Decision):
+    reason = forms.CharField(label="说明", max_length=200, required=False)
+
+
 class Note(Decision):
     text = reason("备注", "")
 
@@ -144,7 +183,16 @@ class Note(Decision):
 
 # What clerks say most often, offered while they type.
 OFTEN = {
-    "ignoring": ["内部调拨", "员工报销退回", "投资款", "银行利息", "供应商退款", "不是货款"],
+    "ignoring": [
+        "内部调拨",
+        "员工报销退回",
+        "投资款",
+        "银行利息",
+        "供应商退款",
+        "不是货款",
+        "与已收录的是同一笔",
+    ],
+    "reversing": ["银行回单注明", "付款人、金额一致", "银行电话确认"],
     "returning": ["付款人要求退回", "重复付款", "无法确认对应订单", "付错商家", "订单已取消"],
 }
 
@@ -157,7 +205,7 @@ def _first_guess(line: StatementLine, person: Viewer, chosen: str | None) -> lis
     shares: list[tuple[str, int]] = []
     left = queries.left_fen(line)
     for number in dict.fromkeys(numbers):
-        if number in payments and left and len(shares) < ROWS:
+        if number in payments and left and len(shares) < MOST_ROWS:
             fen = min(left, payments[number].outstanding_fen)
             shares.append((number, fen))
             left -= fen
@@ -211,6 +259,14 @@ def _ignore(line: StatementLine, answers: dict[str, Any], person: Viewer, at: da
     return desk.ignore(line=line, reason=answers["reason"], actor=person.number, at=at)
 
 
+def _took_back(
+    line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime
+) -> object:
+    return reversals.pair(
+        line=line, original=answers["line"], reason=answers["reason"], actor=person.number, at=at
+    )
+
+
 def _give_back(
     line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime
 ) -> object:
@@ -225,6 +281,10 @@ def _give_back(
 
 def _undo(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
     return desk.undo(line=line, actor=person.number, at=at)
+
+
+def _take_in(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
+    return desk.take_in(line=line, actor=person.number, at=at)
 
 
 def _note(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
@@ -248,6 +308,17 @@ ACTS = _by_name(
             "match",
             "s",
             "call_split",
+        ),
+        Act(
+            "reverse",
+            "冲正的是这笔来账",
+            "确认冲正",
+            "那笔来账的核销全部冲回，订单冻结；已放款或已退款的，记为应收商家款。不能撤销。",
+            TookBack,
+            _took_back,
+            "reverse",
+            "c",
+            "link",
         ),
         Act(
             "return",
@@ -281,6 +352,18 @@ ACTS = _by_name(
             "undo",
             "u",
             "history",
+        ),
+        Act(
+            "take_in",
+            "作为来账处理",
+            "确认是新的来账",
+            "这一行之前没有作为来账记账。确认是买家的钱、而且没有收录过，就记入待核销，再选支付单；可以撤销。"
+            "如果和已有来账是同一笔，请点“不处理”。",
+            TakeIn,
+            _take_in,
+            "take_in",
+            "t",
+            "add_card",
         ),
         Act(
             "note",

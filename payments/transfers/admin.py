@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin
@@ -14,10 +14,12 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from config.kit.admin import Lines, Look, Question, viewer_of
 from config.kit.columns import DayFilter, in_shanghai, in_yuan
+from config.kit.errors import Refusal
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import admin_columns, parsers, queries, services, workbench
+from payments.transfers import admin_columns, parsers, queries, services, words, workbench
 from payments.transfers.acts import ACTS
 from payments.transfers.models import Allocation, LineEvent, Statement, StatementLine
+from payments.transfers.sight import Sight
 from payments.transfers.words import EVENTS, STATEMENT_COLOURS, VERDICT_COLOURS, told
 
 FINANCE = "FINANCE"
@@ -37,7 +39,7 @@ class Upload(Question):
     )
 
     def prepare(self) -> None:
-        accounts = ReceivingAccount.objects.seen_by(viewer_of(self.request)).filter(is_active=True)
+        accounts = ReceivingAccount.objects.seen_by(viewer_of(self.request)).order_by("account_no")
         self.fields["account_no"].choices = [  # type: ignore[attr-defined]
             ("", "由文件内容判断"),
             *((one.account_no, f"{one.account_no} {one.account_name}") for one in accounts),
@@ -49,6 +51,26 @@ class Upload(Question):
         if file.size > parsers.MAX_BYTES:
             raise forms.ValidationError(str(parsers.FileTooLarge()))
         return file
+
+    def clean(self) -> dict[str, Any]:
+        """Examined here and not when it is kept: a file that is refused must leave its trace."""
+        answers = super().clean() or self.cleaned_data
+        if {"file", "account_no"} <= answers.keys():
+            person, file = viewer_of(self.request), answers["file"]
+            try:
+                answers["account"] = services.examine(
+                    file=file,
+                    filename=file.name or "",
+                    account_no=answers["account_no"],
+                    tenants=person.tenants(FINANCE),
+                    uploaded_by_id=person.pk,
+                    at=now(),
+                )
+            except Refusal as refusal:
+                left = refusal.details.get("statement")
+                said = f"{refusal}（已记为被拒绝的流水文件 {left}）" if left else str(refusal)
+                raise forms.ValidationError(said) from refusal
+        return answers
 
 
 @admin.register(Statement)
@@ -72,7 +94,7 @@ class StatementAdmin(Look):
                 "fields": [
                     ("number", "status"),
                     ("receiving_account", "filename"),
-                    "reason",
+                    ("reason", "broken_row"),
                     ("uploader", "uploaded_at", "imported_at", "confirmed_at"),
                 ]
             },
@@ -125,13 +147,11 @@ class StatementAdmin(Look):
         return admin_columns.show(self, request)
 
     def _take(self, request: HttpRequest, answers: dict[str, Any]) -> str:
-        person = viewer_of(request)
-        statement = services.upload(
+        statement = services.keep(
             file=answers["file"],
             filename=answers["file"].name or "",
-            account_no=answers["account_no"],
-            tenants=person.tenants(FINANCE),
-            uploaded_by_id=person.pk,
+            account=answers["account"],
+            uploaded_by_id=viewer_of(request).pk,
             at=now(),
         )
         self.log_addition(request, statement, "上传")
@@ -163,6 +183,11 @@ class Events(Lines):
         return told(event)
 
 
+def _sight(line: StatementLine) -> Sight:
+    """What `get_object` found that the person on this page may read."""
+    return cast(Sight, line.sight)  # type: ignore[attr-defined]
+
+
 @admin.register(StatementLine)
 class StatementLineAdmin(Look):
     tenant_path = "receiving_account__merchant"
@@ -182,11 +207,13 @@ class StatementLineAdmin(Look):
             None,
             {
                 "fields": [
-                    ("number", "verdict", "rule"),
+                    ("number", "verdict"),
+                    ("rule", "rule_version"),
                     ("amount_fen", "currency", "booked_at"),
                     ("payer_name", "payer_account", "payer_bank"),
                     "remark",
-                    "reasons",
+                    "why",
+                    "basis",
                     "caution",
                 ]
             },
@@ -205,16 +232,35 @@ class StatementLineAdmin(Look):
     inlines = [Allocations, Events]
     change_form_outer_before_template = "admin/payments/line_ahead.html"
     actions_list = ["queue"]
-    actions_detail = ["assign", "give_back", "ignore", "undo", "note"]
+    actions_detail = ["assign", "give_back", "ignore", "take_in", "undo", "note"]
     offered = {
         "assign": lambda line: queries.actions(line)["match"],
         "give_back": lambda line: queries.actions(line)["return"],
         "ignore": lambda line: queries.actions(line)["ignore"],
         "undo": lambda line: queries.actions(line)["undo"],
+        "take_in": lambda line: queries.actions(line)["take_in"],
     }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StatementLine]:
         return super().get_queryset(request).select_related("receiving_account")
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> StatementLine | None:
+        """With `sight`: what this person may read of it."""
+        line = super().get_object(request, object_id, from_field)
+        if line is not None:
+            line.sight = queries.sight([line], viewer_of(request))
+        return line
+
+    @display(description="理由")
+    def why(self, line: StatementLine) -> str:
+        return "；".join(_sight(line).reasons(line)) or "—"
+
+    @display(description="依据")
+    def basis(self, line: StatementLine) -> str:
+        seen = words.basis(_sight(line).facts(line))
+        return "，".join(f"{name} {value}" for name, value in seen) or "—"
 
     @display(description="附言")
     def short_remark(self, line: StatementLine) -> str:
@@ -230,7 +276,7 @@ class StatementLineAdmin(Look):
             ("附言", row.remark or "—"),
             ("入账时间", in_shanghai(row.booked_at)),
             ("收款账户", row.receiving_account.account_no),
-            *(("理由", reason) for reason in row.reasons),
+            *(("理由", reason) for reason in _sight(row).reasons(row)),
         ]
 
     # --- what a person decides ------------------------------------------------------------------
@@ -250,6 +296,10 @@ class StatementLineAdmin(Look):
     @action(description="撤销", icon="history", permissions=["act"])
     def undo(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._decide(request, object_id, "undo")
+
+    @action(description="作为来账处理", icon="add_card", permissions=["act"])
+    def take_in(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._decide(request, object_id, "take_in")
 
     @action(description="备注", icon="edit_note", permissions=["act"])
     def note(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -62,7 +62,7 @@ class Sample(Question):
 
 
 def _accounts(request: HttpRequest) -> Any:
-    return ReceivingAccount.objects.seen_by(viewer_of(request)).filter(is_active=True)
+    return ReceivingAccount.objects.seen_by(viewer_of(request))
 
 
 def show(model_admin: Look, request: HttpRequest) -> HttpResponse:

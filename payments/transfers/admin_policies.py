@@ -7,8 +7,13 @@ from django.forms.models import model_to_dict
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.timezone import now
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from config.kit.admin import Edit, viewer_of
 from config.kit.columns import YuanField, in_yuan
@@ -22,11 +27,24 @@ _LIMITS = ["automatic_up_to_fen", "fee_up_to_fen", "check_above_fen", "reopens_w
 _FIELDS = ["rungs_off", "rungs_on", *_LIMITS]
 ZERO = Decimal(0)
 SHOWN = 200  # lines on which the versions differ
-_VERSIONS = ["version", "shadow"]  # which ladder is in force is the platform's word
+_UNTRIED = "untried"
+# Which ladder is in force is the platform's word.
+_VERSIONS = ["version", "shadow", _UNTRIED]
+
+
+class PolicyForm(forms.ModelForm):
+    untried = forms.CharField(
+        label="未经试运行直接启用的原因",
+        max_length=200,
+        required=False,
+        help_text="换规则版本要先试运行；确须直接启用时填写，与这次修改一起留存",
+        widget=UnfoldAdminTextInputWidget,
+    )
 
 
 @admin.register(Policy)
 class PolicyAdmin(Edit):
+    form = PolicyForm
     tenant_path = "merchant"
     role = act_role = "FINANCE"
     tenant_columns = ()
@@ -58,7 +76,12 @@ class PolicyAdmin(Edit):
         named = super().named_fields(request, obj)
         if obj is None:
             return [(None, {"fields": self.typed(request, obj)})]
-        return named
+        if _UNTRIED in self.typed(request, obj):
+            return named
+        return [
+            (title, {**more, "fields": [name for name in more["fields"] if name != _UNTRIED]})
+            for title, more in named
+        ]
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **more: Any) -> Any:
         if db_field.name in _RUNGS:
@@ -94,10 +117,15 @@ class PolicyAdmin(Edit):
         return [*default, *((number, number) for number in merchants)]
 
     def keep(self, request: HttpRequest, row: Policy, values: dict[str, Any]) -> None:
-        policies.change(merchant=row.merchant, values=values)
+        untried = values.pop(_UNTRIED, "")
+        if values:
+            policies.change(merchant=row.merchant, values=values, untried=untried, at=now())
 
     def add(self, request: HttpRequest, values: dict[str, Any]) -> Policy:
-        return policies.change(merchant=values.pop("merchant", ""), values=values)
+        merchant, untried = values.pop("merchant", ""), values.pop(_UNTRIED, "")
+        if not values.get("version"):
+            values.pop("version", None)  # everybody's
+        return policies.change(merchant=merchant, values=values, untried=untried, at=now())
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -105,6 +133,8 @@ class PolicyAdmin(Edit):
         """Old and new values: this log is the policy's history."""
         if add:
             now_set = model_to_dict(form.instance, fields=form.changed_data)
+            if _UNTRIED in form.changed_data:
+                now_set[_UNTRIED] = form.cleaned_data[_UNTRIED]
             return "新增：" + _told({name: (None, value) for name, value in now_set.items()})
         changed = form.changed_data
         return _told({name: (form.initial.get(name), form.cleaned_data[name]) for name in changed})
@@ -192,6 +222,7 @@ def _colour(one: Judged) -> str:
 
 def _told(changes: dict[str, tuple[Any, Any]]) -> str:
     titles = {field.name: str(field.verbose_name) for field in Policy._meta.fields}
+    titles[_UNTRIED] = str(PolicyForm.base_fields[_UNTRIED].label)
     return "；".join(
         f"{titles[name]} {_read(name, old)} → {_read(name, new)}"
         for name, (old, new) in changes.items()

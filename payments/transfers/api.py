@@ -1,8 +1,8 @@
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.urls import path
 from django.utils.timezone import now
 from drf_spectacular.utils import extend_schema
@@ -13,15 +13,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.kit.api import Query, Shape, Text, View, Whole, page
-from config.kit.errors import NotFound, Refusal
 from config.kit.idempotency import idempotent
-from config.kit.viewer import PUBLIC, viewer
+from config.kit.viewer import viewer
 from payments.cashier import queries as cashier
 from payments.cashier.api import PaymentOut
-from payments.channels import transfer
 from payments.transfers import desk, pulling, queries, returns, services
 from payments.transfers.models import StatementLine
-from payments.transfers.parsers import Row
 from payments.transfers.rules import ReturnStatus, StatementStatus, Verdict
 
 TAGS = ["银行来账"]
@@ -45,7 +42,9 @@ class StatementTaken(serializers.Serializer[object]):
 
 
 class StatementOut(StatementTaken):
-    reason = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(allow_null=True, help_text="被拒绝的原因")
+    broken_row = serializers.IntegerField(allow_null=True, help_text="第一处出错的行")
+    origin = serializers.ChoiceField(choices=[("UPLOADED", "上传"), ("FETCHED", "从银行接口取来")])
     account_no = serializers.CharField()
     filename = serializers.CharField()
     uploaded_at = serializers.DateTimeField()
@@ -102,6 +101,8 @@ class LineActions(serializers.Serializer[object]):
     match = serializers.BooleanField()
     undo = serializers.BooleanField()
     ignore = serializers.BooleanField()
+    take_in = serializers.BooleanField()
+    reverse = serializers.BooleanField(help_text="等待说明冲正了哪笔来账")
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), "return": serializers.BooleanField()}
@@ -125,6 +126,7 @@ class LineOut(serializers.Serializer[object]):
     remark = serializers.CharField()
     verdict = serializers.ChoiceField(choices=Verdict.choices)
     rule = serializers.CharField(allow_null=True)
+    rule_version = serializers.CharField(allow_null=True)
     reasons = serializers.ListField(child=serializers.CharField())
     facts = serializers.JSONField(help_text="结论所依据的事实")
     candidates = CandidateOut(many=True)
@@ -202,7 +204,10 @@ class Statements(View):
         responses={202: StatementTaken},
     )
     def post(self, request: Request) -> Response:
-        """上传银行流水：读不懂、不是本店账户或已导入的文件当场拒绝，其余在后台导入并核销。"""
+        """上传银行流水：读不懂、不是本店账户或已导入的文件当场拒绝，其余在后台导入并核销。
+
+        是本店账户的文件但对不上或已损坏的，留下一条 REFUSED 记录，编号在 `facts.statement`。
+        """
         body = self.body(StatementIn)
         if len(request.FILES) != 1 or len(request.FILES.getlist("file")) != 1:
             raise exceptions.ValidationError({"file": ["一次只能上传一个文件"]}, code="repeated")
@@ -255,7 +260,8 @@ class Lines(View):
         rows = rows.filter(**{FILTERS[name]: asked[name] for name in FILTERS if name in asked})
         if "age_days" in asked:
             rows = rows.filter(booked_at__lte=now() - timedelta(days=asked["age_days"]))
-        return page(self, rows, ("-booked_at", "-pk"), queries.shown_lines)
+        show = partial(queries.shown_lines, viewer=viewer(request))
+        return page(self, rows, ("-booked_at", "-pk"), show)
 
 
 class LineView(View):
@@ -267,7 +273,7 @@ class LineView(View):
         return get_object_or_404(queries.lines(viewer(request)), number=number)
 
     def shown(self, line: StatementLine) -> Response:
-        return Response(queries.shown_lines([line])[0])
+        return Response(queries.shown_lines([line], viewer(self.request))[0])
 
 
 class LineDetail(LineView):
@@ -275,9 +281,10 @@ class LineDetail(LineView):
     def get(self, request: Request, number: str) -> Response:
         """一笔来账；等待人工时 candidates 按当前未付的支付单重新计算。"""
         line = self.line(request, number)
-        (shown,) = queries.shown_lines([line])
+        person = viewer(request)
+        (shown,) = queries.shown_lines([line], person)
         if shown["actions"]["match"]:
-            shown["candidates"] = [asdict(one) for one in queries.candidates(line)]
+            shown["candidates"] = [asdict(one) for one in queries.candidates(line, person)]
         return Response(shown)
 
 
@@ -340,6 +347,16 @@ class LineIgnore(LineView):
         return self.shown(desk.ignore(line=line, reason=reason, actor=actor, at=now()))
 
 
+class LineTakeIn(LineView):
+    @extend_schema(tags=TAGS, request=Nothing, responses=LineOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        """系统没有当作来账的一行，确认是新的来账：记入待核销，等待核销。"""
+        line = self.line(request, number)
+        self.body(Nothing)
+        return self.shown(desk.take_in(line=line, actor=viewer(request).number, at=now()))
+
+
 # --- returns ------------------------------------------------------------------------------------
 
 
@@ -391,84 +408,6 @@ class Transferred(View):
         return Response(cashier.shown([payment])[0])
 
 
-# --- the bank's push ----------------------------------------------------------------------------
-
-
-class PushIn(Shape):
-    """One booking, as the bank pushes it."""
-
-    event_id = Text(max_length=64)
-    account_no = Text(max_length=34)
-    virtual_account = Text(max_length=44, allow_null=True)
-    serial = Text(max_length=64)
-    booked_at = serializers.DateTimeField()
-    amount_fen = Whole(min_value=1, max_value=LARGEST_FEN)
-    direction = serializers.ChoiceField(choices=["C", "D"])
-    currency = Text(max_length=3)
-    payer_name = Text(max_length=200, allow_blank=True)
-    payer_account = Text(max_length=64, allow_blank=True)
-    payer_bank = Text(max_length=200, allow_blank=True)
-    remark = serializers.CharField(
-        max_length=2_000, allow_blank=True, trim_whitespace=False, help_text="银行原文"
-    )
-    reverses = Text(max_length=64, allow_null=True)
-
-
-class PushTaken(serializers.Serializer[object]):
-    code = serializers.CharField()
-
-
-class PushTooLarge(Refusal):
-    status = 413
-    message = "推送内容过大"
-
-
-class BankPush(View):
-    """The signature is over the raw bytes, so they are read before anything parses them."""
-
-    access = PUBLIC
-    authentication_classes = []
-    longest = 64 * 1024  # bytes
-
-    @extend_schema(tags=["外部回调"], request=PushIn, responses=PushTaken, auth=[])
-    def post(self, request: Request, provider: str) -> Response:
-        """银行入账通知：验签后一次性收录，重复推送不产生变化。"""
-        if provider not in settings.BANK_PROVIDERS:
-            raise NotFound
-        if int(request.META.get("CONTENT_LENGTH") or 0) > self.longest:
-            raise PushTooLarge
-        body = request.body
-        said = transfer.bank(provider).verify_push(request.headers, body, now())
-        shape = PushIn(data=said)
-        shape.is_valid(raise_exception=True)
-        transfer.hear_once(provider, request.headers)
-        told = shape.validated_data
-        services.take_push(
-            provider=provider, account_no=told["account_no"], row=_booking(told), at=now()
-        )
-        return Response({"code": "OK"})
-
-
-def _booking(told: dict[str, Any]) -> Row:
-    is_in = told["direction"] == "C"
-    return Row(
-        serial=told["serial"],
-        booked_at=told["booked_at"],
-        amount_fen=told["amount_fen"] if is_in else -told["amount_fen"],
-        currency=told["currency"],
-        balance_fen=None,
-        payer_name=told["payer_name"],
-        payer_account=told["payer_account"],
-        payer_bank=told["payer_bank"],
-        remark=told["remark"],
-        texts=(told["remark"],) if told["remark"] else (),
-        virtual_account=told["virtual_account"] or None,
-        is_reversal=told["reverses"] is not None,
-        reverses=told["reverses"],
-        position=1,
-    )
-
-
 urlpatterns = [
     path("payments/<str:number>/transferred", Transferred.as_view()),
     path("bank/statements", Statements.as_view()),
@@ -479,7 +418,7 @@ urlpatterns = [
     path("bank/lines/<str:number>/return", LineReturn.as_view()),
     path("bank/lines/<str:number>/undo", LineUndo.as_view()),
     path("bank/lines/<str:number>/ignore", LineIgnore.as_view()),
+    path("bank/lines/<str:number>/take-in", LineTakeIn.as_view()),
     path("bank/returns", Returns.as_view()),
     path("bank/returns/<str:number>/check", ReturnCheck.as_view()),
-    path("hooks/bank/<str:provider>", BankPush.as_view()),
 ]

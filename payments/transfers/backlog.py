@@ -11,6 +11,7 @@ from payments.transfers.models import StatementLine
 from payments.transfers.rules import OPEN
 
 PAGE = 50
+UNCLAIMED = timedelta(days=75)  # then the money is offered back to where it came from
 
 
 class Age(TextChoices):
@@ -18,6 +19,7 @@ class Age(TextChoices):
     RECENT = "1-3", "1–3 天"
     OLD = "3+", ">3 天"
     STALE = "7+", ">7 天"
+    UNCLAIMED = "75+", "75 天未认领"
 
 
 class Sort(TextChoices):
@@ -66,6 +68,7 @@ def aged(age: str, at: datetime) -> Q:
         Age.RECENT.value: Q(booked_at__lt=today, booked_at__gte=three),
         Age.OLD.value: Q(booked_at__lt=three),
         Age.STALE.value: Q(booked_at__lt=seven),
+        Age.UNCLAIMED.value: Q(booked_at__lt=today - UNCLAIMED),
     }.get(age, Q())
 
 

@@ -134,6 +134,7 @@ def _told(line: StatementLine, event: LineEvent) -> str:
     fen = facts.get("amount_fen", line.amount_fen)
     words = {
         "UNDONE": "撤销了处理",
+        "TAKEN_IN": "作为来账处理",
         "IGNORED": f"标记为不处理（{facts.get('reason', '')}）",
         "RETURN_ASKED": f"申请退回 {yuan(fen)} 元",
         "RETURNING": f"提交退回 {yuan(fen)} 元",

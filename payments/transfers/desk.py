@@ -11,7 +11,9 @@ from config.kit.money import yuan
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.cashier.rules import Arrival
-from payments.transfers import evidence, matching, queries
+from payments.ledger import services as ledger
+from payments.ledger.rules import Draft
+from payments.transfers import confirming, evidence, matching, queries, reversals
 from payments.transfers.decisions import (
     DecidedMeanwhile,
     NotPosted,
@@ -21,10 +23,10 @@ from payments.transfers.decisions import (
     suspense,
 )
 from payments.transfers.ladder.facts import NO_TERMS
-from payments.transfers.models import Allocation, StatementLine
+from payments.transfers.models import Allocation, LineEvent, StatementLine
 from payments.transfers.rules import OPEN, Verdict
 
-__all__ = ["DecidedMeanwhile", "NotPosted", "assign", "ignore", "undo"]
+__all__ = ["DecidedMeanwhile", "NotPosted", "assign", "ignore", "take_in", "undo"]
 
 
 class MoreThanLeft(Refusal):
@@ -46,6 +48,10 @@ class PaymentOfAnotherMerchant(Refusal):
 
 class NothingToUndo(Refusal):
     message = "这一行没有可以撤销的核销"
+
+
+class NotToBeTakenIn(Refusal):
+    message = "这一行不能作为来账处理"
 
 
 class AlreadyReturned(Refusal):
@@ -129,13 +135,16 @@ def _payable_by(
 def undo(*, line: StatementLine, actor: str, at: datetime) -> StatementLine:
     """Every live match of a line is taken back by compensating entries; what was ignored waits.
 
+    What was only taken in (`take_in`) is left out again, as it was before.
     What was returned stays returned.  Raises TooLateToUndo, or the payable's refusal, when goods
     or money have gone on; AlreadyReturned, NothingToUndo.
     """
     if not line.is_posted:
         raise NotPosted
     row = lock(line, seen=list(Verdict), at=at)
-    if row.verdict == Verdict.IGNORED:
+    if queries.is_taken_in(row):
+        _take_out(row, actor, at)
+    elif row.verdict == Verdict.IGNORED:
         settle(row, actor=actor, at=at, rule="", reasons=["人工撤销，待重新处理"])
     else:
         _take_back(row, actor, at)
@@ -172,5 +181,104 @@ def ignore(*, line: StatementLine, reason: str, actor: str, at: datetime) -> Sta
         reasons=[reason],
         candidates=[],
     )
+    if held_as := row.facts.get("held_as"):
+        _confirm(row, held_as, at)
     leave_trace(line, "IGNORED", actor, at, reason=reason)
     return line
+
+
+def _confirm(row: StatementLine, held_as: str, at: datetime) -> None:
+    """The same booking under another name: its statement confirms what the bank had pushed."""
+    if row.statement is not None:
+        held = StatementLine.objects.get(number=held_as)
+        confirming.confirm(
+            statement=row.statement.number, lines=[(held.pk, row.balance_fen)], at=at
+        )
+
+
+# --- what T0 had left out -----------------------------------------------------------------------
+
+
+@transaction.atomic
+def take_in(*, line: StatementLine, actor: str, at: datetime) -> StatementLine:
+    """A line that T0 left out of suspense is a buyer's money, or new, after all.
+
+    Money in goes into suspense and waits to be matched; money out that seemed to be known already
+    is booked as any other.  Raises NotToBeTakenIn, DecidedMeanwhile.
+    """
+    row = lock(line, seen=[Verdict.IGNORED, Verdict.CONFLICT], at=at)
+    if not queries.may_be_taken_in(row):
+        raise NotToBeTakenIn
+    judged = {"verdict": row.verdict, "rule": row.rule, "version": row.rule_version}
+    was = {"judged": {**judged, "reasons": row.reasons}, "elsewhere": row.is_elsewhere}
+    if row.amount_fen > 0:
+        settle(
+            row,
+            actor=actor,
+            at=at,
+            rule=queries.TAKEN_IN,
+            reasons=["由人工作为来账处理"],
+            is_posted=True,
+            is_elsewhere=False,
+        )
+    else:
+        _book_money_out(row, actor, at)
+    before = _elsewhere(row) if row.is_elsewhere else _bank(row)
+    after = suspense(row) if row.amount_fen > 0 else _elsewhere(row)
+    _post(row, "TAKEN_IN", before, after, at)
+    leave_trace(line, "TAKEN_IN", actor, at, **was)
+    if row.is_reversal:
+        reversals.settle(account=row.receiving_account, at=at)
+        line.refresh_from_db()
+    return line
+
+
+def _book_money_out(row: StatementLine, actor: str, at: datetime) -> None:
+    """As screening books it: a reversal then finds its original, or waits for a person."""
+    is_reversal = row.is_reversal
+    StatementLine.objects.filter(pk=row.pk).update(
+        verdict=Verdict.CONFLICT if is_reversal else Verdict.IGNORED,
+        rule="R" if is_reversal else "手工",
+        reasons=["冲正或退汇，需人工处理" if is_reversal else "支出，由人工确认是新的一笔"],
+        is_elsewhere=True,
+        facts={},
+        decided_at=at,
+        decided_by=actor,
+    )
+
+
+def _take_out(row: StatementLine, actor: str, at: datetime) -> None:
+    """Back to where it was before it was taken in."""
+    taken = LineEvent.objects.filter(line=row, kind="TAKEN_IN").latest("pk").facts
+    was, is_elsewhere = taken["judged"], taken["elsewhere"]
+    settle(
+        row,
+        actor=actor,
+        at=at,
+        to=Verdict(was["verdict"]),
+        rule=was["rule"],
+        reasons=["人工撤销，不再作为来账处理", *was["reasons"]],
+        is_posted=False,
+        is_elsewhere=is_elsewhere,
+    )
+    _post(row, "TAKEN_OUT", suspense(row), _elsewhere(row) if is_elsewhere else _bank(row), at)
+
+
+def _post(row: StatementLine, kind: str, debit: str, credit: str, at: datetime) -> None:
+    """One leg each; money out moves the other way.  A line may be taken in more than once."""
+    times = LineEvent.objects.filter(line=row, kind="TAKEN_IN").count()
+    turn = times + 1 if kind == "TAKEN_IN" else times
+    fen = abs(row.amount_fen)
+    if row.amount_fen < 0:
+        debit, credit = credit, debit
+    reference = row.number if turn == 1 else f"{row.number}-{turn}"
+    draft = Draft(kind=kind, reference=reference, debits={debit: fen}, credits={credit: fen})
+    ledger.post([draft], at=at)
+
+
+def _bank(row: StatementLine) -> str:
+    return f"bank:{row.receiving_account.account_no}"
+
+
+def _elsewhere(row: StatementLine) -> str:
+    return f"elsewhere:{row.receiving_account.account_no}"

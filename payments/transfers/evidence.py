@@ -42,14 +42,15 @@ JOIN payments_payment p ON p.id = a.payment_id
 # read all it ever sold for each line.  Those that were paid in part ask for less than their amount:
 # few, and on a list of their own (payments_partpaid).
 _MORE = """
-WITH asked AS (
+WITH wanted AS (
     SELECT DISTINCT * FROM unnest(%(accounts)s::bigint[], %(fens)s::bigint[]) AS a (account_id, fen)
 ), hit AS (
     SELECT i.id FROM payments_virtualaccount v
     JOIN payments_transferintent i ON i.virtual_account_id = v.id AND i.released_at IS NULL
     WHERE v.number = ANY(%(virtual)s::text[])
     UNION
-    SELECT id FROM payments_transferintent WHERE code = ANY(%(codes)s::text[])
+    SELECT id FROM payments_transferintent
+    WHERE code = ANY(%(codes)s::text[]) AND code <> '' AND code_released_at IS NULL
     UNION
     SELECT n.id FROM unnest(%(buyers)s::bigint[]) AS asked (payer_id), LATERAL (
         SELECT i.id FROM payments_payment p
@@ -59,28 +60,33 @@ WITH asked AS (
         ORDER BY p.opened_at DESC, p.id DESC LIMIT %(open)s
     ) n
     UNION
-    SELECT n.id FROM asked, LATERAL (
+    SELECT n.id FROM wanted, LATERAL (
         SELECT i.id FROM (
-            SELECT * FROM payments_payment WHERE amount_fen = asked.fen
+            SELECT * FROM payments_payment WHERE amount_fen = wanted.fen
             ORDER BY id DESC LIMIT %(looked_at)s
         ) p
         JOIN payments_transferintent i ON i.payment_id = p.id
-          AND i.receiving_account_id = asked.account_id
+          AND i.receiving_account_id = wanted.account_id
         WHERE p.status = 'WAITING' AND p.received_fen = 0 ORDER BY p.id DESC LIMIT %(equal)s
     ) n
     UNION
-    SELECT n.id FROM asked, LATERAL (
+    SELECT n.id FROM wanted, LATERAL (
         SELECT i.id FROM payments_partpaid part
         JOIN payments_payment p ON p.id = part.payment_id
         JOIN payments_transferintent i ON i.payment_id = p.id
-          AND i.receiving_account_id = asked.account_id
-        WHERE part.left_fen = asked.fen AND p.status = 'WAITING'
+          AND i.receiving_account_id = wanted.account_id
+        WHERE part.left_fen = wanted.fen AND p.status = 'WAITING'
         ORDER BY p.id DESC LIMIT %(equal)s
     ) n
 )
 SELECT p.id, p.number, p.reference, i.receiving_account_id,
        CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END, i.is_shared,
-       i.code, p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant
+       CASE WHEN i.code_released_at IS NULL THEN i.code ELSE '' END,
+       p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant,
+       i.is_code_again,
+       p.refunded_fen > 0 AND (p.status = 'CONFIRMED' OR EXISTS (
+           SELECT 1 FROM payments_refund f
+           WHERE f.payment_id = p.id AND f.status NOT IN ('OWED', 'VOID')))
 FROM hit JOIN payments_transferintent i ON i.id = hit.id
 JOIN payments_payment p ON p.id = i.payment_id
 LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id

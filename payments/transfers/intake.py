@@ -7,7 +7,7 @@ cashier and the ledger, in one transaction and a constant number of statements.
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,8 +17,8 @@ from psycopg.errors import DeadlockDetected
 from config.kit import numbers, sql
 from payments.ledger import services as ledger
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import confirming, judging, known, matching, queries, reversals
-from payments.transfers.known import Known, Told
+from payments.transfers import confirming, judging, known, matching, queries, reversals, twins
+from payments.transfers.bookings import Batch, Known, Staged
 from payments.transfers.ladder.facts import Candidate, Decision, Fact
 from payments.transfers.remarks import codes_in
 from payments.transfers.rules import Verdict
@@ -27,7 +27,7 @@ from payments.transfers.screening import (
     Screening,
     Totals,
     drafts,
-    is_plausible,
+    is_credible,
     payout_marks,
     screen,
 )
@@ -42,17 +42,6 @@ FAILED = "自动核销时出错，需人工处理"
 
 class Raced(Exception):
     """Another transaction stored one of these bookings first: they are taken once more."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Where rows come from and whose they are; `name` is that of `staging`."""
-
-    name: str
-    account: ReceivingAccount
-    statement_id: int | None = None
-    pays: bool = True  # a bill of a payment channel is kept, and pays nothing
-    reversed_serials: frozenset[str] = frozenset()  # of bookings that this very file takes back
 
 
 @dataclass(frozen=True)
@@ -71,34 +60,6 @@ class Taken:
         return Taken(
             self.rows + other.rows, self.stored + other.stored, self.conflicts + other.conflicts
         )
-
-
-class Staged(NamedTuple):
-    """One row of `payments_stagedline`, as screening and the ladder read it."""
-
-    n: int
-    key: str
-    serial: str
-    booked: int  # seconds since 1970
-    amount_fen: int
-    currency: str
-    payer_name: str
-    payer_account: str
-    remark: str
-    said: str  # JSON of the texts
-    virtual_account: str
-    is_reversal: bool
-    reverses: str
-    caution: str
-    balance_fen: int | None
-
-    @property
-    def booked_at(self) -> datetime:
-        return datetime.fromtimestamp(self.booked, UTC)
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        return tuple(orjson.loads(self.said))
 
 
 class Entry(NamedTuple):
@@ -144,7 +105,7 @@ WITH judged AS (
         left(s.payer_bank, 200), s.remark, s.texts::jsonb, left(s.virtual_account, 44),
         s.is_reversal, left(s.reverses, 64), left(s.caution, 300), d.is_posted, d.is_elsewhere,
         CASE d.verdict WHEN 'MATCHED' THEN s.amount_fen ELSE 0 END, 0, d.verdict, d.rule,
-        CASE d.rule WHEN '' THEN '' ELSE %(version)s END, d.reasons::jsonb, d.facts::jsonb,
+        %(version)s, d.reasons::jsonb, d.facts::jsonb,
         d.candidates::jsonb, %(statement)s, %(account)s, %(at)s, %(at)s, ''
     FROM judged d JOIN payments_stagedline s
         ON s.n = d.n AND s.batch = %(batch)s AND s.n BETWEEN %(first)s AND %(last)s
@@ -199,7 +160,9 @@ def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: boo
         return Taken()
     told = known.told(batch.account, rows, at)
     fresh = told.fresh
-    firsts = _screened(batch, fresh, at)
+    firsts = twins.doubted(
+        batch, rows=rows, known=told.known, fresh=fresh, firsts=_screened(batch, fresh, at)
+    )
     facts = list(_facts(batch, fresh, firsts)) if is_judged else []
     judgement = judging.judge(batch.account, facts)
     judged = _judged(fresh, firsts, facts, judgement)
@@ -247,7 +210,8 @@ def _finish_with(batch: Batch, rows: Sequence[Staged]) -> None:
 def _screened(batch: Batch, rows: Sequence[Staged], at: datetime) -> list[Screening]:
     if not batch.pays:
         return [Screening(Verdict.IGNORED, False, "T0", (CHANNEL_BILL,))] * len(rows)
-    own = frozenset(ReceivingAccount.objects.values_list("account_no", flat=True))
+    ours = ReceivingAccount.objects.filter(merchant__in={batch.account.merchant, ""})
+    own = frozenset(ours.values_list("account_no", flat=True))
     payouts = queries.known_payouts(batch.account, payout_marks(rows))
     return [screen(row, at=at, own_accounts=own, payouts=payouts) for row in rows]
 
@@ -281,7 +245,7 @@ def _apart(batch: Batch, other: Sequence[tuple[Staged, Known, str]]) -> list[Ent
 
 def _confirm(batch: Batch, same: Sequence[tuple[Staged, Known]], at: datetime) -> None:
     """What the bank had pushed stands in its statement too."""
-    lines = [(line.id, row.balance_fen) for row, line in same if line.is_push]
+    lines = [(line.id, row.balance_fen) for row, line in same if line.statement_id is None]
     confirming.confirm(statement=batch.name, lines=lines, at=at)
 
 
@@ -291,7 +255,8 @@ def _confirm(batch: Batch, same: Sequence[tuple[Staged, Known]], at: datetime) -
 def _as_screened(first: Screening) -> Decision:
     if first is FRESH:
         return Decision(Verdict.CONFLICT, "", (FAILED,))
-    return Decision(first.verdict, first.rule, first.reasons)
+    facts = {"held_as": first.held_as} if first.held_as else {}
+    return Decision(first.verdict, first.rule, first.reasons, facts=facts)
 
 
 def _facts(batch: Batch, rows: Sequence[Staged], firsts: Sequence[Screening]) -> Iterator[Fact]:
@@ -416,7 +381,7 @@ def _candidates(candidates: tuple[Candidate, ...]) -> str:
 def _note_what_follows(
     batch: Batch,
     judged: Sequence[Entry],
-    told: Told[Staged],
+    told: known.Told,
     apart: Collection[str],
     at: datetime,
 ) -> None:
@@ -426,6 +391,6 @@ def _note_what_follows(
     if named or any(entry.decision.rule == "R" for entry in judged):
         reversals.settle(account=batch.account, at=at)
     doubted = [
-        line for row, line, _ in told.other if row.key in apart and is_plausible(row.booked_at, at)
+        line for row, line, _ in told.other if row.key in apart and is_credible(row.booked_at, at)
     ]
     known.doubt(doubted, at)

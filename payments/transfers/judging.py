@@ -9,27 +9,34 @@ from config.kit import sql
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import evidence
 from payments.transfers.ladder.facts import Book, Decision, Fact, Intent
+from payments.transfers.ladder.ranking import weigh
 from payments.transfers.ladder.versions import CURRENT, LADDERS, decide, needs_more
 from payments.transfers.models import Policy
 from payments.transfers.rules import Verdict
 
-# Payments are locked before anything is decided: what is outstanding now is so at commit.
+# Payments are locked before anything is decided: what is outstanding now is so at commit.  Last:
+# whether its money was given back; what is only owed may yet be kept (cashier/late.py).
 _INTENTS = """
 WITH hit AS (
-    SELECT i.payment_id, i.receiving_account_id, v.number, i.is_shared, i.code
+    SELECT i.payment_id, i.receiving_account_id, v.number, i.is_shared,
+           CASE WHEN i.code_released_at IS NULL THEN i.code ELSE '' END AS code, i.is_code_again
     FROM payments_virtualaccount v
     JOIN payments_transferintent i ON i.virtual_account_id = v.id AND i.released_at IS NULL
     WHERE v.number = ANY(%s::text[])
     UNION
     SELECT i.payment_id, i.receiving_account_id,
            CASE WHEN i.released_at IS NULL THEN coalesce(v.number, '') ELSE '' END,
-           i.is_shared, i.code
+           i.is_shared, i.code, i.is_code_again
     FROM payments_transferintent i
     LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id
-    WHERE i.code = ANY(%s::text[])
+    WHERE i.code = ANY(%s::text[]) AND i.code <> '' AND i.code_released_at IS NULL
 )
 SELECT p.id, p.number, p.reference, hit.receiving_account_id, hit.number, hit.is_shared, hit.code,
-       p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant
+       p.amount_fen - p.received_fen, p.status = 'WAITING', p.payer_id, p.merchant,
+       hit.is_code_again,
+       p.refunded_fen > 0 AND (p.status = 'CONFIRMED' OR EXISTS (
+           SELECT 1 FROM payments_refund f
+           WHERE f.payment_id = p.id AND f.status NOT IN ('OWED', 'VOID')))
 FROM hit JOIN payments_payment p ON p.id = hit.payment_id
 ORDER BY p.id FOR NO KEY UPDATE OF p
 """
@@ -76,7 +83,7 @@ def judge(account: ReceivingAccount, facts: Sequence[Fact]) -> Judgement:
         book.crowded, book.busy = evidence.crowded(doubtful)
         book.add(intents)
     book.terms = evidence.terms({intent.merchant for intent in book.intents.values()})
-    decisions = _still_so(decide(facts, book, version), book, held)
+    decisions = still_so(facts, decide(facts, book, version), book, held)
     shadows = decide(facts, book, shadow) if shadow else ()
     return Judgement(version, decisions, _reopens(decisions, book), shadow, shadows)
 
@@ -101,7 +108,9 @@ def _intents(virtual: Iterable[str], codes: Iterable[str]) -> list[Intent]:
         return list(map(Intent._make, cursor.fetchall()))
 
 
-def _still_so(decisions: list[Decision], book: Book, held: frozenset[int]) -> list[Decision]:
+def still_so(
+    facts: Sequence[Fact], decisions: list[Decision], book: Book, held: frozenset[int]
+) -> list[Decision]:
     """A payment that was found without its lock and has changed since is not paid by itself."""
     guessed = {pk for one in decisions if one.pays for pk, _ in one.pays if pk not in held}
     if not guessed:
@@ -109,8 +118,29 @@ def _still_so(decisions: list[Decision], book: Book, held: frozenset[int]) -> li
     left = evidence.hold(guessed)
     changed = {pk for pk in guessed if left.get(pk) != book.intents[pk].left_fen}
     return [
-        one
-        if changed.isdisjoint(pk for pk, _ in one.pays)
-        else Decision(Verdict.SUGGESTED, one.rule, (CHANGED, *one.reasons), (), one.facts)
-        for one in decisions
+        one if changed.isdisjoint(pk for pk, _ in one.pays) else _changed(fact, one, book)
+        for fact, one in zip(facts, decisions, strict=True)
     ]
+
+
+def _changed(fact: Fact, decision: Decision, book: Book) -> Decision:
+    """What would have been paid is kept before those that were rejected."""
+    meant = [book.intents[pk] for pk, _ in decision.pays]
+    candidates = tuple(
+        weigh(
+            fact,
+            intent,
+            left_fen=intent.left_fen,
+            is_known=book.knows(fact, intent),
+            why_not=CHANGED,
+        )
+        for intent in meant
+    )
+    return Decision(
+        Verdict.SUGGESTED,
+        decision.rule,
+        (CHANGED, *decision.reasons),
+        (),
+        decision.facts,
+        candidates + decision.candidates,
+    )

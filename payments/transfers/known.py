@@ -7,69 +7,53 @@ takes its payments next, and whoever does it the other way round waits for him i
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from django.db import connection
 
 from config.kit import sql
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import matching
+from payments.transfers.bookings import Known, Staged
 from payments.transfers.models import StatementLine
 from payments.transfers.rules import LINE_TRANSITIONS, Verdict
-from payments.transfers.screening import Booking, contradicts, is_plausible
+from payments.transfers.screening import AHEAD, EARLIEST, contradicts, is_credible
 
 LONGEST_KEY = 160
 
 
-class Staged(Booking, Protocol):
-    @property
-    def key(self) -> str: ...
+@dataclass(frozen=True)
+class Told:
+    """Rows by what is known of them, with the lines that have their keys.
 
-
-Row = TypeVar("Row", bound=Staged)
-
-
-class Known(NamedTuple):
-    """The line that has a row's key already.
-
-    `is_push`: no statement has brought it.  `is_void`: it was not believed and stands in no books,
-    and nobody has decided anything on it.
+    `other`: and why the row is not that line.  `void`: lines that give their key to the row, which
+    is among the fresh ones.
     """
 
-    key: str
-    id: int
-    number: str
-    amount_fen: int
-    booked_at: datetime
-    payer_account: str
-    verdict: str
-    reverses: str
-    is_push: bool
-    is_void: bool
+    fresh: list[Staged]
+    same: list[tuple[Staged, Known]] = field(default_factory=list)
+    other: list[tuple[Staged, Known, str]] = field(default_factory=list)
+    void: list[tuple[Staged, Known]] = field(default_factory=list)
+
+    @property
+    def known(self) -> dict[str, Known]:
+        """All of these lines, by key."""
+        found = {row.key: line for row, line in (*self.same, *self.void)}
+        return found | {row.key: line for row, line, _ in self.other}
 
 
-@dataclass(frozen=True)
-class Told(Generic[Row]):
-    """Rows by what is known of them; `void` lines give their key to a row that is fresh."""
-
-    fresh: list[Row]
-    same: list[tuple[Row, Known]] = field(default_factory=list)
-    other: list[tuple[Row, Known, str]] = field(default_factory=list)  # and why it is not the line
-    void: list[Known] = field(default_factory=list)
-
-
-_KNOWN = """
-SELECT key, id, number, amount_fen, booked_at, payer_account, verdict, reverses,
-       statement_id IS NULL,
+_KNOWN = f"""
+SELECT key, id, number, amount_fen, booked_at, payer_account, verdict, reverses, statement_id,
        verdict = 'CONFLICT' AND rule = 'T0' AND decided_by = '' AND NOT is_posted
          AND NOT is_elsewhere
+         AND booked_at NOT BETWEEN '{EARLIEST.isoformat()}'
+             AND stored_at + interval '{AHEAD.days} days'
 FROM payments_statementline WHERE receiving_account_id = %s AND key = ANY(%s::text[])
-"""
+"""  # noqa: S608  our own words
 # The weaker lock: events, which refer to lines, are written beside it.
 _LOCKED = f"{_KNOWN} ORDER BY id FOR NO KEY UPDATE"
 
 
-def told(account: ReceivingAccount, rows: Sequence[Row], at: datetime) -> Told[Row]:
+def told(account: ReceivingAccount, rows: Sequence[Staged], at: datetime) -> Told:
     """Sort rows by the lines that have their keys; those lines that will change are locked.
 
     Also the lines that reversals among the rows take back.  One statement, two where lines are
@@ -81,19 +65,19 @@ def told(account: ReceivingAccount, rows: Sequence[Row], at: datetime) -> Told[R
         return Told(list(rows))
     differ = {row.key: why for row in rows if (why := _differs(row, known.get(row.key)))}
     changing = originals | set(differ)
-    changing |= {line.key for line in known.values() if line.is_push or line.is_void}
+    changing |= {key for key, line in known.items() if line.statement_id is None or line.is_void}
     if changing:
         # What somebody has decided while he was waited for is so now.
         locked = _read(_LOCKED, account, changing)
         known |= {key: line for key, line in locked.items() if key in known}
-    found = Told[Row]([])
+    found = Told([])
     for row in rows:
         line = known.get(row.key)
         if line is None:
             found.fresh.append(row)
-        elif line.is_void and is_plausible(row.booked_at, at) and not _is_other_money(row, line):
+        elif line.is_void and is_credible(row.booked_at, at) and not _is_other_money(row, line):
             found.fresh.append(row)
-            found.void.append(line)
+            found.void.append((row, line))
         elif row.key in differ:
             found.other.append((row, line, differ[row.key]))
         else:
@@ -108,10 +92,10 @@ def find(account: ReceivingAccount, keys: Collection[str]) -> dict[str, Known]:
 def _read(query: str, account: ReceivingAccount, keys: Iterable[str]) -> dict[str, Known]:
     with connection.cursor() as cursor:
         cursor.execute(query, [account.pk, sql.texts(keys)])
-        return {line[0]: Known._make(line) for line in cursor.fetchall()}
+        return {key: Known._make(line) for key, *line in cursor.fetchall()}
 
 
-def _differs(row: Booking, line: Known | None) -> str:
+def _differs(row: Staged, line: Known | None) -> str:
     if line is None:
         return ""
     return contradicts(
@@ -119,7 +103,7 @@ def _differs(row: Booking, line: Known | None) -> str:
     )
 
 
-def _is_other_money(row: Booking, line: Known) -> bool:
+def _is_other_money(row: Staged, line: Known) -> bool:
     """Whether more than the date is another: then a person says which of the two is true."""
     return bool(
         contradicts(
@@ -139,26 +123,26 @@ def key_apart(key: str, *, amount_fen: int, booked_at: datetime, payer_account: 
 # --- what becomes of the lines ------------------------------------------------------------------
 
 
-def give_way(void: Sequence[Known], at: datetime) -> bool:
+def give_way(void: Sequence[tuple[Staged, Known]], at: datetime) -> bool:
     """Lines that were not believed leave their keys to the rows that are; False: one has changed.
 
     They end as they would have, had the true row come first: kept apart, posted nowhere.
     """
     if not void:
         return True
-    matching.record_first([line.id for line in void], "CONTRADICTED", at=at)
+    matching.record_first([line.id for _, line in void], "CONTRADICTED", at=at)
     moved = 0
-    for line in void:
+    for row, line in void:
         moved += StatementLine.objects.filter(
             pk=line.id,
-            key=line.key,
+            key=row.key,
             verdict=Verdict.CONFLICT,
             is_posted=False,
             is_elsewhere=False,
             decided_by="",
         ).update(
             key=key_apart(
-                line.key,
+                row.key,
                 amount_fen=line.amount_fen,
                 booked_at=line.booked_at,
                 payer_account=line.payer_account,

@@ -1,23 +1,47 @@
 """BANK_TRANSFER for the cashier: what a buyer has to do, and how money goes back to him."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Sum
+from django.db import connection
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, Sum
 
+from config.kit import sql
 from config.kit.errors import Refusal
 from config.kit.money import yuan
 from config.kit.outside import assert_no_transaction
+from payments.calendar import queries as calendar
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.cashier.payables import Sent
 from payments.cashier.rules import RefundStatus, Status
 from payments.channels import transfer
 from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
+from payments.receiving.rules import CODES_HALF_USED
 from payments.transfers import queries
 from payments.transfers.models import Allocation, StatementLine
 from payments.transfers.remarks import is_whole_account
+
+_SHORT_OF_CODES = ExpressionWrapper(Q(codes_in_use__gte=CODES_HALF_USED), BooleanField())
+STATEMENT_WITHIN = 2  # working days after the last day; who uploads nothing holds nobody up longer
+_SECOND = timedelta(seconds=1)
+# Payments on accounts that neither push nor hand out statements, and of whose last day no
+# statement is in that was made when the day was over.
+_UNHEARD = """
+SELECT p.id FROM payments_payment p
+JOIN payments_transferintent i ON i.payment_id = p.id
+JOIN payments_receivingaccount a ON a.id = i.receiving_account_id
+CROSS JOIN LATERAL (
+    SELECT ((p.pay_before - interval '1 second') AT TIME ZONE 'Asia/Shanghai')::date AS last
+) day
+WHERE p.id = ANY(%s::bigint[]) AND a.provider = '' AND NOT EXISTS (
+    SELECT 1 FROM payments_statement s
+    WHERE s.receiving_account_id = a.id AND s.uploaded_at >= p.pay_before
+      AND s.status = 'DONE' AND s.pays
+      AND s.booked_from <= day.last AND s.booked_until > day.last
+)
+"""
 
 
 class NoReceivingAccount(Refusal):
@@ -30,12 +54,9 @@ class CannotSendBack(Refusal):
 
 def opened(payment: Payment, *, at: datetime) -> None:
     """Assign a receiving account, a virtual one below it and a reference code; two statements."""
-    # The merchant's own account before the platform's.
-    account = (
-        ReceivingAccount.objects.filter(is_active=True, merchant__in={payment.merchant, ""})
-        .order_by("-merchant", "pk")
-        .first()
-    )
+    # The merchant's own account before the platform's; of several, one with codes to give.
+    taking = ReceivingAccount.objects.filter(is_active=True, merchant__in={payment.merchant, ""})
+    account = taking.order_by("-merchant", _SHORT_OF_CODES, "pk").first()
     if account is None:
         raise NoReceivingAccount(merchant=payment.merchant)
     receiving.give(payment=payment, account=account, at=at)
@@ -57,19 +78,20 @@ def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
 def _told(payment: Payment, intent: TransferIntent) -> dict[str, Any]:
     account = intent.receiving_account
     virtual = None if intent.released_at else intent.virtual_account
+    code = None if intent.code_released_at else intent.code or None
     return {
         "account_name": account.account_name,
         "account_no": virtual.number if virtual else account.account_no,
         "bank_name": account.bank_name,
-        "reference": intent.code,
+        "reference": code,
         "amount_fen": payment.outstanding_fen,
         "pay_before": payment.pay_before,
-        "message": said(payment),
+        "message": said(payment, has_code=bool(code)),
         "hinted_at": intent.hinted_at,
     }
 
 
-def said(payment: Payment) -> str:
+def said(payment: Payment, *, has_code: bool = True) -> str:
     """Where the payment stands, in a sentence for its payer."""
     got, missing = yuan(payment.received_fen), yuan(payment.outstanding_fen)
     if payment.status == Status.CONFIRMED:
@@ -79,7 +101,25 @@ def said(payment: Payment) -> str:
         return f"支付单已关闭，{kept}请不要再转账"
     if payment.received_fen:
         return f"已收到 {got} 元，还差 {missing} 元"
-    return f"请转账 {missing} 元，附言填写核对码"
+    how = "附言填写核对码" if has_code else "转到这个专属账号即可，附言不必填写"
+    return f"请转账 {missing} 元，{how}"
+
+
+# --- time is over -------------------------------------------------------------------------------
+
+
+def unheard(payments: Sequence[Payment], *, at: datetime) -> set[int]:
+    """Transfers of the last day to an account of which clerks upload statements; two queries.
+
+    Until such a statement is imported, and for two working days at most.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_UNHEARD, [sql.ints(payment.pk for payment in payments)])
+        found = {pk for (pk,) in cursor.fetchall()}
+    # 24:00 is the next day's 0:00: the days count from the last one.
+    ends = {one.pk: one.pay_before - _SECOND for one in payments if one.pk in found}
+    until = calendar.deadlines(starts=set(ends.values()), working_days=STATEMENT_WITHIN)
+    return {pk for pk, end in ends.items() if at < until[end]}
 
 
 # --- money goes back ----------------------------------------------------------------------------

@@ -39,6 +39,9 @@ class Statement(models.Model):
         blank=True,
         help_text="从银行接口取来的为空",
     )
+    day = models.DateField(
+        "取的日期", null=True, blank=True, help_text="从银行接口取来的整天；上传的为空"
+    )
     uploaded_at = models.DateTimeField("上传时间")
     status = models.CharField(
         "状态", max_length=8, choices=StatementStatus, default=StatementStatus.RUNNING
@@ -240,6 +243,13 @@ class StatementLine(models.Model):
                 F("id").desc(),
                 name="line_by_account",
             ),
+            # What the bank pushed, beside what its files say (`twins`).
+            models.Index(
+                "receiving_account",
+                "booked_at",
+                name="line_pushed",
+                condition=Q(statement=None),
+            ),
             # The clerk's queue: a few lines among millions.
             models.Index(
                 F("booked_at").desc(),
@@ -252,12 +262,12 @@ class StatementLine(models.Model):
                 "payer_account", "id", name="line_by_payer", condition=Q(allocated_fen__gt=0)
             ),
             models.Index("payer_name", "id", name="line_by_name", condition=Q(allocated_fen__gt=0)),
-            # Reversals that have not found their original.
+            # Reversals that name their original: few, looked for before money is sent back.
             models.Index(
                 "receiving_account",
                 "reverses",
                 name="line_reversing",
-                condition=Q(verdict="CONFLICT") & ~Q(reverses=""),
+                condition=~Q(reverses=""),
             ),
         ]
 

@@ -1,12 +1,14 @@
 """How far a merchant's transfers may be matched without a person: rungs and limits."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
 from config.kit.errors import Refusal
-from payments.transfers.ladder.versions import LADDERS
+from payments.transfers import trial
+from payments.transfers.ladder.versions import CURRENT, LADDERS
 from payments.transfers.models import Policy
 
 # Rungs that pay by themselves unless they are switched off, by what they go by.
@@ -46,11 +48,17 @@ class OutOfBounds(Refusal):
     message = "数值超出允许的范围"
 
 
+class Untried(Refusal):
+    message = "这个版本的规则还没有试运行"
+
+
 @transaction.atomic
-def change(*, merchant: str, values: Mapping[str, Any]) -> Policy:
+def change(*, merchant: str, values: Mapping[str, Any], at: datetime, untried: str = "") -> Policy:
     """Set some fields of a merchant's policy ("": everybody else's), made if there is none.
 
-    Limits in fen.  Raises UnknownRung, UnknownVersion, OutOfBounds.
+    Limits in fen.  Another version of the rules has to have been on trial for this merchant, or
+    somebody says why not (`untried`; the caller keeps it with the change).  A new row begins with
+    everybody's version.  Raises UnknownRung, UnknownVersion, OutOfBounds, Untried.
     """
     _require_known(values.get("rungs_off", ()), AUTOMATIC)
     _require_known(values.get("rungs_on", ()), BY_HAND)
@@ -61,8 +69,30 @@ def change(*, merchant: str, values: Mapping[str, Any]) -> Policy:
         raise OutOfBounds(f"逾期到账最多在 {LONGEST_REOPENING} 天内恢复订单")
     if values.get("fee_up_to_fen", 0) > LARGEST_FEE:
         raise OutOfBounds(f"途中扣费最多可接受 {LARGEST_FEE // 100} 元")
+    in_force = _in_force(merchant)
+    values = {"version": in_force, **values}
+    if (values["version"] or CURRENT) != (in_force or CURRENT) and not untried.strip():
+        _require_tried(merchant, values["version"] or CURRENT, at)
     policy, _ = Policy.objects.update_or_create(merchant=merchant, defaults=dict(values))
     return policy
+
+
+def _in_force(merchant: str) -> str:
+    """Which version the merchant's lines are judged by, "" for the current one; rows are locked."""
+    rows = Policy.objects.filter(merchant__in={merchant, ""}).order_by("merchant")
+    versions = {row.merchant: row.version for row in rows.select_for_update()}
+    return versions.get(merchant, versions.get("", ""))
+
+
+def _require_tried(merchant: str, version: str, at: datetime) -> None:
+    run = trial.run(merchant, version, at)
+    if not run.is_enough:
+        raise Untried(
+            f"规则版本 {version} 在这里只试运行了 {run.lines} 笔，要满 {trial.ENOUGH} 笔，"
+            "或满七天且七天内的来账都试过；请先设为试运行版本，确须直接启用的填写原因",
+            version=version,
+            lines=run.lines,
+        )
 
 
 def _require_known(rungs: Iterable[str], known: Mapping[str, str]) -> None:

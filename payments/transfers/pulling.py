@@ -2,10 +2,9 @@
 
 import io
 import logging
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils.timezone import localtime
 
 from config.kit.db import joined
@@ -14,56 +13,84 @@ from config.kit.jobs import later
 from payments.cashier.models import Payment
 from payments.cashier.rules import Status
 from payments.channels import transfer
+from payments.receiving import days
 from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.transfers import services
 
 logger = logging.getLogger(__name__)
-
-DAY_ENDS = timedelta(hours=2)  # after midnight: the bank's own bookings of the night are in
-MOST_DAYS = 7  # caught up per run, when it had stood still
 
 
 class PaymentOver(Refusal):
     message = "支付单已关闭，请不要再转账；已转出的款项到账后会记为应退"
 
 
-def days_missing(*, account: ReceivingAccount, at: datetime) -> list[date]:
-    """Days that are over and not fetched, oldest first; of an account never fetched, yesterday."""
-    yesterday = localtime(at - DAY_ENDS).date() - timedelta(days=1)
-    first = account.pulled_until + timedelta(days=1) if account.pulled_until else yesterday
-    return [first + timedelta(days=n) for n in range(min((yesterday - first).days + 1, MOST_DAYS))]
+def days_to_fetch(*, account: ReceivingAccount, at: datetime) -> list[date]:
+    """Days that are over and not asked for yet, oldest first, then those that are missing."""
+    return [*days.unasked(account=account, at=at), *days.missing(account=account, at=at)]
 
 
 def pull_day(*, account: ReceivingAccount, day: date, at: datetime) -> None:
-    """A whole day's statement, imported exactly once.
+    """A whole day's statement, imported exactly once, or a MissingDay that says why not.
 
     The file and the mark that it is in are committed together; whoever finds the mark set lets
-    his own file go.  Raises BankRefused, BankUnknown, and what `services.upload` refuses.
+    his own file go.  Without the file the mark goes on all the same, so that one day holds up no
+    other.
     """
-    file = transfer.bank(account.provider).statement(account.account_no, day)
+    try:
+        file, own = _fetched(account, day, at)
+    except (transfer.BankRefused, transfer.BankUnknown) as failed:
+        code = failed.code if isinstance(failed, transfer.BankRefused) else ""
+        said = f"银行拒绝提供：{failed}" if code else "银行没有给出可信的答复"
+        days.miss(account=account, day=day, reason=said, at=at)
+        logger.warning("statement of %s for %s: %s", account, day, failed)
+        return
+    except Refusal as refused:
+        left = refused.details.get("statement")
+        said = f"{refused}（流水文件 {left}）" if left else str(refused)
+        days.miss(account=account, day=day, reason=said, at=at)
+        logger.warning("statement of %s for %s: %s", account, day, refused)
+        return
     with transaction.atomic():
-        earlier = Q(pulled_until=None) | Q(pulled_until__lt=day)
-        mine = ReceivingAccount.objects.filter(earlier, pk=account.pk).update(pulled_until=day)
-        if mine:
-            _take(account, file, at)
+        if days.take(account=account, day=day, at=at):
+            _keep(own, file, at, day=day)
 
 
 def pull_today(*, account: ReceivingAccount, at: datetime) -> None:
-    """What was booked today so far; what is known already is a duplicate, as in any statement."""
-    file = transfer.bank(account.provider).statement(account.account_no, localtime(at).date())
-    _take(account, file, at)
+    """What was booked today so far; what is known already is a duplicate, as in any statement.
+
+    Raises BankRefused, BankUnknown, and what `services.examine` refuses.
+    """
+    file, own = _fetched(account, localtime(at).date(), at)
+    _keep(own, file, at)
 
 
-def _take(account: ReceivingAccount, file: transfer.StatementFile, at: datetime) -> None:
+def _fetched(
+    account: ReceivingAccount, day: date, at: datetime
+) -> tuple[transfer.StatementFile, ReceivingAccount]:
+    file = transfer.bank(account.provider).statement(account.account_no, day)
+    own = services.examine(
+        file=io.BytesIO(file.content),
+        filename=file.filename,
+        account_no=account.account_no,
+        tenants=None,
+        uploaded_by_id=None,
+        at=at,
+    )
+    return file, own
+
+
+def _keep(
+    account: ReceivingAccount, file: transfer.StatementFile, at: datetime, day: date | None = None
+) -> None:
     try:
         with transaction.atomic():
-            services.upload(
+            services.keep(
                 file=io.BytesIO(file.content),
                 filename=file.filename,
-                account_no=account.account_no,
-                tenants=None,
+                account=account,
                 uploaded_by_id=None,
                 at=at,
+                day=day,
             )
     except services.AlreadyImported as same:
         # A clerk was first, or nothing was booked since: the bank says it again, as of now.

@@ -1,9 +1,10 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Sum, Value, When
+from django.utils.timezone import get_default_timezone, localtime
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
@@ -14,10 +15,13 @@ from payments.transfers.ladder.facts import Candidate, Fact
 from payments.transfers.ladder.ranking import rank
 from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
 from payments.transfers.remarks import codes_in, is_whole_account
-from payments.transfers.rules import OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
+from payments.transfers.rules import GONE, OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
+from payments.transfers.screening import is_credible
+from payments.transfers.sight import Sight
 
 METHOD = "BANK_TRANSFER"
 SHOWN_CANDIDATES = 10
+MONTH = timedelta(days=31)
 OF_AN_AMOUNT = 20  # a person may look at more than a batch
 
 
@@ -51,6 +55,8 @@ def shown_statements(rows: Iterable[Statement]) -> list[dict[str, Any]]:
             "id": row.number,
             "status": row.status,
             "reason": row.reason or None,
+            "broken_row": row.broken_row,
+            "origin": "UPLOADED" if row.uploaded_by_id else "FETCHED",
             "account_no": row.receiving_account.account_no,
             "filename": row.filename,
             "uploaded_at": row.uploaded_at,
@@ -99,8 +105,14 @@ def shown_returns(rows: Iterable[LineReturn]) -> list[dict[str, Any]]:
     ]
 
 
-def shown_lines(rows: Sequence[StatementLine]) -> list[dict[str, Any]]:
-    """As the API answers them; two queries for what they pay and return, however many."""
+def sight(lines: Sequence[StatementLine], viewer: Viewer) -> Sight:
+    """These lines as this person may read them."""
+    return Sight(lines, assignable(viewer))
+
+
+def shown_lines(rows: Sequence[StatementLine], viewer: Viewer) -> list[dict[str, Any]]:
+    """As the API answers this person; three queries for what they name, pay and return."""
+    read = sight(rows, viewer)
     paid: dict[int, list[dict[str, Any]]] = {}
     live = Allocation.objects.filter(line__in=rows, undone_at=None).select_related("payment")
     for allocation in live.order_by("pk"):
@@ -114,11 +126,11 @@ def shown_lines(rows: Sequence[StatementLine]) -> list[dict[str, Any]]:
     back: dict[int, list[LineReturn]] = {}
     for one in LineReturn.objects.filter(line__in=rows).order_by("pk"):
         back.setdefault(one.line_id, []).append(one)
-    return [_shown(row, paid.get(row.pk, []), back.get(row.pk, [])) for row in rows]
+    return [_shown(row, read, paid.get(row.pk, []), back.get(row.pk, [])) for row in rows]
 
 
 def _shown(
-    row: StatementLine, paid: list[dict[str, Any]], back: list[LineReturn]
+    row: StatementLine, read: Sight, paid: list[dict[str, Any]], back: list[LineReturn]
 ) -> dict[str, Any]:
     going = sum(one.amount_fen for one in back if one.status in UNDER_WAY)
     left = left_fen(row, going)
@@ -140,9 +152,10 @@ def _shown(
         "remark": row.remark,
         "verdict": row.verdict,
         "rule": row.rule or None,
-        "reasons": row.reasons,
-        "facts": row.facts,
-        "candidates": row.candidates,
+        "rule_version": row.rule_version or None,
+        "reasons": read.reasons(row),
+        "facts": read.facts(row),
+        "candidates": read.candidates(row),
         "payments": paid,
         "returns": [
             {
@@ -168,9 +181,68 @@ def actions(row: StatementLine, left: int | None = None) -> dict[str, bool]:
     return {
         "match": (waits or row.verdict == Verdict.RETURNING) and has_left,
         "return": waits and has_left and has_payer and bool(row.receiving_account.provider),
-        "undo": row.is_posted and (row.allocated_fen > 0 or row.verdict == Verdict.IGNORED),
+        "undo": row.is_posted
+        and (row.allocated_fen > 0 or row.verdict == Verdict.IGNORED or is_taken_in(row)),
         "ignore": waits,
+        "take_in": may_be_taken_in(row),
+        "reverse": is_waiting_reversal(row),
     }
+
+
+TAKEN_IN = "补记"  # the rule of a line that a person took in, until he decides further
+
+
+def may_be_taken_in(row: StatementLine) -> bool:
+    """Whether a person may say that what T0 left out is a buyer's money, or new, after all."""
+    if row.is_posted or row.currency != "CNY" or not is_credible(row.booked_at, row.stored_at):
+        return False
+    if row.statement is not None and not row.statement.pays:
+        return False
+    if row.amount_fen < 0:
+        return row.verdict == Verdict.CONFLICT and "held_as" in row.facts
+    return row.amount_fen > 0 and row.verdict in {Verdict.IGNORED, Verdict.CONFLICT}
+
+
+def is_taken_in(row: StatementLine) -> bool:
+    """Whether this is all that a person has done with it so far."""
+    return row.rule == TAKEN_IN and row.verdict == Verdict.UNMATCHED and not row.returned_fen
+
+
+def is_waiting_reversal(row: StatementLine) -> bool:
+    """Money that the bank took back of a line that nobody has found."""
+    is_out = row.is_reversal and row.is_elsewhere and row.amount_fen < 0
+    return is_out and row.verdict == Verdict.CONFLICT
+
+
+def originals(viewer: Viewer, line: StatementLine, find: str = "") -> QuerySet[StatementLine]:
+    """What a reversal may take back, the same payer's first, then the latest.
+
+    Without `find` (a number, a serial or a payer's name) of the month before it.
+    """
+    named = StatementLine.objects.filter(
+        receiving_account=OuterRef("receiving_account"), reverses=OuterRef("key"), is_reversal=True
+    )
+    rows = lines(viewer).filter(
+        ~Exists(named.exclude(reverses="").exclude(pk=line.pk)),
+        receiving_account=line.receiving_account_id,
+        amount_fen=-line.amount_fen,
+        is_posted=True,
+        returned_fen=0,
+        booked_at__lt=datetime.combine(
+            localtime(line.booked_at) + timedelta(days=1), time.min, get_default_timezone()
+        ),
+    )
+    if find:
+        rows = rows.filter(Q(number=find) | Q(key=find) | Q(payer_name=find))
+    else:
+        rows = rows.filter(booked_at__gte=line.booked_at - MONTH)
+    payer = Case(
+        *([When(payer_account=line.payer_account, then=0)] if line.payer_account else []),
+        *([When(payer_name=line.payer_name, then=1)] if line.payer_name else []),
+        default=Value(2),
+    )
+    found = rows.exclude(verdict__in=GONE)
+    return found.order_by(payer, "-booked_at", "-pk")
 
 
 def under_way_fen(line: StatementLine) -> int:
@@ -189,8 +261,11 @@ def left_fen(line: StatementLine, under_way: int | None = None) -> int:
     return line.amount_fen - line.allocated_fen - line.returned_fen - going
 
 
-def candidates(line: StatementLine) -> list[Candidate]:
-    """Payments a waiting line may be for, ranked: by account, code, amount, payer, near code."""
+def candidates(line: StatementLine, viewer: Viewer) -> list[Candidate]:
+    """Payments a waiting line may be for, ranked: by account, code, amount, payer, near code.
+
+    Only those that this person may give the money to.
+    """
     texts = tuple(line.texts)
     fact = Fact(
         line.pk,
@@ -203,7 +278,10 @@ def candidates(line: StatementLine) -> list[Candidate]:
         line.payer_account,
     )
     intents, payers = evidence.more([fact], of_an_amount=OF_AN_AMOUNT)
-    return rank(fact, intents, payers)[:SHOWN_CANDIDATES]
+    found = {intent.payment for intent in intents}
+    mine = set(assignable(viewer).filter(number__in=found).values_list("number", flat=True))
+    seen = [intent for intent in intents if intent.payment in mine]
+    return rank(fact, seen, payers)[:SHOWN_CANDIDATES]
 
 
 # --- for the sweeps -----------------------------------------------------------------------------
@@ -213,6 +291,13 @@ def running_statements(*, before: datetime, limit: int = 20) -> list[int]:
     idle = Q(leased_until__lt=before) | Q(leased_until=None, uploaded_at__lt=before)
     running = Statement.objects.filter(idle, status=StatementStatus.RUNNING)
     return list(running.order_by("uploaded_at").values_list("pk", flat=True)[:limit])
+
+
+def accounts_with_reversals() -> list[int]:
+    """Accounts on which a reversal that names its original has not found it."""
+    waiting = StatementLine.objects.filter(verdict=Verdict.CONFLICT, rule="R").exclude(reverses="")
+    accounts = waiting.order_by("receiving_account").values_list("receiving_account", flat=True)
+    return list(accounts.distinct())
 
 
 def returns_under_way(*, before: datetime, limit: int = 50) -> list[int]:

@@ -49,6 +49,8 @@ UNDER_WAY = (ReturnStatus.ASKED, ReturnStatus.SENDING)
 
 # The verdicts that wait for a person.
 OPEN = (Verdict.SUGGESTED, Verdict.UNMATCHED, Verdict.CONFLICT)
+# Money has left, or is leaving: no reversal undoes such a line.
+GONE = (Verdict.RETURNING, Verdict.RETURNED, Verdict.REVERSED)
 _BY_A_PERSON = frozenset(
     {Verdict.MATCHED, Verdict.RETURNING, Verdict.IGNORED, Verdict.UNMATCHED}  # UNMATCHED: in part
 )

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from config.kit.money import yuan
 from config.kit.numbers import ALPHABET, LENGTH, is_sound
 from payments.ledger.rules import Draft
+from payments.transfers.parsers.cells import PERHAPS_TAKEN_BACK, TAKEN_BACK
 from payments.transfers.remarks import is_whole_account, normal
 from payments.transfers.rules import Verdict
 
@@ -43,6 +44,8 @@ class Booking(Protocol):
     def is_reversal(self) -> bool: ...
     @property
     def reverses(self) -> str | None: ...
+    @property
+    def caution(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Screening:
     rule: str = ""
     reasons: tuple[str, ...] = ()
     is_elsewhere: bool = False
+    held_as: str = ""  # number of the line that it may be, under another name (`twins`)
 
 
 OUR_PAYOUT = "本店退款付出"
@@ -66,6 +70,8 @@ FRESH = Screening(Verdict.UNMATCHED, is_posted=True)  # to be judged by the ladd
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=2)  # a value date may lie a day ahead; more is a wrong file
 _BANKS_OWN = ("结息", "利息", "存款利息", "利息收入", "手续费", "账户管理费", "工本费")
+_A_BANK = re.compile("银行|信用社|信用联社|应付利息|利息支出|手续费收入")  # and its inner accounts
+_LONGEST_WORD = 8  # characters, with spaces around it
 
 
 def screen(
@@ -73,16 +79,15 @@ def screen(
 ) -> Screening:
     """T0: only money from somebody else, booked, in yuan, may pay anything.
 
-    `payouts` are those of `payout_marks` that are money which we sent ourselves.
+    `payouts` are those of `payout_marks` that are money which we sent ourselves; `own_accounts`
+    those of the account's merchant, and the platform's.
     """
     if why := _why_nothing(row, payouts):
         return Screening(Verdict.IGNORED, False, "T0", (why,))
-    if row.is_reversal:
-        original = f"，原流水号 {row.reverses}" if row.reverses else "，银行未注明原流水号"
-        why = f"冲正或退汇{original}，需人工处理"
+    if why := _why_taken_back(row):
         is_in = row.amount_fen > 0
         return Screening(Verdict.CONFLICT, is_in, "R", (why,), is_elsewhere=not is_in)
-    if not is_plausible(row.booked_at, at):
+    if not is_credible(row.booked_at, at):
         day = row.booked_at.astimezone(SHANGHAI).date()
         return Screening(Verdict.CONFLICT, False, "T0", (f"入账日期 {day} 不可信，未记账",))
     if why := _why_not_a_buyers(row, own_accounts):
@@ -90,7 +95,7 @@ def screen(
     return FRESH
 
 
-def is_plausible(booked_at: datetime, at: datetime) -> bool:
+def is_credible(booked_at: datetime, at: datetime) -> bool:
     """Whether a booking heard of at that moment may have that date."""
     return EARLIEST <= booked_at <= at + AHEAD
 
@@ -113,10 +118,35 @@ def _why_not_a_buyers(row: Booking, own_accounts: frozenset[str]) -> str:
 
 
 def _is_banks_own(row: Booking) -> bool:
-    """Only where the bank names no payer: a buyer may write 手续费 too."""
+    """Only where the bank names no payer, or itself: a buyer may write 手续费 too."""
     if row.payer_account or row.virtual_account:
         return False
-    return any(text.strip() in _BANKS_OWN for text in (row.remark, *row.texts))
+    if not any(text.strip() in _BANKS_OWN for text in (row.remark, *row.texts)):
+        return False
+    return not row.payer_name or _A_BANK.search(row.payer_name) is not None
+
+
+def _why_taken_back(row: Booking) -> str:
+    """Why a row is a reversal, or money in a payout of ours that came back (退汇).
+
+    Our number may stand in what the payee's bank repeats.  A text that is nothing but the bank's
+    word is the bank's; one that only has it is the payer's, unless the format cannot tell.
+    """
+    if row.is_reversal:
+        original = f"，原流水号 {row.reverses}" if row.reverses else "，银行未注明原流水号"
+        return f"冲正或退汇{original}，需人工处理"
+    if row.amount_fen < 0:
+        return ""
+    texts = row.texts
+    if row.remark not in texts:
+        texts = (row.remark, *texts)
+    if numbers := named_payouts(["。".join(texts)]):
+        return f"文字里有本店的退款单号 {'、'.join(sorted(numbers))}，可能是退款被退回，需人工处理"
+    if row.caution == PERHAPS_TAKEN_BACK or any(
+        TAKEN_BACK.fullmatch(text.strip()) for text in texts if len(text) < _LONGEST_WORD
+    ):
+        return f"{PERHAPS_TAKEN_BACK}，需人工处理"
+    return ""
 
 
 # --- our own payouts ----------------------------------------------------------------------------
@@ -144,7 +174,8 @@ def named_payouts(texts: Iterable[str]) -> set[str]:
 
 # --- into the books -----------------------------------------------------------------------------
 
-INTAKE_KINDS = ("INTAKE", "ELSEWHERE_IN", "ELSEWHERE_OUT")
+# The last two: what a person takes in of what was left out (`desk.take_in`), and takes out again.
+INTAKE_KINDS = ("INTAKE", "ELSEWHERE_IN", "ELSEWHERE_OUT", "TAKEN_IN", "TAKEN_OUT")
 
 
 @dataclass

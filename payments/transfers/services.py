@@ -8,7 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from typing import BinaryIO
 
@@ -23,12 +23,15 @@ from config.kit.errors import NotFound, Refusal
 from config.kit.giving_way import give_way
 from config.kit.jobs import later
 from config.kit.states import move
+from payments.receiving import days
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import intake, matching, parsers, staging
+from payments.transfers.bookings import Batch
 from payments.transfers.leasing import Lease, LeaseLost
 from payments.transfers.models import Statement, StatementLine, StatementPart
 from payments.transfers.parsers import Row
 from payments.transfers.rules import STATEMENT_TRANSITIONS, StatementStatus
+from payments.transfers.twins import table_of
 
 PART = 1_048_576  # bytes of a file per row, before they are deflated
 READ_AT_ONCE = 4 * 1_048_576  # bytes of a file that is read through before it is taken
@@ -52,7 +55,6 @@ class AlreadyImported(Refusal):
 # --- uploading ----------------------------------------------------------------------------------
 
 
-@transaction.atomic
 def upload(
     *,
     file: BinaryIO,
@@ -62,25 +64,83 @@ def upload(
     uploaded_by_id: int | None,
     at: datetime,
 ) -> Statement:
-    """Take a file of one of the uploader's accounts; import it soon.
+    """Take a file of one of the uploader's accounts; import it soon.  See `examine` and `keep`."""
+    account = examine(
+        file=file,
+        filename=filename,
+        account_no=account_no,
+        tenants=tenants,
+        uploaded_by_id=uploaded_by_id,
+        at=at,
+    )
+    return keep(file=file, filename=filename, account=account, uploaded_by_id=uploaded_by_id, at=at)
+
+
+def examine(
+    *,
+    file: BinaryIO,
+    filename: str,
+    account_no: str,
+    tenants: frozenset[str] | None,
+    uploaded_by_id: int | None,
+    at: datetime,
+) -> ReceivingAccount:
+    """Whose file it is, if it is sound.  Not within a transaction: what it leaves must stay.
 
     `tenants`: numbers of the merchants whose accounts the uploader may feed, None: all.
-    Raises `parsers.Unreadable`, NotOurAccount, AccountNotSaid, AlreadyImported; a refused file
-    leaves nothing behind.  What is wrong far inside a large file shows when it is imported, and
-    then refuses the whole statement.
+    Raises `parsers.Unreadable`, NotOurAccount, AccountNotSaid.  An unreadable file of one of these
+    accounts leaves a REFUSED statement, named by the refusal (`statement`); an unknown format and
+    somebody else's account leave nothing.  What is wrong far inside a large file shows when it is
+    imported, and then refuses the whole statement.
     """
-    accounts = {row.account_no: row for row in ReceivingAccount.objects.filter(is_active=True)}
+    accounts = {row.account_no: row for row in ReceivingAccount.objects.all()}
     chosen = accounts.get(account_no)
     is_small = file.seek(0, io.SEEK_END) <= READ_AT_ONCE
-    stream = _opened(file, accounts, chosen.columns if chosen else None)
-    if is_small:
-        stream.rows = iter(list(stream.rows))  # what is wrong with it comes before whose it is
+    said = account_no
+    try:
+        stream = _opened(file, accounts, chosen.columns if chosen else None)
+        said = stream.account_no or account_no
+        if is_small:
+            stream.rows = iter(list(stream.rows))  # what is wrong with it comes before whose it is
+    except parsers.Unreadable as refusal:
+        named = accounts.get(said) if account_no in ("", said) else None
+        if named is not None and (tenants is None or named.merchant in tenants):
+            left = Statement(
+                receiving_account=named,
+                filename=filename[:200],
+                uploaded_by_id=uploaded_by_id,
+                uploaded_at=at,
+            )
+            _leave(left, file, refusal)
+        raise
     account = accounts.get(_account_of(stream.account_no, account_no))
     if account is None or (tenants is not None and account.merchant not in tenants):
         raise NotOurAccount(account_no=stream.account_no or account_no)
     if is_small:
         deque(_of(account, stream), maxlen=0)
-    return _keep(file, filename, account, uploaded_by_id, at)
+    return account
+
+
+@transaction.atomic
+def _leave(left: Statement, file: BinaryIO, refusal: parsers.Unreadable) -> None:
+    """What came and why it was refused, once for the same file and reason; its bytes are not."""
+    if isinstance(refusal, parsers.NOT_A_STATEMENT):
+        return
+    left.status = StatementStatus.REFUSED
+    left.number = numbers.fresh("B")
+    left.file_sha256 = _sha256(file)
+    left.reason = str(refusal)[:300]
+    left.broken_row = _row_of(refusal)
+    same = Statement.objects.filter(
+        receiving_account=left.receiving_account,
+        file_sha256=left.file_sha256,
+        status=left.status,
+        reason=left.reason,
+        uploaded_by=left.uploaded_by_id,
+    ).first()
+    if same is None:
+        Statement.objects.bulk_create([left])
+    refusal.details["statement"] = (same or left).number
 
 
 def _opened(
@@ -124,20 +184,27 @@ def _of(account: ReceivingAccount, stream: parsers.Stream) -> Iterator[Row]:
         )
 
 
-def _keep(
+@transaction.atomic
+def keep(
+    *,
     file: BinaryIO,
     filename: str,
     account: ReceivingAccount,
     uploaded_by_id: int | None,
     at: datetime,
+    day: date | None = None,
 ) -> Statement:
-    file.seek(0)
+    """Keep an examined file and import it soon; `day` where it is all that the bank has of one.
+
+    Raises AlreadyImported.
+    """
     statement = Statement(
         number=numbers.fresh("B"),
         receiving_account=account,
-        file_sha256=hashlib.file_digest(file, "sha256").hexdigest(),  # type: ignore[arg-type]
+        file_sha256=_sha256(file),
         filename=filename[:200],
         uploaded_by_id=uploaded_by_id,
+        day=day,
         uploaded_at=at,
     )
     # Of two uploads at the same moment one loses on statement_imported_once.
@@ -153,6 +220,16 @@ def _keep(
         StatementPart.objects.create(statement=stored, part=n, body=zlib.compress(piece, 1))
     later("payments.transfers.tasks.import_statement", statement_id=stored.pk)
     return stored
+
+
+def _sha256(file: BinaryIO) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _row_of(refusal: Refusal) -> int | None:
+    row = refusal.details.get("row")
+    return row if isinstance(row, int) else None
 
 
 @joined
@@ -191,14 +268,15 @@ def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -
         if not _is_staged(statement):
             _stage(statement, lease)
     except Refusal as refusal:  # a large file, or the reader has changed since it was taken
-        _refuse(statement, refusal)
+        _refuse(statement, refusal, at)
         return
     except LeaseLost:
         return
-    batch = intake.Batch(
+    batch = Batch(
         statement.number,
         account,
         statement.pk,
+        form=table_of(statement.form),
         pays=statement.pays,
         reversed_serials=staging.reversed_serials(statement.number),
     )
@@ -206,10 +284,10 @@ def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -
     if staging.left(batch.name):
         lease.give_up()  # time is over: another task goes on, or another worker does already
     else:
-        _finish(statement, at)
+        _finish(statement, lease, at)
 
 
-def _take_all(batch: intake.Batch, lease: Lease, at: datetime, until: float) -> None:
+def _take_all(batch: Batch, lease: Lease, at: datetime, until: float) -> None:
     """In lanes, each on a connection of its own: while one waits for the database, another works
     out what is to be written.  Parts go out in the bank's order.
     """
@@ -257,6 +335,7 @@ def _is_staged(statement: Statement) -> bool:
 
 def _stage(statement: Statement, lease: Lease) -> None:
     """The whole file into `staging`, or a Refusal and nothing of it."""
+    lease.keep(form="", progress=0)  # until all of it is there: half of it may look like the rest
     staging.clear(statement.number)
     account = statement.receiving_account
     with tempfile.TemporaryFile() as file:
@@ -305,22 +384,30 @@ class _Sums:
 
 
 @transaction.atomic
-def _refuse(statement: Statement, refusal: Refusal) -> None:
-    row = refusal.details.get("row")
+def _refuse(statement: Statement, refusal: Refusal, at: datetime) -> None:
     move(
         Statement.objects.filter(pk=statement.pk),
         StatementStatus.REFUSED,
         STATEMENT_TRANSITIONS,
         reason=str(refusal)[:300],
-        broken_row=row if isinstance(row, int) else None,
+        broken_row=_row_of(refusal),
     )
+    if statement.day is not None:
+        days.lose(
+            account=statement.receiving_account, day=statement.day, reason=str(refusal), at=at
+        )
     statement.parts.all().delete()
 
 
 @transaction.atomic
-def _finish(statement: Statement, at: datetime) -> None:
-    """Counters from the stored lines; the file's bytes are no longer needed."""
+def _finish(statement: Statement, lease: Lease, at: datetime) -> None:
+    """Counters from the stored lines; the file's bytes are no longer needed.
+
+    Only whose turn it is: nothing is staged, too, while another is about to stage it all anew.
+    """
     matching.lock_statements([statement.pk])
+    if not lease.renew():
+        return
     lines = StatementLine.objects.filter(statement=statement)
     counted = matching.counted(lines)
     Statement.objects.filter(pk=statement.pk, status=StatementStatus.RUNNING).update(
@@ -341,9 +428,7 @@ def take_push(*, provider: str, account_no: str, row: Row, at: datetime) -> inta
     Raises NotFound for an account that is not ours.  A failure of the database is raised: nothing
     has happened, and the bank pushes again.
     """
-    account = ReceivingAccount.objects.filter(
-        provider=provider, account_no=account_no, is_active=True
-    ).first()
+    account = ReceivingAccount.objects.filter(provider=provider, account_no=account_no).first()
     if account is None:
         raise NotFound("推送的账号不是本店的收款账户")
     return take(account=account, rows=[row], at=at)
@@ -352,7 +437,7 @@ def take_push(*, provider: str, account_no: str, row: Row, at: datetime) -> inta
 @transaction.atomic
 def take(*, account: ReceivingAccount, rows: list[Row], at: datetime) -> intake.Taken:
     """A few bookings that need no file around them."""
-    batch = intake.Batch(numbers.fresh("N"), account)
+    batch = Batch(numbers.fresh("N"), account)
     for _ in staging.stage(batch.name, account.account_no, rows):
         pass
     total = intake.Taken()

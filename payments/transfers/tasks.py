@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from celery import shared_task
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.timezone import now
 
@@ -11,7 +12,7 @@ from config.kit.errors import Refusal, StaleState
 from config.kit.limits import TooManyRequests, allow
 from payments.channels import transfer
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import pulling, queries, returns, services
+from payments.transfers import pulling, queries, returns, reversals, services
 from payments.transfers.models import LineReturn, Statement
 from payments.transfers.rules import ReturnStatus, StatementStatus
 
@@ -37,6 +38,14 @@ def import_waiting() -> None:
 
 
 @shared_task
+def settle_reversals() -> None:
+    """Every half minute: a reversal and its original that came in at the same moment."""
+    for account in ReceivingAccount.objects.filter(pk__in=queries.accounts_with_reversals()):
+        with _others_go_on("reversals of account", account.pk), transaction.atomic():
+            reversals.settle(account=account, at=now())
+
+
+@shared_task
 def send_returns() -> None:
     """Every half minute: returns without an answer."""
     for return_id in queries.returns_under_way(before=now() - GRACE):
@@ -57,10 +66,13 @@ def send_return(*, return_id: int) -> None:
 
 @shared_task
 def pull_statements() -> None:
-    """Every hour: the statements of days that are over, from banks that hand them out."""
+    """Every hour: the statements of days that are over, from banks that hand them out.
+
+    A day that cannot be had is put down and asked for again; those behind it are not held up.
+    """
     for account in _pullable():
         with _others_go_on("statements of account", account.pk):
-            for day in pulling.days_missing(account=account, at=now()):
+            for day in pulling.days_to_fetch(account=account, at=now()):
                 pulling.pull_day(account=account, day=day, at=now())
 
 
@@ -81,7 +93,7 @@ def look_sooner(*, account_id: int) -> None:
 
 def _pullable() -> QuerySet[ReceivingAccount]:
     able = transfer.that_can("statements")
-    return ReceivingAccount.objects.filter(is_active=True, provider__in=able).order_by("pk")
+    return ReceivingAccount.objects.filter(provider__in=able).order_by("pk")
 
 
 @contextmanager

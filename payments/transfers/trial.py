@@ -1,16 +1,20 @@
 """What a version of the rules on trial would have done, beside what was done."""
 
 from collections.abc import Iterable
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from django.db.models import Min
+from django.db.models import Min, Q, QuerySet
 
 from config.kit.viewer import Viewer
+from payments.receiving.models import ReceivingAccount
 from payments.transfers.ladder.shadow import Comparison, Judged, Opinion, compare
-from payments.transfers.models import Allocation, LineEvent, ShadowVerdict, StatementLine
+from payments.transfers.models import Allocation, LineEvent, Policy, ShadowVerdict, StatementLine
 from payments.transfers.rules import Verdict
 
 LATEST = 20_000  # lines compared; older ones say little about the rules of today
+ENOUGH = 100  # lines that a version has judged before it is put in force
+LONG_ENOUGH = timedelta(days=7)  # or so long all of them, where fewer come
 
 _NOBODYS = frozenset({Verdict.IGNORED, Verdict.RETURNING, Verdict.RETURNED})
 
@@ -23,6 +27,35 @@ def versions(viewer: Viewer) -> list[str]:
     """Those that have judged a line which this person may see, the newest first."""
     found = _of(viewer).order_by("-version").values_list("version", flat=True)
     return list(found.distinct())
+
+
+class Run(NamedTuple):
+    """How far a version has been tried, or was in force before; `lines`: as many, or ENOUGH."""
+
+    lines: int
+    is_enough: bool
+
+
+def run(merchant: str, version: str, at: datetime) -> Run:
+    """On the accounts that a merchant's policy ("": everybody else's) speaks for; four queries."""
+    mine = StatementLine.objects.filter(receiving_account__in=_accounts(merchant))
+    shadows = ShadowVerdict.objects.filter(line__in=mine, version=version)
+    judged = mine.filter(rule_version=version).exclude(rule="T0")
+    lines = min(ENOUGH, shadows[:ENOUGH].count() + judged[:ENOUGH].count())
+    if lines in {0, ENOUGH}:
+        return Run(lines, is_enough=lines == ENOUGH)
+    since = at - LONG_ENOUGH
+    lately = mine.filter(stored_at__range=(since, at)).exclude(rule="T0")
+    untried = lately.exclude(rule_version=version).exclude(shadows__version=version)
+    began = shadows.filter(at__lte=since).exists() or judged.filter(stored_at__lte=since).exists()
+    return Run(lines, is_enough=began and not untried.exists())
+
+
+def _accounts(merchant: str) -> QuerySet[ReceivingAccount]:
+    if merchant:
+        return ReceivingAccount.objects.filter(merchant=merchant)
+    own = Policy.objects.exclude(merchant="").values("merchant")
+    return ReceivingAccount.objects.filter(~Q(merchant__in=own))
 
 
 def report(viewer: Viewer, version: str) -> Comparison:

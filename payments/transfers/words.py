@@ -1,5 +1,6 @@
 """Lines and their events as staff read them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from config.kit.columns import in_yuan
@@ -27,6 +28,7 @@ RETURN_COLOURS = {
 EVENTS = {
     **dict(Verdict.choices),
     "UNDONE": "撤销",
+    "TAKEN_IN": "作为来账处理",
     "RETURN_ASKED": "申请退回",
     "RETURN_DECLINED": "退回未获同意",
     "RETURN_FAILED": "退回失败",
@@ -37,8 +39,28 @@ EVENTS = {
 FACTS = {
     "rule": "规则", "version": "规则版本", "reason": "原因", "why": "原因", "was": "原结论",
     "serial": "银行流水号", "return": "退回单", "amount_fen": "金额", "left_fen": "还剩",
-    "statement": "流水文件", "judged": "系统原判", "text": "",
+    "statement": "流水文件", "judged": "原判", "text": "",
+    "elsewhere": "原记为非买家收支", "reversal": "冲正流水", "original": "原来账",
 }  # fmt: skip
+
+BASIS = {
+    "virtual_account": "专属账号", "code": "核对码", "codes": "核对码", "near_code": "相近的核对码",
+    "payer_account": "付款账号", "payer_name": "付款户名", "fen": "到账", "left_fen": "应付",
+    "short_fen": "途中扣费", "split": "拆分", "equal": "金额相同的支付单数",
+}  # fmt: skip
+
+
+def basis(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a decision stands on, as (name, value)."""
+    return [(BASIS.get(name, name), _seen(name, value)) for name, value in facts.items() if value]
+
+
+def _seen(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return "、".join(f"{number} {in_yuan(fen)}" for number, fen in value.items())
+    if isinstance(value, list):
+        return "、".join(map(str, value))
+    return in_yuan(value) if name.endswith("fen") else str(value)
 
 
 def told(event: LineEvent) -> str:
@@ -50,6 +72,8 @@ def told(event: LineEvent) -> str:
 
 
 def _plain(key: str, value: Any) -> str:
+    if value is True:
+        return ""
     if key == "judged":
         return " ".join([EVENTS.get(value["verdict"], value["verdict"]), value["rule"]]).strip()
     if key.endswith("_fen"):

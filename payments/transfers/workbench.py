@@ -34,7 +34,7 @@ from payments.transfers.acts import ACTS, OFTEN, RETURNED, Act
 from payments.transfers.backlog import Age, Asked, Sort
 from payments.transfers.models import Allocation, LineEvent, LineReturn, StatementLine
 from payments.transfers.rules import OPEN, ReturnStatus, Verdict
-from payments.transfers.words import EVENTS, RETURN_COLOURS, VERDICT_COLOURS, told
+from payments.transfers.words import EVENTS, RETURN_COLOURS, VERDICT_COLOURS, basis, told
 
 FINANCE = "FINANCE"
 LAST = "siyu_last_decided"  # in the session: the number of the line whose decision `u` undoes
@@ -176,7 +176,7 @@ def _say(visit: Visit, act: Act, line: StatementLine, done: object) -> None:
         asked = done.status == ReturnStatus.ASKED
         end = f"{in_yuan(done.amount_fen)} {'已提交，等待另一人复核' if asked else '已提交银行'}"
     said: str = f"{act.title}：{line.payer_name or line.number} {in_yuan(line.amount_fen)}　{end}"
-    if act.name in {"assign", "split", "ignore"} and queries.actions(line)["undo"]:
+    if act.name in {"assign", "split", "ignore", "take_in"} and queries.actions(line)["undo"]:
         visit.request.session[LAST] = line.number
         undo = visit.home(line=line.number, act="undo")
         said = format_html('{}　<a class="wb-undo" href="{}">撤销 <kbd>u</kbd></a>', said, undo)
@@ -207,7 +207,7 @@ def _page(
         "missing": bool(visit.request.GET.get("line")) and not is_open,
         "filters": _filters(visit),
         **_tabs(visit),
-        "rows": [_row(visit, line, chosen) for line in page.lines],
+        "rows": _rows(visit, page.lines, chosen),
         "newer": page.has_before and page.lines and _turn(visit, before=page.lines[0].number),
         "older": page.has_after and page.lines and _turn(visit, after=page.lines[-1].number),
         "list_link": visit.link(),
@@ -259,14 +259,23 @@ def _tabs(visit: Visit) -> dict[str, Any]:
     }
 
 
-def _row(visit: Visit, line: StatementLine, chosen: StatementLine | None) -> dict[str, Any]:
+def _rows(
+    visit: Visit, lines: Sequence[StatementLine], chosen: StatementLine | None
+) -> list[dict[str, Any]]:
+    read = queries.sight(lines, visit.person)
+    return [_row(visit, line, read.reasons(line), chosen) for line in lines]
+
+
+def _row(
+    visit: Visit, line: StatementLine, reasons: Sequence[str], chosen: StatementLine | None
+) -> dict[str, Any]:
     return {
         "line": line,
         "amount": in_yuan(queries.left_fen(line) if line.is_posted else line.amount_fen),
         "verdict": verdict_label(line),
         "age": ago(line.booked_at, visit.at),
         "is_late": (visit.at - line.booked_at).days >= 3,
-        "reason": line.reasons[0] if line.reasons else "",
+        "reason": reasons[0] if reasons else "",
         "link": visit.link(line=line.number),
         "is_chosen": chosen is not None and chosen.pk == line.pk,
     }
@@ -290,6 +299,7 @@ def _detail(
     visit: Visit, line: StatementLine, act: Act | None, question: Question | None
 ) -> dict[str, Any]:
     may, left = may_now(line), queries.left_fen(line)
+    read = queries.sight([line], visit.person)
     find = visit.request.GET.get("find", "").strip()
     return {
         "line": line,
@@ -299,6 +309,8 @@ def _detail(
         "returned": in_yuan(line.returned_fen) if line.returned_fen else "",
         "left_plain": _plain(left),
         "verdict": verdict_label(line),
+        "reasons": read.reasons(line),
+        "basis": basis(read.facts(line)),
         "is_waiting": line.verdict in OPEN,
         "booked": in_shanghai(line.booked_at),
         "age": ago(line.booked_at, visit.at),
@@ -317,6 +329,7 @@ def _detail(
         "find": find,
         "where": visit.where,
         "candidates": candidates(visit, line, find) if may["match"] else [],
+        "originals": _originals(visit, line, find) if may["reverse"] else [],
         "paid": _paid(line),
         "returns": _returns(line),
         "history": _history(line),
@@ -332,7 +345,11 @@ def _asking(visit: Visit, line: StatementLine, act: Act) -> dict[str, Any]:
     number = visit.request.POST.get("payment") or visit.request.GET.get("payment", "")
     if act.name != "assign":
         return {"lead": act.lead}
-    seen = queries.assignable(visit.person).filter(number=number).select_related("payer")
+    seen = (
+        queries.assignable(visit.person)
+        .filter(number=number)
+        .select_related("payer", "transfer_intent")
+    )
     payment = seen.first()
     if payment is None:
         return {"lead": "请先选择一张支付单。"}
@@ -398,16 +415,17 @@ def candidates(visit: Visit, line: StatementLine, find: str = "") -> list[dict[s
     """
     seen = queries.assignable(visit.person).filter(method=queries.METHOD)
     if find:
-        payments = list(_searched(seen, find).select_related("payer").order_by("-pk")[:FOUND])
+        payments = list(
+            _searched(seen, find).select_related("payer", "transfer_intent").order_by("-pk")[:FOUND]
+        )
         notes: Mapping[str, Mapping[str, Any]] = {}
     else:
-        ranked = [asdict(one) for one in queries.candidates(line)]
+        ranked = [asdict(one) for one in queries.candidates(line, visit.person)]
         noted = {one["payment"]: one for one in line.candidates}
         notes = {one["payment"]: noted.get(one["payment"], {}) | one for one in ranked}
         notes = {**notes, **{name: one for name, one in noted.items() if name not in notes}}
-        found = {
-            row.number: row for row in seen.filter(number__in=list(notes)).select_related("payer")
-        }
+        rows = seen.filter(number__in=list(notes)).select_related("payer", "transfer_intent")
+        found = {row.number: row for row in rows}
         payments = [found[number] for number in notes if number in found]
     shown = [
         _compared(line, payment, visit.at)
@@ -420,6 +438,23 @@ def candidates(visit: Visit, line: StatementLine, find: str = "") -> list[dict[s
         for payment in payments
     ]
     return [one | {"n": n} for n, one in enumerate(shown, 1)]
+
+
+def _originals(visit: Visit, line: StatementLine, find: str) -> list[dict[str, Any]]:
+    """Lines that a reversal may take back, numbered."""
+    rows = queries.originals(visit.person, line, find)[:FOUND]
+    return [
+        {
+            "n": n,
+            "line": one,
+            "amount": in_yuan(one.amount_fen),
+            "verdict": verdict_label(one),
+            "booked": in_shanghai(one.booked_at),
+            "is_same": bool(line.payer_account) and one.payer_account == line.payer_account,
+            "link": visit.link(line=line.number, act="reverse", original=one.number),
+        }
+        for n, one in enumerate(rows, 1)
+    ]
 
 
 def _searched(payments: QuerySet[Payment], find: str) -> QuerySet[Payment]:
@@ -462,7 +497,16 @@ def _compared(line: StatementLine, payment: Payment, at: datetime) -> dict[str, 
         "kind": kind,
         "words": words,
         "age": ago(payment.opened_at, at),
+        "hinted": _hinted(payment),
     }
+
+
+def _hinted(payment: Payment) -> str:
+    """That the buyer says he has paid; no proof, but a reason to look at it first."""
+    intent = getattr(payment, "transfer_intent", None)
+    if intent is None or intent.hinted_at is None:
+        return ""
+    return f"买家称已转账（{in_shanghai(intent.hinted_at)}）"
 
 
 def _words(said: str | Sequence[str] | None) -> list[str]:

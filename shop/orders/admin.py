@@ -187,7 +187,7 @@ class OrderAdmin(Look):
         if closed:
             self.message_user(request, f"已关闭 {closed} 单", messages.SUCCESS)
         if kept := len(rows) - closed:
-            text = f"{kept} 单未到付款期限或已付款，没有改变"
+            text = f"{kept} 单未到付款期限、已付款或在等银行流水，没有改变"
             self.message_user(request, text, messages.WARNING)
 
     def facts(self, row: Order) -> list[tuple[str, Any]]:

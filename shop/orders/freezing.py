@@ -27,13 +27,15 @@ def freeze(*, order_numbers: Mapping[str, bool], at: datetime) -> set[str]:
     rows = Order.objects.filter(number__in=order_numbers).exclude(status=Status.UNPAID)
     orders = list(rows.select_for_update().order_by("pk"))
     unpaid = [order for order in orders if order_numbers[order.number]]
-    for reason, which in (
-        (FreezeReason.REVERSED, unpaid),
-        (FreezeReason.LOSS, [order for order in orders if order not in unpaid]),
-    ):
-        thawed = Order.objects.filter(pk__in=[order.pk for order in which], frozen_at=None)
-        thawed.update(frozen_at=at, freeze_reason=reason)
-        services.record(which, "FROZEN", at)
+    paid = [order for order in orders if not order_numbers[order.number]]
+    # That its money is missing counts more than a loss for which it stands still already.
+    Order.objects.filter(pk__in=[order.pk for order in unpaid]).exclude(
+        freeze_reason=FreezeReason.REVERSED
+    ).update(frozen_at=at, freeze_reason=FreezeReason.REVERSED)
+    Order.objects.filter(pk__in=[order.pk for order in paid], frozen_at=None).update(
+        frozen_at=at, freeze_reason=FreezeReason.LOSS
+    )
+    services.record([*unpaid, *paid], "FROZEN", at)
     released = [order.number for order in unpaid if order.status == Status.DONE]
     commissions.void(order_numbers=[order.number for order in unpaid], at=at)
     _take_commissions_back(released, at)

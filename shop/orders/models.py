@@ -29,6 +29,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
             status=Status.UNPAID, pay_before__lte=at, shipped_at=None, closed_at=None
         )
 
+    def to_expire(self, at: datetime) -> Self:
+        """Overdue, and not held back for a bank's statement just now."""
+        return self.overdue(at).filter(Q(held_until=None) | Q(held_until__lte=at))
+
     def to_receive(self, at: datetime) -> Self:
         return self.filter(
             status=Status.SHIPPED, receive_before__lte=at, received_at=None, closed_at=None
@@ -77,6 +81,9 @@ class Order(models.Model):
     )
     placed_at = models.DateTimeField("下单时间")
     pay_before = models.DateTimeField("付款期限")
+    held_until = models.DateTimeField(
+        "暂缓关闭到", null=True, blank=True, help_text="付款期限已过，等最后一天的银行流水"
+    )
     paid_at = models.DateTimeField("付款时间", null=True, blank=True)
     shipped_at = models.DateTimeField("发货时间", null=True, blank=True)
     receive_before = models.DateTimeField("自动收货时间", null=True, blank=True)

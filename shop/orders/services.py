@@ -1,5 +1,5 @@
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -15,6 +15,7 @@ from members.guides.rules import Due
 from members.memberships import queries as memberships
 from members.merchants import queries as merchants
 from members.merchants.models import Merchant
+from payments.cashier import queries as payments
 from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier.rules import Reason
@@ -29,6 +30,7 @@ from shop.orders.models import Order, OrderLine
 from shop.orders.rules import LIVE, TRANSITIONS, CloseReason, Status, Wish
 
 PURPOSE = "ORDER"
+HELD = timedelta(minutes=15)  # between two looks at an order that waits for a statement
 
 
 class AlreadyShipped(Refusal):
@@ -269,12 +271,19 @@ def _advance(order_numbers: Sequence[str], to: Status, **changes: object) -> lis
 
 
 @joined
-def unpay(*, order_numbers: Sequence[str], at: datetime) -> None:
-    """A wrong match was undone: wait for the money again.  StaleState once anything was shipped."""
+def unpay(*, order_numbers: Mapping[str, bool], at: datetime) -> None:
+    """A wrong match was undone: wait for the money again.  StaleState once anything was shipped.
+
+    By number whether it had been paid: others wait all along, or stand still because the bank
+    took money back, and stay so.
+    """
     shipped = OrderLine.objects.filter(order__number__in=order_numbers, is_shipped=True)
-    rows = Order.objects.filter(number__in=order_numbers, status=Status.PAID)
-    moving = list(rows.select_for_update().order_by("pk"))
-    if shipped.exists() or len(moving) != len(order_numbers):
+    rows = Order.objects.filter(number__in=order_numbers, status__in=[Status.UNPAID, Status.PAID])
+    found = list(rows.select_for_update().order_by("pk"))
+    if shipped.exists() or len(found) != len(order_numbers):
+        raise StaleState
+    moving = [order for order in found if order_numbers[order.number]]
+    if any(order.status != Status.PAID for order in moving):
         raise StaleState
     for order in moving:
         wait = order.pay_before - order.placed_at
@@ -282,7 +291,7 @@ def unpay(*, order_numbers: Sequence[str], at: datetime) -> None:
             status=Status.UNPAID, paid_at=None, pay_before=max(order.pay_before, at + wait)
         )
     record(moving, "UNPAID", at)
-    commissions.void(order_numbers=order_numbers, at=at)
+    commissions.void(order_numbers=[order.number for order in moving], at=at)
 
 
 @joined
@@ -299,11 +308,17 @@ def expire(*, order_numbers: Sequence[str], at: datetime) -> int:
     """Close unpaid orders whose time is over and give their pieces back; answers how many.
 
     Their payments are locked first: a transfer that is being confirmed wins.  An order that got
-    more time since it was asked about keeps its payment.
+    more time since it was asked about keeps its payment.  One whose money may stand in a bank
+    statement that nobody has read is held back: it is looked at again after HELD.
     """
     cashier.hold(purpose=PURPOSE, references=order_numbers)
     overdue = Order.objects.overdue(at).filter(number__in=order_numbers)
-    closing = list(overdue.select_for_update().order_by("pk"))
+    due = list(overdue.select_for_update().order_by("pk"))
+    # Asked under the locks: a statement that is in now has paid what it pays.
+    unheard = payments.unheard(purpose=PURPOSE, references=[one.number for one in due], at=at)
+    held = [order.pk for order in due if order.number in unheard]
+    Order.objects.filter(pk__in=held).update(held_until=at + HELD)
+    closing = [order for order in due if order.number not in unheard]
     cashier.close(purpose=PURPOSE, references=[order.number for order in closing], at=at)
     Order.objects.filter(pk__in=[order.pk for order in closing]).update(
         status=Status.CLOSED, closed_at=at, close_reason=CloseReason.EXPIRED

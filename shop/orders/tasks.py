@@ -5,15 +5,21 @@ from shop.orders import services
 from shop.orders.models import Order
 
 BATCH = 500
+MOST_HELD = 20  # batches of a run
 
 
 @shared_task
 def expire_unpaid() -> None:
-    """Close orders whose time to pay is over, a batch a transaction."""
+    """Close orders whose time to pay is over, a batch a transaction.
+
+    Of a batch that is held back as a whole nothing is closed: the next one has its turn at once.
+    """
     at = now()
-    rows = Order.objects.overdue(at).order_by("pay_before", "pk").values_list("number", flat=True)
-    if due := list(rows[:BATCH]):
-        services.expire(order_numbers=due, at=at)
+    rows = Order.objects.to_expire(at).order_by("pay_before", "pk").values_list("number", flat=True)
+    for _ in range(MOST_HELD):
+        due = list(rows[:BATCH])
+        if services.expire(order_numbers=due, at=at) or len(due) < BATCH:
+            return
 
 
 @shared_task

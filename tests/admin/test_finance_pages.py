@@ -4,18 +4,21 @@ from datetime import date, timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils.timezone import now
 
 from payments.calendar.models import BankDay
 from payments.closing.models import DayClose
+from payments.receiving import days
 from payments.receiving.models import ReceivingAccount, VirtualAccount
 from payments.transfers import policies
-from payments.transfers.models import ShadowVerdict
+from payments.transfers.models import ShadowVerdict, Statement
 from tests.admin.pages import fingerprint, fresh, opened, url
-from tests.payments.transfers.bank import booking, push
+from tests.payments.transfers.bank import booking, ccb_csv, push
 
 pytestmark = pytest.mark.django_db
 ADD_DAY = url("payments.BankDay", "add")
+UPLOAD = "/admin/payments/statement/upload/"
 NEW_YEAR = {"day": "2031-01-01", "kind": "REST", "name": "元旦"}
 
 
@@ -113,6 +116,20 @@ def test_the_list_of_virtual_accounts_says_whose_until_when_and_up_to_what(first
         assert word in text
 
 
+def test_who_has_given_half_of_the_codes_away_is_told(first):
+    account = first.rows["payments.ReceivingAccount"]
+    address = url("payments.ReceivingAccount", "change", account.pk)
+    client = opened(first.people["FINANCE"])
+    assert "核对码已用过半" not in client.get("/admin/").content.decode()
+    ReceivingAccount.objects.filter(pk=account.pk).update(codes_in_use=512_345)
+
+    page = client.get("/admin/").content.decode()
+
+    assert "核对码已用过半" in page
+    assert "51%" in page
+    assert "512,345 / 1,000,000" in client.get(address).content.decode()
+
+
 # --- a day that differs
 
 
@@ -137,7 +154,7 @@ def test_a_day_that_differs_says_how_much_and_leads_to_the_line(first):
 
 def test_a_real_trial_names_the_payments_it_would_have_paid(first):
     merchant, payment = first.merchant.number, first.rows["payments.Payment"]
-    policies.change(merchant=merchant, values={"shadow": "2026.11"})
+    policies.change(merchant=merchant, values={"shadow": "2026.11"}, at=now())
     row = booking(payment.amount_fen, remark=payment.transfer_intent.code, booked_at=now())
     push(row, account_no=payment.transfer_intent.receiving_account.account_no, at=now())
 
@@ -145,3 +162,46 @@ def test_a_real_trial_names_the_payments_it_would_have_paid(first):
     page = opened(first.people["FINANCE"]).get(url("payments.Policy", "trial"))
     assert page.status_code == 200
     assert "2026.11" in page.content.decode()
+
+
+# --- statements
+
+
+def test_a_broken_file_is_refused_on_the_spot_and_kept_in_the_list(first):
+    account = first.rows["payments.ReceivingAccount"]
+    rows = [booking(100), booking(200)]
+    broken = ccb_csv(rows, own=account.account_no).replace(b",3.00,", b",4.00,")
+    client = opened(first.people["FINANCE"])
+
+    page = client.post(UPLOAD, {"file": SimpleUploadedFile("流水.csv", broken), "account_no": ""})
+
+    refused = Statement.objects.get(status="REFUSED")
+    text = page.content.decode()
+    assert f"已记为被拒绝的流水文件 {refused.number}" in text
+    assert refused.reason in text
+    shown = client.get(url("payments.Statement", "change", refused.pk)).content.decode()
+    assert refused.reason in shown
+    assert first.people["FINANCE"] == refused.uploaded_by
+
+
+def test_a_sound_file_is_taken(first):
+    account = first.rows["payments.ReceivingAccount"]
+    before = Statement.objects.count()
+    file = SimpleUploadedFile("流水.csv", ccb_csv([booking(100)], own=account.account_no))
+
+    page = opened(first.people["FINANCE"]).post(UPLOAD, {"file": file, "account_no": ""})
+
+    assert page.status_code == 302
+    assert Statement.objects.count() == before + 1
+
+
+def test_days_that_could_not_be_fetched_are_on_the_accounts_page(first):
+    account = first.rows["payments.ReceivingAccount"]
+    address = url("payments.ReceivingAccount", "change", account.pk)
+    client = opened(first.people["FINANCE"])
+    days.miss(account=account, day=date(2031, 1, 1), reason="银行没有给出可信的答复", at=now())
+    assert "2031-01-01：银行没有给出可信的答复" in client.get(address).content.decode()
+
+    days.take(account=account, day=date(2031, 1, 1), at=now())
+
+    assert "2031-01-01：" not in client.get(address).content.decode()

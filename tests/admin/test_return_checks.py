@@ -5,6 +5,7 @@ import pytest
 from payments.transfers import policies
 from payments.transfers.models import LineReturn
 from tests.admin.pages import act, fingerprint, fresh, opened, url
+from tests.factories import NOON
 
 pytestmark = pytest.mark.django_db
 CHECKS = url("payments.LineReturn", "checks")
@@ -13,7 +14,7 @@ CHECKS = url("payments.LineReturn", "checks")
 @pytest.fixture
 def asked(first):
     """FINANCE asks for the return of a line that is above the merchant's limit."""
-    policies.change(merchant=first.merchant.number, values={"check_above_fen": 50_00})
+    policies.change(merchant=first.merchant.number, values={"check_above_fen": 50_00}, at=NOON)
     line = first.rows["payments.StatementLine"]
     act(first, "FINANCE", "payments.StatementLine", "give_back", {"reason": "付错商家"})
     return LineReturn.objects.get(line=line)

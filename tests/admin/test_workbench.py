@@ -1,6 +1,6 @@
 """The finance clerk's page: filters, one line after the other, and two clerks on one line."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from payments.ledger import services as ledger
-from payments.transfers import backlog, desk, queries
+from payments.transfers import backlog, desk, pulling, queries
 from payments.transfers.backlog import Asked, Sort
 from payments.transfers.models import LineEvent, StatementLine
 from tests.admin.pages import fingerprint, fresh, opened, url
-from tests.payments.transfers.bank import arrive, booking
+from tests.payments.transfers.bank import arrive, booking, transfer_in
 
 pytestmark = pytest.mark.django_db
 QUEUE = url("payments.StatementLine", "queue")
@@ -95,6 +95,29 @@ def test_a_candidate_says_what_speaks_for_it_and_what_the_difference_is(clerk, h
     assert "核对码一致" in text
     assert f"还差 ¥{(payment.amount_fen - 66_00) / 100:.2f}" in text
     assert "小时前发起" in text
+
+
+def test_a_candidate_says_that_its_buyer_says_he_has_paid(clerk, hinted, lost, payment):
+    assert "买家称已转账" not in read(clerk, line=hinted.number)
+    pulling.hint(payment=payment, at=datetime(2026, 6, 18, 4, 0, tzinfo=UTC))
+
+    for asked in ({"line": hinted.number}, {"line": lost.number, "find": payment.number}):
+        assert "买家称已转账（2026-06-18 12:00" in read(clerk, **asked)
+
+
+def test_finance_sees_how_many_say_that_they_have_paid(clerk, first, second, payment):
+    listed = url("payments.TransferIntent", "changelist") + "?said_paid=1"
+    title, other = "买家称已转账，未见来账", opened(second.people["FINANCE"])
+    assert title not in clerk.get("/admin/").content.decode()
+    pulling.hint(payment=payment, at=now())
+
+    assert title in clerk.get("/admin/").content.decode()
+    assert payment.transfer_intent.code in clerk.get(listed).content.decode()
+    assert title not in other.get("/admin/").content.decode()
+    transfer_in(payment, fen=1, at=now())
+
+    assert title not in clerk.get("/admin/").content.decode()
+    assert payment.transfer_intent.code not in clerk.get(listed).content.decode()
 
 
 def test_a_candidate_that_is_paid_already_says_that_all_is_owed_back(clerk, first, hinted, payment):
@@ -270,6 +293,55 @@ def test_a_line_is_split_over_a_payment_and_an_order(clerk, first, lost, payment
     assert ledger.audit() == []
 
 
+@pytest.mark.parametrize(("named", "rows"), [(0, 5), (7, 7), (10, 10), (12, 10)])
+def test_a_split_has_a_row_for_each_candidate(clerk, lost, named, rows):
+    names = [{"payment": f"P{n}", "order": "D1", "score": 1, "why": ""} for n in range(named)]
+    StatementLine.objects.filter(pk=lost.pk).update(candidates=names)
+
+    text = read(clerk, line=lost.number, act="split")
+
+    assert f'name="number_{rows}"' in text
+    assert f'name="number_{rows + 1}"' not in text
+
+
+def test_the_money_of_a_seventh_row_is_given(clerk, first, lost, payment):
+    names = [{"payment": f"P{n}", "order": "D1", "score": 1, "why": ""} for n in range(7)]
+    StatementLine.objects.filter(pk=lost.pk).update(candidates=names)
+    other = queries.Payment.objects.get(reference=first.rows["sent"].number)
+
+    shares = {
+        "number_1": payment.number,
+        "fen_1": "70.00",
+        "number_7": other.number,
+        "fen_7": "7.00",
+    }
+    decide(clerk, lost, "split", shares)
+
+    assert {one.payment_id: one.amount_fen for one in lost.allocations.all()} == {
+        payment.pk: 70_00,
+        other.pk: 7_00,
+    }
+
+
+def test_what_nobody_claimed_for_75_days_is_listed_and_can_be_returned(clerk, first, lost, hinted):
+    def card():
+        cards = clerk.get("/admin/").context["cards"]
+        return next(one for one in cards if one["title"] == "75 天未认领")
+
+    def booked(days):
+        StatementLine.objects.filter(pk=lost.pk).update(booked_at=now() - timedelta(days=days))
+
+    booked(74)
+    assert card()["value"] == 0
+    assert lost.number not in read(clerk, age="75+")
+
+    booked(77)
+    assert card()["value"] == 1
+    page = clerk.get(card()["href"]).content.decode()
+    assert numbers_on(page) == [lost.number]
+    assert f"line={lost.number}&amp;act=return" in page
+
+
 def test_the_split_begins_with_the_candidates(clerk, hinted, payment):
     text = read(clerk, line=hinted.number, act="split")
 
@@ -302,6 +374,31 @@ def test_what_is_refused_is_said_beside_what_was_typed(clerk, lost, act, answers
     assert fingerprint() == before
     for typed in answers.values():
         assert not typed or f'value="{typed}"' in page.content.decode()
+
+
+def test_a_clerk_says_what_a_reversal_took_back(clerk, first, second, lost):
+    (reversal,) = arrive(
+        booking(-lost.amount_fen, is_reversal=True, remark="冲正", booked_at=now()),
+        account_no=first.rows["payments.ReceivingAccount"].account_no,
+        at=now(),
+    )
+    text = read(clerk, line=reversal.number)
+    assert "可能被冲正的来账" in text
+    assert f"act=reverse&amp;original={lost.number}" in text
+    other = second.rows["payments.StatementLine"]
+    assert f"original={other.number}" not in read(clerk, line=reversal.number, find=other.number)
+
+    wrong = decide(clerk, reversal, "reverse", {"original": other.number, "reason": "回单"})
+    assert "没有这笔来账" in wrong.content.decode()
+    assert fresh(reversal).verdict == "CONFLICT"
+    asked = read(clerk, line=reversal.number, act="reverse", original=lost.number)
+    assert f'value="{lost.number}"' in asked
+    decide(clerk, reversal, "reverse", {"original": lost.number, "reason": "回单"})
+
+    assert {fresh(one).verdict for one in (lost, reversal)} == {"REVERSED"}
+    told = LineEvent.objects.get(line=reversal, kind="REVERSED")
+    assert (told.actor, told.facts["reason"]) == (first.people["FINANCE"].number, "回单")
+    assert ledger.audit() == []
 
 
 def test_ignoring_offers_to_undo_and_undoing_brings_the_line_back(clerk, lost):

@@ -36,7 +36,8 @@ def make() -> dict[str, dict[str, str]]:
     staff = seed.load()["staff"]
     merchant = Merchant.objects.get(name="西湖茶业")
     # Another version of the rules is on trial beside the one in force.
-    policies.change(merchant=merchant.number, values={"rungs_off": ["T4"], "shadow": "2026.11"})
+    trial = {"rungs_off": ["T4"], "shadow": "2026.11"}
+    policies.change(merchant=merchant.number, values=trial, at=at)
     account = ReceivingAccount.objects.get(account_no=seed.ACCOUNT)
     VirtualAccount.objects.bulk_create(
         VirtualAccount(

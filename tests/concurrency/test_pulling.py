@@ -2,12 +2,11 @@
 
 import io
 import time
-from datetime import timedelta
 
 import pytest
 from django.utils.timezone import localtime, now
 
-from payments.receiving.models import ReceivingAccount
+from payments.receiving.models import MissingDay, ReceivingAccount
 from payments.transfers import pulling, services
 from payments.transfers.models import Statement
 from tests.concurrency.stalled import stalled
@@ -69,10 +68,36 @@ def test_without_the_mark_each_worker_imports_his_own_file(sandbox, own):
 
 def test_a_file_that_is_refused_leaves_no_mark(sandbox, own):
     """The day is fetched again in an hour, until it can be read."""
-    ReceivingAccount.objects.update(is_active=False)  # so that no account of ours is in the file
+    day = localtime(now()).date()
+    sandbox.transfer(ACCOUNT, 100)
+    ReceivingAccount.objects.update(account_no="755900000999")  # none of ours is in the file
 
-    with pytest.raises(services.NotOurAccount):
-        pulling.pull_day(account=own, day=localtime(now()).date() - timedelta(days=1), at=now())
+    pulling.pull_day(account=own, day=day, at=now())
 
-    assert ReceivingAccount.objects.get().pulled_until is None
+    assert MissingDay.objects.get().fetched_at is None
     assert not Statement.objects.exists()
+
+
+def test_a_missing_day_fetched_at_once_is_imported_once(sandbox, own):
+    day = localtime(now()).date()
+    sandbox.faults("/bank/files", "garbage")
+    pulling.pull_day(account=own, day=day, at=now())
+
+    def pull(i):
+        one_more(sandbox, i)
+        pulling.pull_day(account=own, day=day, at=now())
+
+    assert stalled(MissingDay.objects.all(), 4, pull, seconds=1.5) == {"ok": 4}
+    assert Statement.objects.count() == 1
+    assert MissingDay.objects.get().fetched_at is not None
+
+
+def test_who_fails_while_another_fetches_the_day_does_not_make_it_missing(sandbox, own):
+    day = localtime(now()).date()
+    sandbox.faults("/bank/files", "garbage", times=2)
+
+    assert together(4, lambda i: pulling.pull_day(account=own, day=day, at=now())) == {"ok": 4}
+
+    fetched = Statement.objects.count()
+    assert fetched <= 1
+    assert MissingDay.objects.filter(fetched_at=None).count() == 1 - fetched

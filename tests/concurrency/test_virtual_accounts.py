@@ -8,8 +8,9 @@ from django.db import connection, transaction
 
 from payments.cashier import services as cashier
 from payments.ledger import services as ledger
-from payments.receiving import services
+from payments.receiving import rules, services
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
+from payments.receiving.rules import CODE_RESTS
 from tests.concurrency.stalled import stalled
 from tests.concurrency.together import together
 from tests.members.people import make_user
@@ -152,3 +153,40 @@ def test_what_is_given_to_payments_is_not_taken_from_a_member(own):
 
     shared = VirtualAccount.objects.get(member=member)
     assert TransferIntent.objects.filter(virtual_account=shared).count() == 1
+
+
+# --- reference codes
+
+
+@pytest.fixture
+def last_code():
+    """An account without virtual accounts."""
+    yield account(units=0)
+    assert ledger.audit() == []
+
+
+def _given_back(monkeypatch):
+    monkeypatch.setattr(rules, "CODES", 1)
+    old = expected()
+    cashier.close(purpose="ORDER", references=[old.reference], at=NOON)
+    assert services.release_codes(at=NOON + CODE_RESTS) == 1
+
+
+def test_a_code_that_is_given_again_is_given_once(last_code, monkeypatch):
+    _given_back(monkeypatch)
+
+    assert together(8, lambda i: expected()) == {"ok": 1, "NO_REFERENCE_CODE": 7}
+
+    assert TransferIntent.objects.filter(code_released_at=None).count() == 1
+
+
+def test_without_giving_way_two_want_one_code(last_code, monkeypatch):
+    """If this ever fails, the test above proves nothing: the last guard is the constraint."""
+    _given_back(monkeypatch)
+    head, _, tail = services._GIVE.partition("ON CONFLICT")
+    monkeypatch.setattr(services, "_GIVE", head + tail.partition("\n")[2])
+    buyer = make_user()
+
+    assert together(8, lambda i: _slowly(buyer))["IntegrityError"] > 0
+
+    assert TransferIntent.objects.filter(code_released_at=None).count() == 1

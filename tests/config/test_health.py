@@ -6,7 +6,9 @@ from django.utils.timezone import now
 
 from config.kit import tasks
 from config.kit.models import Heartbeat, IdempotencyKey
+from payments.transfers.models import Statement
 from tests.factories import make_sku, make_user, place
+from tests.payments.transfers.bank import account, arrive, booking
 
 pytestmark = pytest.mark.django_db
 
@@ -70,6 +72,46 @@ def test_figures_are_not_public(settings):
     assert Client().get("/metrics").status_code == 404
     token = {"Authorization": "Bearer for-prometheus"}
     assert Client().get("/metrics", headers=token).status_code == 200
+
+
+def test_reconciliation_is_measured():
+    own = account()
+    at = now()
+    rows = [booking(100, booked_at=at - timedelta(days=days)) for days in (0, 2, 5, 80)]
+    arrive(*rows, at=at)
+    arrive(booking(-300, is_reversal=True, booked_at=at), at=at)
+    Statement.objects.create(
+        number="F1", receiving_account=own, file_sha256="1", uploaded_at=at - timedelta(minutes=5)
+    )
+    done = {"status": "DONE", "imported_at": at, "lines": 9, "duplicates": 7, "matched": 2}
+    Statement.objects.create(
+        number="F2", receiving_account=own, file_sha256="2", uploaded_at=at, **done
+    )
+    refused = {"status": "REFUSED", "reason": "余额不连续"}
+    Statement.objects.create(
+        number="F3", receiving_account=own, file_sha256="3", uploaded_at=at, **refused
+    )
+
+    told = Client().get("/metrics").content.decode()
+    found = dict(line.rsplit(" ", 1) for line in told.splitlines() if line[0] != "#")
+
+    ages = {"0-1": 1, "1-3": 1, "3-7": 1, "75+": 1}
+    for age, count in ages.items():
+        lines = count + (age == "0-1")  # the reversal
+        assert float(found[f'siyu_suspense_lines{{state="{age}"}}']) == lines
+    assert float(found['siyu_suspense_fen{state="75+"}']) == 100
+    assert float(found['siyu_reversals{state="CONFLICT"}']) == 1
+    assert {
+        state: float(found[f'siyu_statements{{state="{state}"}}'])
+        for state in ("RUNNING", "DONE", "REFUSED")
+    } == {"RUNNING": 1, "DONE": 1, "REFUSED": 1}
+    assert float(found['siyu_statement_rows{state="read"}']) == 9
+    assert float(found['siyu_statement_rows{state="duplicate"}']) == 7
+    assert 240 <= float(found["siyu_import_oldest_seconds"]) < 400
+
+
+def test_without_an_import_its_age_is_none():
+    assert "siyu_import_oldest_seconds -1.0" in Client().get("/metrics").content.decode()
 
 
 def test_old_idempotency_keys_are_forgotten():

@@ -40,8 +40,8 @@ def paid(*, references: Sequence[str], at: datetime) -> set[str]:
     return twice
 
 
-def unpaid(*, references: Sequence[str], at: datetime) -> None:
-    told.unpaid.extend(references)
+def unpaid(*, references: Mapping[str, bool], at: datetime) -> None:
+    told.unpaid.extend(reference for reference, was_paid in references.items() if was_paid)
     told.paid = [reference for reference in told.paid if reference not in references]
 
 

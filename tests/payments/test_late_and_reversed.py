@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db.models import Sum
 
+from config.kit.errors import StaleState
 from members.guides.models import Commission
 from payments.cashier import refunds
 from payments.cashier import services as cashier
@@ -388,6 +389,76 @@ def test_a_part_that_is_reversed_before_all_was_here_is_only_missing_again():
 
     assert state(order, payment) == ("UNPAID", "WAITING")
     assert (payment.received_fen, order.frozen_at) == (0, None)
+    assert even()
+
+
+def lost_then_reversed():
+    """An excess that had left already was taken back, a loss; then all the rest was, too."""
+    order, payment = paid()
+    money(payment, 25_00, txn="L2", at=NOON)
+    refunds._finish(
+        Refund.objects.select_related("payment").get(pk=_sending()),
+        refunds.Sent("OUT1", "bank:755900000110"),
+        NOON,
+    )
+    reverse("L2")
+    order.refresh_from_db()
+    assert order.freeze_reason == "LOSS"
+    reverse("L1")
+    return order, payment
+
+
+def test_that_the_money_is_missing_counts_more_than_a_loss():
+    order, payment = lost_then_reversed()
+    order.refresh_from_db()
+    assert order.freeze_reason == "REVERSED"
+
+    freezing.unfreeze(order=order, reason="已电话核实", actor="U1", at=NOON + 2 * DAY)
+
+    payment.refresh_from_db()
+    assert payment.covered_fen == PRICE  # the merchant answers for what is shipped
+    assert even()
+
+
+def test_new_money_after_a_loss_and_a_reversal_is_the_orders():
+    order, payment = lost_then_reversed()
+
+    money(payment, txn="L3", at=NOON + 2 * DAY)
+
+    assert state(order, payment) == ("PAID", "CONFIRMED")
+    assert order.frozen_at is None
+    assert even()
+
+
+def test_money_of_shipped_goods_stays_when_another_part_of_it_was_reversed():
+    order, payment = waiting()
+    money(payment, 60_00, txn="L1", at=NOON)
+    money(payment, 40_00, txn="L2", at=NOON)
+    ship(order)
+    reverse("L1")
+
+    with pytest.raises(StaleState):
+        cashier.take_back(channel_txns=["L2"], method="BANK_TRANSFER", actor="U1", at=NOON + DAY)
+
+    payment.refresh_from_db()
+    assert payment.received_fen == 40_00
+    assert even()
+
+
+def test_money_of_an_order_that_stands_still_may_be_undone_before_anything_is_shipped():
+    """The control: it stays frozen, and waits for all of its money."""
+    order, payment = waiting()
+    money(payment, 60_00, txn="L1", at=NOON)
+    money(payment, 40_00, txn="L2", at=NOON)
+    reverse("L1")
+
+    cashier.take_back(channel_txns=["L2"], method="BANK_TRANSFER", actor="U1", at=NOON + DAY)
+
+    assert state(order, payment) == ("PAID", "WAITING")
+    assert (payment.received_fen, order.freeze_reason) == (0, "REVERSED")
+    money(payment, txn="L3", at=NOON + 2 * DAY)
+    assert state(order, payment) == ("PAID", "CONFIRMED")
+    assert order.frozen_at is None
     assert even()
 
 

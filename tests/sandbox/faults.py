@@ -10,6 +10,7 @@ duplicate      –                                           delivered twice
 out_of_order   –                                           delivered after the next one
 errcode        WeChat answers `errcode`, nothing done      –
 garbage        done, but the answer is half a JSON         –
+halved         done, and half of the answer is signed as the whole      –
 reset          done, but the connection breaks             –
 """
 
@@ -27,6 +28,7 @@ KINDS = {
     "out_of_order",
     "errcode",
     "garbage",
+    "halved",
     "reset",
 }
 PUSH = "push"

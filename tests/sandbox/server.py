@@ -86,6 +86,11 @@ class World:
             time.sleep(fault.seconds)
         if fault and fault.kind == "stale":
             return self._sign(request, said, request.headers.get("X-Bank-Nonce", ""), ago=3600)
+        if fault and fault.kind == "halved":
+            half = Answer(
+                said.status, said.body[: len(said.body) // 2], said.content_type, said.headers
+            )
+            return self._sign(request, half, request.headers.get("X-Bank-Nonce", ""))
         return _spoilt(said, fault)
 
     def _refused_early(self, fault: Fault | None) -> Answer | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from config.kit.money import yuan
-from payments.transfers.ladder.facts import Book, Candidate, Decision, Fact, Intent, Terms
+from payments.transfers.ladder.facts import Book, Candidate, Decision, Fact, Intent, Terms, named_by
 from payments.transfers.ladder.ranking import weigh
 from payments.transfers.remarks import near_codes
 from payments.transfers.rules import Verdict
@@ -105,6 +105,13 @@ class Batch:
         ]
         return tuple(sorted(shown, key=lambda one: (-one.score, one.payment)))
 
+    def seen(self, fact: Fact, intents: Sequence[Intent], **more: object) -> dict[str, object]:
+        """What a suggestion stands on: what the line names, and what one payment asked for."""
+        said = named_by(fact) | more
+        if len(intents) == 1 and intents[0].account_id == fact.account_id:
+            said["left_fen"] = self.left[intents[0].payment_id]
+        return said
+
     def suggests(
         self,
         fact: Fact,
@@ -117,7 +124,7 @@ class Batch:
             Verdict.SUGGESTED,
             rule,
             (reason,),
-            facts=facts or {},
+            facts=facts or self.seen(fact, intents),
             candidates=self.candidates(fact, intents),
         )
 

@@ -30,7 +30,9 @@ class Intent(NamedTuple):
     """One payment that expects a transfer.
 
     `virtual_account` is empty once it was given to another payment; `is_shared`: it is the
-    buyer's own, and may name several payments at once.
+    buyer's own, and may name several payments at once.  `is_code_again`: the code was an earlier
+    payment's (two years ago), whose payer may still write it.  `is_refunded`: its money went back,
+    or is on its way back, by somebody's decision.
     """
 
     payment_id: int
@@ -44,6 +46,8 @@ class Intent(NamedTuple):
     is_open: bool
     payer_id: int
     merchant: str
+    is_code_again: bool = False
+    is_refunded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,23 @@ class Candidate:
     why_not: str = ""
 
 
+def named_by(fact: Fact) -> dict[str, Any]:
+    """What a line says of its payment, for the facts of a decision that leaves it to a person."""
+    said: dict[str, Any] = {}
+    if fact.virtual_account:
+        said["virtual_account"] = fact.virtual_account
+    if fact.codes.found:
+        said["codes"] = sorted(fact.codes.found)
+    return said
+
+
 class Decision(NamedTuple):
     """`pays`: (payment id, fen), together the whole line; empty unless the verdict is MATCHED.
 
     `facts` is what the decision stands on, ready for JSON: `virtual_account`, `code` or `codes`,
-    `payer_account`, `payer_name`, `left_fen` (what the payment still asked for), `short_fen`
-    (T8: what the bank kept), `split` (fen by payment number).
+    `near_code`, `payer_account`, `payer_name`, `left_fen` (what the payment still asked for),
+    `short_fen` (T8: what the bank kept), `split` (fen by payment number), `equal` (how many open
+    payments ask for just so much).
     """
 
     verdict: Verdict

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from config.kit.money import yuan
 from payments.transfers.ladder.batch import Batch
-from payments.transfers.ladder.facts import Decision, Fact, Intent
+from payments.transfers.ladder.facts import Decision, Fact, Intent, named_by
 from payments.transfers.ladder.named import suggest_sum
 from payments.transfers.remarks import is_pooled, is_whole_account, near_codes, normal_name
 from payments.transfers.rules import Verdict
@@ -21,25 +21,27 @@ def known_account(fact: Fact, batch: Batch) -> Decision | None:
     were = [one for one in batch.open_of(buyers) if one.account_id == fact.account_id]
     if not were:
         return None
+    account = {"payer_account": fact.payer_account}
     if len(buyers) > 1 or mark in batch.book.busy:
         why = "曾为多位买家付款" if len(buyers) > 1 else "的来账太多，不能确认只为一位买家付过款"
-        return batch.suggests(fact, were, "T4", f"付款账号{why}")
+        return batch.suggests(fact, were, "T4", f"付款账号{why}", batch.seen(fact, were, **account))
     open_ = [one for one in were if batch.left[one.payment_id]]
     if len(open_) > 1:
-        return suggest_sum(fact, batch, open_, ("T4b", "T4"), "付款账号曾为该买家付款")
+        return suggest_sum(fact, batch, open_, ("T4b", "T4"), "付款账号曾为该买家付款", **account)
     return _of_a_known_account(fact, batch, *(open_ or were))
 
 
 def _of_a_known_account(fact: Fact, batch: Batch, intent: Intent, *paid: Intent) -> Decision:
     left = batch.left[intent.payment_id]
+    facts = batch.seen(fact, [intent], payer_account=fact.payer_account)
     if not left:
         why = "付款账号已知，但支付单已由同一批的另一笔来账付清"
-        return batch.suggests(fact, [intent, *paid], "T4", why)
+        return batch.suggests(fact, [intent, *paid], "T4", why, facts)
     if fact.fen != left:
         differs = f"应付 {yuan(left)} 元，到账 {yuan(fact.fen)} 元"
-        return batch.suggests(fact, [intent], "T4", f"付款账号已知，金额不符：{differs}")
+        return batch.suggests(fact, [intent], "T4", f"付款账号已知，金额不符：{differs}", facts)
     if why := _speaks_against(fact, batch, intent):
-        return batch.suggests(fact, [intent], "T4", why)
+        return batch.suggests(fact, [intent], "T4", why, facts)
     why = "付款账号曾为该买家付款，其唯一一张待支付的支付单金额相同"
     return _pays(fact, batch, intent, "T4", why)
 
@@ -60,7 +62,8 @@ def near_code(fact: Fact, batch: Batch) -> Decision | None:
     why = f"附言与核对码 {intent.code} 只差一处，金额等于应付，付款人曾为该买家付款"
     if "T6" in batch.terms_of(intent).auto and not fact.virtual_account:
         return _pays(fact, batch, intent, "T6", why)
-    return batch.suggests(fact, [intent], "T6", why)
+    facts = batch.seen(fact, [intent], near_code=intent.code, payer_name=fact.payer_name)
+    return batch.suggests(fact, [intent], "T6", why, facts)
 
 
 def same_name(fact: Fact, batch: Batch) -> Decision | None:
@@ -76,13 +79,16 @@ def same_name(fact: Fact, batch: Batch) -> Decision | None:
     ]
     if not equal:
         return None
+    facts = batch.seen(fact, equal, payer_name=fact.payer_name, equal=len(equal))
     if len(equal) > 1:
-        return batch.suggests(fact, equal, "T5", "户名与付过款的付款人相同，有多张支付单金额相同")
+        why = "户名与付过款的付款人相同，有多张支付单金额相同"
+        return batch.suggests(fact, equal, "T5", why, facts)
     intent = equal[0]
     if "T5" in batch.terms_of(intent).auto and _is_the_only_one(fact, batch, intent, known):
         why = "户名与曾为该买家付款的付款人相同，户名和金额在待支付的支付单中都唯一"
         return _pays(fact, batch, intent, "T5", why)
-    return batch.suggests(fact, equal, "T5", "户名与曾为该买家付款的付款人相同，金额等于应付")
+    why = "户名与曾为该买家付款的付款人相同，金额等于应付"
+    return batch.suggests(fact, equal, "T5", why, facts)
 
 
 def _is_the_only_one(fact: Fact, batch: Batch, intent: Intent, known: Sequence[Intent]) -> bool:
@@ -105,7 +111,8 @@ def same_amount(fact: Fact, batch: Batch) -> Decision | None:
         return None
     if batch.left[asking[0].payment_id] != fact.fen:
         return None
-    return batch.suggests(fact, asking, "T7", "只有一张待支付的支付单金额相同，别无依据")
+    why = "只有一张待支付的支付单金额相同，别无依据"
+    return batch.suggests(fact, asking, "T7", why, batch.seen(fact, asking, equal=1))
 
 
 def nobody(fact: Fact, batch: Batch) -> Decision:
@@ -114,7 +121,10 @@ def nobody(fact: Fact, batch: Batch) -> Decision:
     nearest = asking[:MOST_REJECTED]
     why_not = "金额相同的支付单不止一张" if len(asking) > 1 else ""
     candidates = batch.candidates(fact, nearest, why_not)
-    return Decision(Verdict.UNMATCHED, "", (_why_unmatched(fact),), candidates=candidates)
+    facts = named_by(fact) | {"equal": len(asking)}
+    return Decision(
+        Verdict.UNMATCHED, "", (_why_unmatched(fact),), facts=facts, candidates=candidates
+    )
 
 
 def _why_unmatched(fact: Fact) -> str:
@@ -132,7 +142,7 @@ def _speaks_against(fact: Fact, batch: Batch, intent: Intent) -> str:
     for code in sorted(near_codes(fact.texts)):
         for other in batch.book.by_code.get(code, ()):
             if other.order != intent.order and batch.left[other.payment_id]:
-                return f"附言与另一张支付单 {other.payment} 的核对码 {code} 只差一处"
+                return f"附言与另一张支付单 {other.payment} 的核对码只差一处"
     return ""
 
 

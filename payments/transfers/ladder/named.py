@@ -5,7 +5,7 @@ from typing import Any
 
 from config.kit.money import yuan
 from payments.transfers.ladder.batch import Batch
-from payments.transfers.ladder.facts import Decision, Fact, Intent
+from payments.transfers.ladder.facts import Decision, Fact, Intent, named_by
 from payments.transfers.ladder.sums import only_sum
 from payments.transfers.rules import Verdict
 
@@ -14,6 +14,7 @@ MATCHED, SUGGESTED, CONFLICT = Verdict.MATCHED, Verdict.SUGGESTED, Verdict.CONFL
 # Most lines of most files end with one of these; they are made once.
 _T1A = ("专属账号一致，金额等于应付",)
 _T1D = ("专属账号一致；支付单已付清或已关闭，全部转为应退款",)
+_REFUNDED = "专属账号一致，但订单已退过款，需人工确认"
 _T2A = ("核对码一致，金额等于应付",)
 
 
@@ -45,7 +46,7 @@ def _another_amount(fact: Fact, batch: Batch, intent: Intent) -> Decision:
     left = batch.left[intent.payment_id]
     facts: dict[str, Any] = {"virtual_account": fact.virtual_account, "left_fen": left}
     if left == 0:
-        return _pays(fact, intent, "T1d", _T1D, facts)
+        return _over(fact, batch, intent, facts)
     if less := _less_a_fee(fact, batch, intent, facts, "专属账号一致"):
         return less
     if fact.fen < left:
@@ -55,6 +56,13 @@ def _another_amount(fact: Fact, batch: Batch, intent: Intent) -> Decision:
         over = f"专属账号一致；多付 {yuan(fact.fen - left)} 元，转为应退款"
         return _pays(fact, intent, "T1c", (over,), facts)
     return _pays(fact, intent, "T1a", _T1A, facts)
+
+
+def _over(fact: Fact, batch: Batch, intent: Intent, facts: dict[str, Any]) -> Decision:
+    """T1d: nothing is asked for any more.  After a refund a person has to look."""
+    if intent.is_refunded:
+        return batch.suggests(fact, [intent], "T1d", _REFUNDED, facts)
+    return _pays(fact, intent, "T1d", _T1D, facts)
 
 
 def buyers_account(fact: Fact, batch: Batch) -> Decision | None:
@@ -114,19 +122,25 @@ def _members_amount(fact: Fact, batch: Batch, members: Sequence[Intent]) -> Deci
 
 
 def suggest_sum(
-    fact: Fact, batch: Batch, open_: Sequence[Intent], rules: tuple[str, str], who: str
+    fact: Fact,
+    batch: Batch,
+    open_: Sequence[Intent],
+    rules: tuple[str, str],
+    who: str,
+    **more: object,
 ) -> Decision:
     """A buyer is certain, the payment is not: how the amount divides, if only in one way.
 
-    `rules` are the ids with a division and without one.
+    `rules` are the ids with a division and without one, `more` are facts.
     """
     parts = only_sum([(one, batch.left[one.payment_id]) for one in open_], fact.fen)
     if not parts:
         why = f"{who}，金额不等于其待支付的支付单，也不是唯一几张之和"
-        return batch.suggests(fact, open_, rules[1], why)
+        return batch.suggests(fact, open_, rules[1], why, batch.seen(fact, open_, **more))
+    meant = [one for one, _ in parts]
     split = {one.payment: fen for one, fen in parts}
     why = f"{who}，金额等于其 {len(parts)} 张支付单之和"
-    return batch.suggests(fact, [one for one, _ in parts], rules[0], why, {"split": split})
+    return batch.suggests(fact, meant, rules[0], why, batch.seen(fact, meant, split=split, **more))
 
 
 # --- by a code ----------------------------------------------------------------------------------
@@ -140,7 +154,7 @@ def one_code(fact: Fact, batch: Batch) -> Decision | None:
     intent = named[0]
     if fact.virtual_account or intent.account_id != fact.account_id:
         return _conflict(fact, batch, [intent], _elsewhere(fact, intent))
-    if why := _unsure_code(fact):
+    if why := _unsure_code(fact) or _perhaps_the_old_one(fact, batch, named):
         return batch.suggests(fact, [intent], "T2a", why)
     left = batch.left[intent.payment_id]
     if left == fact.fen:
@@ -189,7 +203,7 @@ def _of_several(fact: Fact, batch: Batch, named: Sequence[Intent]) -> Decision:
     facts: dict[str, Any] = {"codes": sorted(one.code for one in named)}
     if adds_up:
         facts["split"] = split
-    if why := _why_not_divided(fact, named, split):
+    if why := _why_not_divided(fact, batch, named, split):
         return batch.suggests(fact, named, "T3b", why, facts)
     pays = tuple((one.payment_id, batch.left[one.payment_id]) for one in named)
     facts["left_fen"] = fact.fen
@@ -197,7 +211,9 @@ def _of_several(fact: Fact, batch: Batch, named: Sequence[Intent]) -> Decision:
     return Decision(MATCHED, "T3a", (why,), pays, facts)
 
 
-def _why_not_divided(fact: Fact, named: Sequence[Intent], split: dict[str, int]) -> str:
+def _why_not_divided(
+    fact: Fact, batch: Batch, named: Sequence[Intent], split: dict[str, int]
+) -> str:
     total = sum(split.values())
     refusals = (
         (len({one.payer_id for one in named}) > 1, "附言中有多位买家的核对码"),
@@ -205,6 +221,7 @@ def _why_not_divided(fact: Fact, named: Sequence[Intent], split: dict[str, int])
         (any(one.account_id != fact.account_id for one in named), "有支付单在另一个收款账户"),
         (not all(split.values()), "附言中有已付清或已关闭的支付单的核对码"),
         (bool(unsure := _unsure_code(fact)), unsure),
+        (bool(old := _perhaps_the_old_one(fact, batch, named)), old),
         (
             total != fact.fen,
             f"附言中有多张支付单的核对码，应付合计 {yuan(total)} 元，到账 {yuan(fact.fen)} 元",
@@ -242,6 +259,17 @@ def _unsure_code(fact: Fact) -> str:
     return ""
 
 
+def _perhaps_the_old_one(fact: Fact, batch: Batch, named: Sequence[Intent]) -> str:
+    """Why a code that was another payment's long ago is not enough.
+
+    That payer may have kept it in his bank's list of remarks, and prices repeat; unless this one is
+    known to pay for this buyer.
+    """
+    if any(one.is_code_again and not batch.book.knows(fact, one) for one in named):
+        return "核对码两年前属于另一张支付单，付款人没有为该买家付过款，需人工确认"
+    return ""
+
+
 def _elsewhere(fact: Fact, intent: Intent) -> str:
     """Why money with a sound code did not come to where it was expected."""
     if fact.virtual_account:
@@ -261,4 +289,4 @@ def _pays(
 
 def _conflict(fact: Fact, batch: Batch, named: Sequence[Intent], reason: str) -> Decision:
     candidates = batch.candidates(fact, named, reason)
-    return Decision(CONFLICT, "W", (reason,), candidates=candidates)
+    return Decision(CONFLICT, "W", (reason,), facts=named_by(fact), candidates=candidates)

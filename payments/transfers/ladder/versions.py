@@ -47,7 +47,7 @@ def decide(facts: Sequence[Fact], book: Book, version: str = CURRENT) -> list[De
     """One decision per line, in the given order; what a line pays, the next finds paid.
 
     Where two lines want one payment: of those that name it the earlier one pays, before all that
-    do not; of those that do not, none.
+    do not; of those that do not, none.  Decision 0020 says why the specification is not followed.
     """
     ladder = LADDERS[version]
     batch = Batch(book, takes_fees=ladder.takes_fees)
@@ -108,4 +108,4 @@ def needs_more(fact: Fact, book: Book) -> bool:
     if len(named_by_code) != 1:
         return not named_by_code
     (intent,) = named_by_code
-    return intent.is_open and intent.left_fen != fact.fen
+    return intent.is_open and (intent.is_code_again or intent.left_fen != fact.fen)

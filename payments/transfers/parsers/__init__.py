@@ -11,7 +11,14 @@ from typing import BinaryIO, Protocol
 
 from .channels import alipay_bills, archive, personal_bills, wechat_bills, wechat_income
 from .messages import camt053, mt940
-from .refusals import BadColumns, EmptyFile, FileTooLarge, UnknownFormat, Unreadable
+from .refusals import (
+    BadColumns,
+    EmptyFile,
+    FileTooLarge,
+    UnknownFormat,
+    Unreadable,
+    UnsupportedStatement,
+)
 from .statement import (
     Checks,
     Declared,
@@ -28,6 +35,7 @@ from .tables.preview import Preview, look, tried
 
 __all__ = [
     "MAX_BYTES",
+    "NOT_A_STATEMENT",
     "BadColumns",
     "Checks",
     "Declared",
@@ -46,6 +54,8 @@ __all__ = [
 ]
 
 MAX_BYTES = 512 * 1024 * 1024  # of any file; formats that are held whole have `held.MAX_BYTES`
+# Refusals that say nothing of a statement: whatever was sent, it is none that we could read.
+NOT_A_STATEMENT = (EmptyFile, FileTooLarge, UnknownFormat, UnsupportedStatement)
 HEAD = 64 * 1024  # bytes shown to a format that is asked whether it recognises them
 
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
@@ -138,6 +138,19 @@ def _written_number(number: float) -> str:
     cents = round(number, 2)
     # 1234.5600000000001 is what adding cents leaves behind; 1234.567 is not.
     return f"{cents:.2f}" if abs(number - cents) < 1e-6 else repr(number)
+
+
+TAKEN_BACK = re.compile("冲正|冲账|冲帐|冲销|抹账|抹帐|退汇|退票")
+# On a credit of a format that keeps the payer's words and the bank's in one text: either may have
+# said it, so that a person looks (screening makes it rule R).
+PERHAPS_TAKEN_BACK = "文字含冲正、退汇或退票，可能是本店的付款被退回"
+
+
+def perhaps_taken_back(fen: int, texts: Iterable[str]) -> str:
+    """That caution, for money in whose words say so; else nothing."""
+    if fen > 0 and any(TAKEN_BACK.search(text) for text in texts):
+        return PERHAPS_TAKEN_BACK
+    return ""
 
 
 def original(texts: Sequence[str]) -> str | None:

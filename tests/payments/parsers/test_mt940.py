@@ -5,6 +5,7 @@ import io
 import pytest
 
 from payments.transfers import parsers
+from payments.transfers.parsers.cells import PERHAPS_TAKEN_BACK
 from payments.transfers.parsers.messages import mt940
 from tests.payments.parsers.made import OURS
 
@@ -58,6 +59,15 @@ def test_a_reversal_names_what_it_takes_back(reference, details, reverses):
     line = f":61:2601050105RC100,50NTRF{reference}//S1"
     row = parsers.read(file(page(line, details, closing="C260105CNY899,50"))).rows[0]
     assert row.reverses == reverses
+
+
+@pytest.mark.parametrize(
+    ("mark", "closing"), [("C", "C260105CNY1100,50"), ("D", "C260105CNY899,50")]
+)
+def test_money_in_whose_words_say_returned_is_for_a_person(mark, closing):
+    line = f":61:2601050105{mark}100,50NTRFNONREF//S1"
+    row = parsers.read(file(page(line, ":86:166?20退汇 户名不符", closing=closing))).rows[0]
+    assert (row.caution, row.is_reversal) == (PERHAPS_TAKEN_BACK if mark == "C" else "", False)
 
 
 def test_an_ordinary_bookings_reference_reverses_nothing():

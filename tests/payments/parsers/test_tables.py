@@ -7,6 +7,7 @@ import pytest
 
 from payments.transfers import parsers
 from payments.transfers.parsers import cells
+from payments.transfers.parsers.cells import PERHAPS_TAKEN_BACK
 from tests.payments.parsers.made import (
     CCB_HEADER,
     OURS,
@@ -219,6 +220,14 @@ def test_a_payers_words_do_not_make_a_reversal():
     assert not parsers.read(ccb(ccb_row(备注="冲正"))).rows[0].is_reversal
     assert not parsers.read(cmb(cmb_row(摘要="冲正"))).rows[0].is_reversal
     assert parsers.read(cmb(cmb_row(冲帐标志="*"))).rows[0].is_reversal
+
+
+def test_where_payer_and_bank_share_a_text_a_person_looks():
+    """招行的摘要 holds either's words; 建行's 摘要 is the bank's, its 备注 the payer's."""
+    shared = parsers.read(cmb(cmb_row(摘要="退汇 户名不符"))).rows[0]
+    apart = parsers.read(ccb(ccb_row(备注="退汇 户名不符"))).rows[0]
+    assert (shared.caution, apart.caution) == (PERHAPS_TAKEN_BACK, "")
+    assert parsers.read(ccb(ccb_row(摘要="退票"))).rows[0].is_reversal
 
 
 def test_rows_of_another_account_refuse_the_file():

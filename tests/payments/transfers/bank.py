@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from itertools import count
 from typing import Any
 
@@ -10,7 +11,7 @@ from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.receiving.models import ReceivingAccount, VirtualAccount
 from payments.transfers import intake, services
-from payments.transfers.models import StatementLine
+from payments.transfers.models import Statement, StatementLine
 from payments.transfers.parsers import Row
 from tests.members.people import make_user
 from tests.payments import payable
@@ -144,3 +145,52 @@ def ccb_csv(
             )
         )
     return ("\r\n".join(lines) + "\r\n").encode(encoding)
+
+
+def icbc_csv(rows: Sequence[Row], *, own: str = ACCOUNT, opening: int = 0) -> bytes:
+    """The same as 工商银行 exports it: no serials, what tells equal rows apart is the balance."""
+    head = (
+        "凭证号,本方账号,对方账号,交易时间,借/贷,借方发生额,贷方发生额,对方行号,"
+        "摘要,用途,对方单位名称,余额,个性化信息"
+    )
+    lines, balance = [head], opening
+    for row in rows:
+        balance += row.amount_fen
+        out, into = (-row.amount_fen, 0) if row.amount_fen < 0 else (0, row.amount_fen)
+        moment = row.booked_at.astimezone(UTC) + timedelta(hours=8)
+        lines.append(
+            ",".join(
+                [
+                    "",
+                    row.virtual_account or own,
+                    row.payer_account,
+                    f"{moment:%Y-%m-%d %H:%M:%S}",
+                    "借" if row.amount_fen < 0 else "贷",
+                    f"{out / 100:.2f}",
+                    f"{into / 100:.2f}",
+                    "",
+                    "转账",
+                    row.remark,
+                    row.payer_name,
+                    f"{balance / 100:.2f}",
+                    "",
+                ]
+            )
+        )
+    return ("\r\n".join(lines) + "\r\n").encode("gb18030")
+
+
+def imported(content: bytes, *, at: datetime = NOON) -> Statement:
+    """A file of the receiving account, taken and imported."""
+    statement = services.upload(
+        file=BytesIO(content),
+        filename="明细.csv",
+        account_no=ACCOUNT,
+        tenants=None,
+        uploaded_by_id=None,
+        at=at,
+    )
+    services.import_statement(statement=statement, at=at)
+    statement.refresh_from_db()
+    assert statement.status == "DONE", statement.reason
+    return statement

@@ -13,7 +13,7 @@ from members.accounts.models import User
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.receiving.models import TransferIntent, VirtualAccount
-from payments.transfers import api, services
+from payments.transfers import api_push, services
 from payments.transfers.models import Allocation, Statement, StatementLine
 from payments.transfers.parsers import Row
 from payments.transfers.rules import Verdict
@@ -144,9 +144,9 @@ def replayed(day: Day) -> Replay:
 
 
 def as_the_hook_reads_it(told: Mapping[str, object]) -> Row:
-    shape = api.PushIn(data=told)
+    shape = api_push.PushIn(data=told)
     shape.is_valid(raise_exception=True)
-    return api._booking(shape.validated_data)
+    return api_push._booking(shape.validated_data)
 
 
 def _imported(at: datetime, file: File) -> Statement:
@@ -176,6 +176,7 @@ class Kind:
     automatic: int = 0
     wrong: int = 0  # went to a payment that the payer had not meant
     rules: Counter[str] = field(default_factory=Counter)
+    by: Counter[str] = field(default_factory=Counter)  # rungs that settled the sure ones
     left: Counter[str] = field(default_factory=Counter)  # verdicts that wait for a person
 
 
@@ -188,6 +189,18 @@ class Figures:
     def precision(self) -> float:
         made = sum(kind.automatic for kind in self.kinds.values())
         return (made - sum(kind.wrong for kind in self.kinds.values())) / made
+
+    @property
+    def recall(self) -> dict[str, tuple[int, int]]:
+        """By rung: how many lines it settled, of how many that were its own to settle.
+
+        A sure line that was not settled is missed by every rung that settles lines of its kind.
+        """
+        settled, missed = Counter[str](), Counter[str]()
+        for kind in self.kinds.values():
+            settled += kind.by
+            missed.update(dict.fromkeys(kind.by, kind.sure - kind.settled))
+        return {rung: (settled[rung], settled[rung] + missed[rung]) for rung in sorted(settled)}
 
     @property
     def wrong(self) -> Counter[str]:
@@ -210,7 +223,9 @@ def figures(day: Day) -> Figures:
         kind.rules[line.rule or "-"] += 1
         kind.automatic += bool(got)
         kind.wrong += not got <= meant[line.serial]
-        kind.settled += truth.is_sure and line.verdict in SETTLED
+        if truth.is_sure and line.verdict in SETTLED:
+            kind.settled += 1
+            kind.by[line.rule] += 1
         if line.verdict not in SETTLED:
             kind.left[line.verdict] += 1
         if line.verdict == Verdict.MATCHED:
@@ -262,10 +277,12 @@ def table(done: Replay, found: Figures) -> str:
         f"{door}: {len(took)} lines, median {_at(took, 50):.1f}, 95 % {_at(took, 95):.1f} minutes"
         for door, took in sorted(found.minutes.items())
     ]
+    rungs = " ".join(f"{rung} {n}/{of}" for rung, (n, of) in found.recall.items())
     files = ", ".join(f"{one.lines} rows, {one.duplicates} known" for one in done.statements)
     return "\n".join(
         (
             _aligned([heads, *rows]),
+            f"rungs: {rungs}",
             *doors,
             f"pushes: {done.pushes}, {done.known} known; files: {files}",
             f"left: {_counted(found.left)}; precision {found.precision}",

@@ -16,7 +16,6 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from io import BytesIO
 
 import pytest
 from django.db import connection, transaction
@@ -31,18 +30,20 @@ from payments.transfers.parsers import Row
 from tests.members.people import make_user
 from tests.payments import payable
 from tests.payments.transfers.bank import (
-    ACCOUNT,
     NOON,
     account,
     booking,
     ccb_csv,
     code_of,
     expected,
+    icbc_csv,
+    imported,
     push,
     virtual_of,
 )
 
 PRICE = 9900
+WAITING = (4545, 4545, 4646)  # of nobody, under two names
 CLASSES = {
     "MATCHED": "paid",
     "SUGGESTED": "waits",
@@ -55,10 +56,15 @@ CLASSES = {
 
 @dataclass
 class World:
-    """`rows` as the bank booked them; `silent` ones have no serial and come in files only."""
+    """`rows` as the bank booked them; `silent` ones have no serial and come in files only.
+
+    `twice` ones have a serial where they are pushed, and none in their files: of each that came
+    both ways one line is booked, and the other, not booked, asks a person.
+    """
 
     rows: list[Row] = field(default_factory=list)
     silent: list[Row] = field(default_factory=list)
+    twice: list[Row] = field(default_factory=list)
     payments: dict[str, tuple[Payment, tuple[str, int, int]]] = field(default_factory=dict)
     lines: dict[str, str] = field(default_factory=dict)  # class by serial
     rivals: set[str] = field(default_factory=set)
@@ -87,6 +93,7 @@ def world() -> World:
     _taken_back(made)
     _of_nobody(made)
     _without_serials(made)
+    _under_two_names(made)
     return made
 
 
@@ -148,6 +155,20 @@ def _without_serials(made: World) -> None:
     made.silent = [third, third, third, other, other]
 
 
+def _under_two_names(made: World) -> None:
+    halves = virtual_of(made.payment("in halves", "CONFIRMED", PRICE, 0))
+    fens = (4950, 4950, *WAITING)
+    made.twice = [
+        booking(
+            fen,
+            serial=f"TWICE-{n}",
+            virtual_account=halves if fen == 4950 else None,
+            booked_at=NOON + timedelta(minutes=n),
+        )
+        for n, fen in enumerate(fens)
+    ]
+
+
 # --- how it comes -------------------------------------------------------------------------------
 
 
@@ -168,29 +189,25 @@ def deliveries(draw, made: World):
         *(("push", (n, n + 1)) for n in pushed),
         *(("file", (file.start, file.stop)) for file in files),
         *(("silent", cut) for cut in [*silent, (0, 5)]),
+        *(("twice in a file", (a, b)) for a, b in [*silent, (0, 5)] if a < b),
+        *(("twice, pushed", (n, n + 1)) for n in draw(st.sets(st.integers(0, 4)))),
     ]
     return draw(st.permutations(ways)), draw(st.integers(1, 7))
 
 
 def deliver(made: World, way: str, cut: tuple[int, int], turn: int) -> None:
     at = NOON + timedelta(hours=1, minutes=turn)
-    rows = (made.silent if way == "silent" else made.rows)[slice(*cut)]
-    if way == "push":
+    source = {"silent": made.silent, "twice in a file": made.twice, "twice, pushed": made.twice}
+    rows = source.get(way, made.rows)[slice(*cut)]
+    if way in {"push", "twice, pushed"}:
         push(rows[0], at=at)
+    elif way == "twice in a file":
+        before = sum(row.amount_fen for row in made.twice[: cut[0]])
+        imported(icbc_csv(rows, opening=before) + b"\r\n" * turn, at=at)
     elif way == "silent":
         services.take(account=account(), rows=rows, at=at)
     else:
-        statement = services.upload(
-            file=BytesIO(ccb_csv(rows) + b"\r\n" * turn),  # no two files are the same
-            filename="",
-            account_no=ACCOUNT,
-            tenants=None,
-            uploaded_by_id=None,
-            at=at,
-        )
-        services.import_statement(statement=statement, at=at)
-        statement.refresh_from_db()
-        assert statement.status == "DONE", statement.reason
+        imported(ccb_csv(rows) + b"\r\n" * turn, at=at)  # no two files are the same
 
 
 # --- what is compared ---------------------------------------------------------------------------
@@ -221,7 +238,9 @@ FROM (
 def end(made: World) -> dict[str, object]:
     rivals_waiting = 0
     lines = {}
-    for line in StatementLine.objects.exclude(serial=""):
+    twice = StatementLine.objects.filter(amount_fen__in=[4950, *WAITING])
+    others = StatementLine.objects.exclude(pk__in=twice)
+    for line in others.exclude(serial=""):
         if line.serial in made.rivals:
             rivals_waiting += 0 if line.verdict == "MATCHED" else line.amount_fen
         else:
@@ -238,8 +257,10 @@ def end(made: World) -> dict[str, object]:
     return {
         "lines": lines,
         "without serials": Counter(
-            (line.amount_fen, CLASSES[line.verdict])
-            for line in StatementLine.objects.filter(serial="")
+            (line.amount_fen, CLASSES[line.verdict]) for line in others.filter(serial="")
+        ),
+        "under two names": Counter(
+            (line.amount_fen, CLASSES[line.verdict]) for line in twice.filter(is_posted=True)
         ),
         "payments": payments,
         "rivals": (rivals.status, rivals.received_fen, owed[rival] + rivals_waiting),
@@ -261,7 +282,7 @@ def balances(*, suspense: int = 0, refund_payable: int = 0) -> dict[str, int]:
 
 
 def as_it_must_be(made: World) -> dict[str, object]:
-    rows = made.rows + made.silent
+    rows = made.rows + made.silent + made.twice
     rivals = made.payments[made.rival_payment][0].reference
     ends = {payment.reference: ends for payment, ends in made.payments.values()}
     waits = sum(
@@ -278,16 +299,22 @@ def as_it_must_be(made: World) -> dict[str, object]:
     return {
         "lines": {name: one for name, one in made.lines.items() if name not in made.rivals},
         "without serials": Counter({(3300, "paid"): 3, (4321, "waits"): 2}),
+        "under two names": Counter({(4950, "paid"): 2, (4545, "waits"): 2, (4646, "waits"): 1}),
         "payments": {name: one for name, one in ends.items() if name != rivals},
         "rivals": ("CONFIRMED", PRICE, PRICE),
         "balances": {
             "bank": -sum(row.amount_fen for row in rows),
-            "suspense": waits + 2 * 4321,
+            "suspense": waits + 2 * 4321 + sum(WAITING),
             "elsewhere": elsewhere,
             "held": sum(received for _, received, _ in others) + PRICE,
             "refund_payable": sum(owed for *_, owed in others),
         },
     }
+
+
+def pushed(ways: list[tuple[str, tuple[int, int]]]) -> set[int]:
+    """Of those under two names, which were pushed: all stand in a file too."""
+    return {cut[0] for way, cut in ways if way == "twice, pushed"}
 
 
 @contextmanager
@@ -320,6 +347,9 @@ def _any_order(data) -> None:
             deliver(made, way, cut, turn)
             every_fen_is_somewhere()
         found, right = end(made), as_it_must_be(made)
+        asked = StatementLine.objects.filter(facts__has_key="held_as")
+        assert asked.filter(verdict="CONFLICT", is_posted=False).count() == len(pushed(ways))
+        assert asked.count() == len(pushed(ways))
         for what, is_so in found.items():
             assert is_so == right[what], what
         assert ledger.audit() == []

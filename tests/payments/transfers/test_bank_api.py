@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils.timezone import now
 
 from payments.ledger import queries as ledger
+from payments.receiving.models import ReceivingAccount
 from payments.transfers import tasks
 from payments.transfers.models import Policy, Statement, StatementLine
 from tests.members.people import client_of, make_merchant, make_staff, make_user
@@ -19,9 +20,11 @@ from tests.payments.transfers.bank import (
     arrive,
     booking,
     ccb_csv,
+    code_of,
     expected,
     virtual_of,
 )
+from tests.payments.transfers.bank import account as make_account
 from tests.sandbox.signing import Signer
 
 pytestmark = pytest.mark.django_db
@@ -76,17 +79,22 @@ def test_a_statement_is_taken_imported_and_told(account, platform):
     assert (line["rule"], line["payments"][0]["payment"]) == ("T1a", payment.number)
 
 
+def test_a_statement_of_an_account_that_takes_no_new_payments_is_taken(account, platform):
+    ReceivingAccount.objects.update(is_active=False)
+
+    assert upload(platform, ccb_csv([booking(PRICE)])).status_code == 202
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [
         (b"", "INVALID"),
         (b"hello, world", "UNKNOWN_FORMAT"),
-        (ccb_csv([booking(100)])[:-30], "DAMAGED_FILE"),
         (ccb_csv([booking(100)], own="755900999999"), "NOT_OUR_ACCOUNT"),
         (b"%PDF-1.7 ...", "UNSUPPORTED_STATEMENT"),
         (b":20:X\n:25:1\n:28C:1\n" + b"x" * 32 * 1024 * 1024, "FILE_TOO_LARGE"),
     ],
-    ids=["empty", "text", "truncated", "not ours", "pdf", "huge"],
+    ids=["empty", "text", "not ours", "pdf", "huge"],
 )
 def test_a_file_that_cannot_be_taken_is_refused_at_once(account, platform, content, code):
     answer = upload(platform, content)
@@ -96,6 +104,53 @@ def test_a_file_that_cannot_be_taken_is_refused_at_once(account, platform, conte
     assert answer["Content-Type"] == "application/problem+json"
     assert not Statement.objects.exists()
     assert not StatementLine.objects.exists()
+
+
+WRONG_BALANCE = ccb_csv([booking(100), booking(200)]).replace(b",3.00,", b",4.00,")
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "row"),
+    [
+        (WRONG_BALANCE, "UNBALANCED", 3),
+        (ccb_csv([booking(100), booking(200)])[:-30], "DAMAGED_FILE", 3),
+    ],
+    ids=["does not add up", "truncated"],
+)
+def test_a_file_of_ours_that_is_refused_leaves_what_came_and_why(
+    account, platform, content, code, row
+):
+    answer = upload(platform, content)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    told = platform.get(f"/api/v1/bank/statements/{answer.json()['facts']['statement']}").json()
+    assert (told["status"], told["reason"], told["broken_row"], told["origin"]) == (
+        "REFUSED",
+        answer.json()["detail"],
+        row,
+        "UPLOADED",
+    )
+    assert not StatementLine.objects.exists()
+    again = upload(platform, content)
+    assert (again.status_code, again.json()["facts"]) == (422, answer.json()["facts"])
+    assert Statement.objects.count() == 1
+
+
+def test_a_file_that_was_refused_is_taken_when_it_can_be_read(account, platform):
+    """The very same bytes, when the reader was repaired."""
+    content = ccb_csv([booking(PRICE)])
+    taken = upload(platform, content).json()["id"]
+    Statement.objects.update(status="REFUSED", reason="读不懂")
+
+    again = upload(platform, content)
+
+    assert again.status_code == 202
+    assert again.json()["id"] != taken
+
+
+def test_a_broken_file_of_another_merchants_account_leaves_nothing(account, stranger):
+    assert upload(stranger, WRONG_BALANCE).status_code == 422
+    assert not Statement.objects.exists()
 
 
 def test_a_file_of_another_accounts_virtual_accounts_is_not_the_chosen_ones(account, platform):
@@ -164,7 +219,14 @@ def test_a_clerk_matches_undoes_and_matches_again(account, platform):
     wrong, right = expected(), expected()
     (line,) = arrive(booking(PRICE))
     shown = platform.get(f"/api/v1/bank/lines/{line.number}").json()
-    assert shown["actions"] == {"match": True, "return": True, "undo": False, "ignore": True}
+    assert shown["actions"] == {
+        "match": True,
+        "return": True,
+        "undo": False,
+        "ignore": True,
+        "take_in": False,
+        "reverse": False,
+    }
     assert {candidate["payment"] for candidate in shown["candidates"]} == {
         wrong.number,
         right.number,
@@ -275,6 +337,42 @@ def test_lines_are_found_by_account_amount_and_age(account, platform):
     assert found("?account_no=1") == set()
 
 
+def test_a_person_says_what_a_reversal_took_back(account, platform, stranger):
+    (line,) = arrive(booking(PRICE, remark=code_of(expected())))
+    (reversal,) = arrive(booking(-PRICE, is_reversal=True, remark="冲正"))
+    url = f"/api/v1/bank/lines/{reversal.number}/reverse"
+
+    assert stranger.get(url).status_code == 404
+    assert [one["id"] for one in platform.get(url).json()] == [line.number]
+    assert act(platform, reversal, "reverse", original=line.number).status_code == 400
+    assert act(platform, reversal, "reverse", original="L0", reason="回单").status_code == 404
+    said = {"original": line.number, "reason": "回单"}
+    assert act(stranger, reversal, "reverse", **said).status_code == 404
+    assert act(platform, line, "reverse", **said).json()["code"] == "NOT_A_REVERSAL"
+    done = act(platform, reversal, "reverse", **said)
+
+    assert (done.status_code, done.json()["verdict"]) == (200, "REVERSED")
+    assert platform.get(f"/api/v1/bank/lines/{line.number}").json()["verdict"] == "REVERSED"
+    assert platform.get(url).json() == []
+
+
+def test_a_clerk_cannot_name_another_merchants_line_as_the_original(account, platform):
+    (line,) = arrive(booking(PRICE))
+    mine = make_merchant("别家")
+    another = make_account("755900000220", merchant=mine.number)
+    (reversal,) = arrive(
+        booking(-PRICE, is_reversal=True, remark="冲正"), account_no=another.account_no
+    )
+    clerk = client_of(make_staff(mine, "FINANCE"))
+
+    answer = act(clerk, reversal, "reverse", original=line.number, reason="回单")
+
+    assert answer.status_code == 404
+    reversal.refresh_from_db()
+    line.refresh_from_db()
+    assert (reversal.verdict, line.verdict) == ("CONFLICT", "UNMATCHED")
+
+
 def test_ignoring_needs_a_reason(account, platform):
     (line,) = arrive(booking(PRICE))
 
@@ -331,6 +429,17 @@ def test_a_push_is_stored_judged_and_answered(bank):
     payment.refresh_from_db()
     assert payment.status == "CONFIRMED"
     assert ledger.balance(f"bank:{ACCOUNT}") == PRICE
+
+
+def test_a_pushed_payout_that_came_back_pays_nothing(bank):
+    payment = expected()
+
+    bank.push(virtual_account=virtual_of(payment), remark="退汇 户名不符")
+
+    line = StatementLine.objects.get()
+    assert (line.verdict, line.rule) == ("CONFLICT", "R")
+    payment.refresh_from_db()
+    assert payment.status == "WAITING"
 
 
 def test_a_push_repeated_is_answered_ok_and_changes_nothing(bank):

@@ -1,17 +1,20 @@
 """What a buyer who pays by transfer sees and may do, over HTTP."""
 
+import io
 import uuid
 from datetime import datetime, timedelta
 
 import pytest
 from django.utils.timezone import localtime, now
 
+from config.kit.errors import StaleState
 from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Receipt, Refund
-from payments.receiving.models import TransferIntent
-from payments.transfers import pulling, tasks
+from payments.receiving import days
+from payments.receiving.models import MissingDay, ReceivingAccount, TransferIntent
+from payments.transfers import pulling, services, tasks
 from payments.transfers.models import Statement, StatementLine
 from tests.members.people import client_of, make_user
 from tests.payments.transfers.bank import (
@@ -19,10 +22,12 @@ from tests.payments.transfers.bank import (
     NOON,
     arrive,
     booking,
+    ccb_csv,
     expected,
     transfer_in,
     virtual_of,
 )
+from tests.payments.transfers.bank import account as make_account
 
 pytestmark = pytest.mark.django_db
 PRICE = 9900
@@ -189,6 +194,15 @@ def test_many_in_a_hurry_are_one_look_a_minute(bank, account):
     assert len(bank.journal("/bank/files")) == 1
 
 
+def test_statements_of_an_account_that_takes_no_new_payments_are_still_fetched(bank, account):
+    bank.transfer(ACCOUNT, PRICE)
+    ReceivingAccount.objects.update(is_active=False)
+
+    tasks.look_sooner(account_id=account.pk)
+
+    assert Statement.objects.count() == 1
+
+
 def test_a_bank_that_gives_no_statements_is_not_asked(bank, account, settings):
     settings.BANK_PROVIDERS = {"sandbox": bank.provider() | {"can": []}}
 
@@ -212,7 +226,7 @@ def test_each_day_that_is_over_is_fetched_once(bank, account):
 
     for _ in range(2):
         account.refresh_from_db()
-        for day in pulling.days_missing(account=account, at=tomorrow):
+        for day in days.unasked(account=account, at=tomorrow):
             pulling.pull_day(account=account, day=day, at=now())
     bank.transfer(ACCOUNT, 1)  # the bank's file would be another one now
     pulling.pull_day(account=account, day=today, at=now())
@@ -244,32 +258,95 @@ def test_a_day_that_could_not_be_fetched_is_fetched_later(bank, account):
     today = localtime(now()).date()
     bank.transfer(ACCOUNT, PRICE)
     bank.faults("/bank/files", "garbage")
-    with pytest.raises(pulling.transfer.BankUnknown):
-        pulling.pull_day(account=account, day=today, at=now())
-    account.refresh_from_db()
-    assert account.pulled_until is None
+    pulling.pull_day(account=account, day=today, at=now())
+    assert not Statement.objects.exists()
+    assert days.missing(account=account, at=now()) == [today]
 
+    pulling.pull_day(account=account, day=today, at=now())
     pulling.pull_day(account=account, day=today, at=now())
 
     account.refresh_from_db()
     assert account.pulled_until == today
     assert Statement.objects.count() == 1
+    assert days.missing(account=account, at=now()) == []
+
+
+def test_a_fetched_file_that_is_refused_is_shown_and_holds_up_no_other_day(bank, account):
+    yesterday = localtime(now()).date() - timedelta(days=1)
+    ReceivingAccount.objects.update(pulled_until=yesterday - timedelta(days=3))
+    bank.faults("/bank/files", "halved")
+
+    tasks.pull_statements()
+
+    refused = Statement.objects.get(status="REFUSED")
+    assert (refused.uploaded_by, refused.receiving_account) == (None, account)
+    assert refused.reason
+    assert Statement.objects.exclude(status="REFUSED").count() == 2  # the days behind it
+    missing = MissingDay.objects.get()
+    assert (missing.day, missing.fetched_at) == (yesterday - timedelta(days=2), None)
+    assert refused.number in missing.reason
+    account.refresh_from_db()
+    assert account.pulled_until == yesterday
+
+    tasks.pull_statements()
+
+    missing.refresh_from_db()
+    assert missing.fetched_at is not None
+    assert Statement.objects.exclude(status="REFUSED").count() == 3
+
+
+def test_the_same_refused_file_fetched_each_hour_is_one_row(bank, account):
+    bank.faults("/bank/files", "halved", times=3)
+
+    for _ in range(3):
+        tasks.pull_statements()
+
+    assert Statement.objects.get().status == "REFUSED"
+    assert MissingDay.objects.count() == 1
+
+
+def test_days_behind_one_that_the_bank_refuses_are_fetched(bank, account):
+    make_account("622200000001", units=0)  # not of this bank
+
+    tasks.pull_statements()
+
+    missing = MissingDay.objects.get()
+    assert (missing.receiving_account.account_no, missing.reason.partition("：")[0]) == (
+        "622200000001",
+        "银行拒绝提供",
+    )
+    assert Statement.objects.get().receiving_account == account
+
+
+def test_a_large_fetched_file_that_breaks_when_it_is_imported_is_a_missing_day(account):
+    today = localtime(now()).date()
+    ReceivingAccount.objects.update(pulled_until=today)
+    broken = io.BytesIO(ccb_csv([booking(1), booking(2)]).replace(b",0.03,", b",0.04,"))
+    statement = services.keep(
+        file=broken, filename="large", account=account, uploaded_by_id=None, at=now(), day=today
+    )
+
+    tasks.import_statement(statement_id=statement.pk)
+
+    statement.refresh_from_db()
+    assert (statement.status, statement.broken_row) == ("REFUSED", 3)
+    assert days.missing(account=account, at=now()) == [today]
 
 
 def test_after_standing_still_it_catches_up_in_steps(account):
     account.pulled_until = (NOON - timedelta(days=30)).date()
 
-    days = pulling.days_missing(account=account, at=NOON)
+    unasked = days.unasked(account=account, at=NOON)
 
-    assert len(days) == 7
-    assert days[0] == (NOON - timedelta(days=29)).date()
+    assert len(unasked) == 7
+    assert unasked[0] == (NOON - timedelta(days=29)).date()
 
 
 def test_before_two_in_the_morning_yesterday_is_not_over(account):
     midnight = NOON.replace(hour=16)  # 00:00 in Shanghai, of the 19th
 
-    (early,) = pulling.days_missing(account=account, at=midnight + timedelta(minutes=119))
-    (late,) = pulling.days_missing(account=account, at=midnight + timedelta(minutes=120))
+    (early,) = days.unasked(account=account, at=midnight + timedelta(minutes=119))
+    (late,) = days.unasked(account=account, at=midnight + timedelta(minutes=120))
 
     assert (early.day, late.day) == (17, 18)
 
@@ -307,6 +384,20 @@ def test_a_second_click_returns_nothing_twice(account, buyer, client):
     assert first.json() == again.json()
     assert without_key.json()["code"] == "STALE_STATE"
     assert Refund.objects.get().status == "APPROVED"
+
+
+def test_the_buyer_is_nobodys_second_person(account, buyer):
+    """He saw what is owed before the clerk asked for it, above the limit of one person."""
+    payment = expected(PRICE, payer=buyer)
+    transfer_in(payment, fen=PRICE + 20_000_00)
+    as_the_buyer_saw_it = Refund.objects.select_related("payment").get()
+    refunds.approve(refund=Refund.objects.get(), actor="CLERK", at=NOON)
+
+    with pytest.raises(StaleState):
+        cashier.return_owed(refund=as_the_buyer_saw_it, actor="BUYER", at=NOON)
+
+    refund = Refund.objects.get()
+    assert (refund.status, refund.asked_by) == ("OWED", "CLERK")
 
 
 def test_what_is_owed_to_another_is_not_mine_to_return(account, buyer, client):

@@ -23,6 +23,8 @@ LEAST = {
     **dict.fromkeys(("exact", "for_another", "parts", "short", "over", "twin", "code"), 0.99),
     **dict.fromkeys(("several", "known", "taken_back", "reversal", "foreign"), 0.95),
 }
+# Of what a rung may settle by itself, it does.
+EVERYTHING = dict.fromkeys(("R", "T0", "T1a", "T1b", "T1c", "T1d", "T2a", "T3a", "T4"), 1)
 
 
 def test_a_day_goes_to_the_right_payments_by_itself_and_the_rest_waits_for_people(db):
@@ -34,6 +36,7 @@ def test_a_day_goes_to_the_right_payments_by_itself_and_the_rest_waits_for_peopl
     found = replay.figures(day)
     print("\n" + replay.table(done, found))  # noqa: T201  with -s
     assert (found.precision, found.wrong) == (1, Counter())
+    assert {rung: n / of for rung, (n, of) in found.recall.items()} == EVERYTHING
     recall = {name: kind.settled / kind.sure for name, kind in found.kinds.items() if kind.sure}
     assert {name: share for name, share in recall.items() if share < LEAST[name]} == {}
     what_only_people_may_decide_waits_for_them(day)

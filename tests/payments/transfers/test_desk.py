@@ -1,5 +1,8 @@
 """What a person does with a line; refusals leave everything as it was."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from config.kit.errors import NotFound, StaleState
@@ -7,6 +10,7 @@ from payments.cashier import refunds
 from payments.cashier.models import Payment, Refund
 from payments.cashier.services import TooLateToUndo
 from payments.ledger import queries as ledger
+from payments.ledger.services import audit
 from payments.receiving import pool
 from payments.receiving.models import VirtualAccount
 from payments.transfers import desk, queries, returns
@@ -187,7 +191,7 @@ def test_candidates_are_ranked_with_what_speaks_for_them(account):
     code = code_of(near)
     line = unmatched(remark=f"货款{code[:-1]}")  # the last digit was cut off
 
-    found = queries.candidates(line)
+    found = queries.candidates(line, make_user(is_superuser=True))
 
     assert [candidate.payment for candidate in found] == [near.number, same_buyer.number]
     assert "金额等于应付" in found[0].why
@@ -313,3 +317,95 @@ def test_an_excess_that_goes_back_already_is_not_undone(account):
 
     payment.refresh_from_db()
     assert payment.status == "CONFIRMED"
+
+
+# --- what T0 had left out
+
+
+def take_in(line):
+    return desk.take_in(line=line, actor=CLERK, at=NOON)
+
+
+def in_books():
+    """Of the account, as the ledger and the lines have it: bank, suspense, elsewhere."""
+    assert audit() == []
+    return tuple(ledger.balance(f"{kind}:{ACCOUNT}") for kind in ("bank", "suspense", "elsewhere"))
+
+
+def test_a_line_that_was_ignored_is_a_buyers_after_all(account):
+    payment = expected()
+    line = unmatched(remark="手续费", payer_account="", payer_name="")
+    assert (line.verdict, in_books()) == (Verdict.IGNORED, (PRICE, 0, PRICE))
+    assert queries.actions(line)["take_in"]
+
+    take_in(line)
+
+    assert (line.verdict, line.is_posted, line.is_elsewhere) == (Verdict.UNMATCHED, True, False)
+    assert in_books() == (PRICE, PRICE, 0)
+    assert LineEvent.objects.get(line=line).actor == CLERK
+    assign(line, {payment: PRICE})
+    payment.refresh_from_db()
+    assert payment.status == "CONFIRMED"
+    assert in_books() == (PRICE, 0, 0)
+
+
+def test_what_was_taken_in_by_mistake_is_left_out_again_and_may_be_taken_in_again(account):
+    line = unmatched(remark="手续费", payer_account="", payer_name="")
+    said = line.reasons
+
+    for _ in range(2):
+        take_in(line)
+        undo(line)
+
+        assert (line.verdict, line.rule) == (Verdict.IGNORED, "T0")
+        assert line.reasons[1:] == said
+        assert in_books() == (PRICE, 0, PRICE)
+        said = line.reasons
+    take_in(line)
+    assert in_books() == (PRICE, PRICE, 0)
+
+
+def test_a_line_that_was_not_booked_is_taken_in_whether_or_not_it_was_ignored(account):
+    first = booking(PRICE)
+    arrive(first)
+    arrive(replace(first, amount_fen=PRICE + 100))  # the same serial: nobody knows which is true
+    line = StatementLine.objects.get(key__contains="!")
+    desk.ignore(line=line, reason="先不管", actor=CLERK, at=NOON)
+    assert in_books() == (PRICE, PRICE, 0)
+
+    take_in(line)
+
+    assert in_books() == (2 * PRICE + 100, 2 * PRICE + 100, 0)
+    undo(line)
+    assert (line.verdict, in_books()) == (Verdict.IGNORED, (PRICE, PRICE, 0))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="a buyer's money is in already"),
+        pytest.param({"fen": -PRICE}, id="money out"),
+        pytest.param({"currency": "USD"}, id="another currency"),
+        pytest.param({"booked_at": NOON - timedelta(days=20_000)}, id="a date that cannot be"),
+    ],
+)
+def test_what_is_no_money_of_a_buyer_is_not_taken_in(account, changes):
+    line = unmatched(**{"fen": PRICE, **changes})
+    before = in_books()
+
+    with pytest.raises((desk.NotToBeTakenIn, StaleState)):
+        take_in(line)
+
+    assert not queries.actions(line)["take_in"]
+    assert in_books() == before
+
+
+def test_two_clerks_take_a_line_in_once(account):
+    line = unmatched(remark="手续费", payer_account="", payer_name="")
+    stale = StatementLine.objects.select_related("receiving_account").get(pk=line.pk)
+    take_in(line)
+
+    with pytest.raises(StaleState):
+        take_in(stale)
+
+    assert in_books() == (PRICE, PRICE, 0)

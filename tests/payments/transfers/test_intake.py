@@ -14,6 +14,7 @@ from payments.transfers.models import LineEvent, Statement, StatementLine
 from payments.transfers.rules import Verdict
 from tests.members.people import make_user
 from tests.payments import payable
+from tests.payments.transfers import bank
 from tests.payments.transfers.bank import (
     ACCOUNT,
     NOON,
@@ -60,8 +61,25 @@ def imported(content: bytes) -> Statement:
         ("nothing", {"amount_fen": 0}, Verdict.IGNORED, (0, 0)),
         ("dollars", {"currency": "USD"}, Verdict.IGNORED, (0, 0)),
         ("from an account of ours", {"payer_account": ACCOUNT}, Verdict.IGNORED, (0, 100)),
-        ("interest", {"remark": "结息", "payer_account": ""}, Verdict.IGNORED, (0, 100)),
+        (
+            "interest",
+            {"remark": "结息", "payer_account": "", "payer_name": ""},
+            Verdict.IGNORED,
+            (0, 100),
+        ),
+        (
+            "interest, the bank as payer",
+            {"remark": "结息", "payer_account": "", "payer_name": "中国建设银行杭州分行"},
+            Verdict.IGNORED,
+            (0, 100),
+        ),
         ("a buyer who writes 手续费", {"remark": "手续费"}, Verdict.UNMATCHED, (100, 0)),
+        (
+            "a buyer without an account who writes 手续费",
+            {"remark": "手续费", "payer_account": ""},
+            Verdict.UNMATCHED,
+            (100, 0),
+        ),
         ("in three days", {"booked_at": NOON + timedelta(days=3)}, Verdict.CONFLICT, (0, 0)),
         (
             "money out in three days",
@@ -85,9 +103,23 @@ def test_every_movement_of_the_account_is_in_the_books(account, case, changes, v
     assert (line.is_posted, line.is_elsewhere) == (bool(suspense_fen), bool(elsewhere_fen))
 
 
+def test_money_from_another_merchants_account_is_a_buyers(account):
+    for number, merchant in (("6225000000000001", "M_OTHER"), ("6225000000000002", "")):
+        bank.account(number, units=0, merchant=merchant)
+    type(account).objects.filter(pk=account.pk).update(merchant="M_SELLER")
+
+    bought, moved = arrive(
+        booking(100, payer_account="6225000000000001"),
+        booking(200, payer_account="6225000000000002"),
+    )
+
+    assert (bought.verdict, bought.is_posted) == (Verdict.UNMATCHED, True)
+    assert (moved.verdict, moved.reasons) == (Verdict.IGNORED, ["本店账户之间的调拨"])
+
+
 def test_a_batch_posts_each_kind_of_movement_once(account):
     arrive(booking(1000), booking(500), booking(-30, remark="手续费"), booking(-70),
-           booking(7, remark="结息", payer_account=""))  # fmt: skip
+           booking(7, remark="结息", payer_account="", payer_name=""))  # fmt: skip
 
     kinds = Posting.objects.order_by("pk").values_list("kind", flat=True)
     assert list(kinds) == ["INTAKE", "ELSEWHERE_IN", "ELSEWHERE_OUT"]

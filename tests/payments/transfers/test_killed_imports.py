@@ -19,6 +19,7 @@ from payments.cashier.models import Payment
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.transfers import intake, services, staging, tasks
+from payments.transfers.leasing import Lease
 from payments.transfers.models import Allocation, Statement, StatementLine
 from tests.livestream.processes import await_true, environment, running
 from tests.payments.transfers import replay
@@ -35,6 +36,7 @@ settings.PAYABLES = {{"ORDER": "tests.payments.payable"}}
 intake.CHUNK, staging.AT_ONCE = {CHUNK}, {PIECE}
 tasks.import_waiting()
 """
+OF_A_CHUNK = WORKER.replace(f"{CHUNK}, {PIECE}", f"{CHUNK}, {CHUNK}")  # a COPY
 
 
 @pytest.fixture
@@ -86,8 +88,8 @@ def waits_for_a_lock():
 
 
 @contextmanager
-def killed_where_it_waits():
-    with running(["-c", WORKER]) as worker:
+def killed_where_it_waits(program=WORKER):
+    with running(["-c", program]) as worker:
         await_true(lambda: waits_for_a_lock() or worker.poll() is not None, 60)
         assert worker.poll() is None
         os.killpg(worker.pid, signal.SIGKILL)
@@ -101,13 +103,13 @@ def payment_of_line(n):
 
 
 IN_STAGING = (
-    "INSERT INTO payments_stagedline SELECT %s, 30, '', now(), 0, 0, false, '', '', '', '', '',"
+    "INSERT INTO payments_stagedline SELECT %s, %s, '', now(), 0, 0, false, '', '', '', '', '',"
     " '', '[]', '', '', ''"
 )
 
 
 def test_killed_in_staging(statement):
-    with held(IN_STAGING, statement.number), killed_where_it_waits():
+    with held(IN_STAGING, statement.number, 30), killed_where_it_waits():
         pass
     await_true(lambda: not waits_for_a_lock())
 
@@ -137,6 +139,43 @@ def test_killed_inside_a_chunk_after_its_lines_were_written(statement):
 
     nothing_is_in()
     assert staging.left(statement.number) == ORDERS
+    the_next_one_finishes(statement)
+
+
+def test_the_first_rows_staged_anew_are_not_taken_for_the_last_that_were_left(statement):
+    """As many are staged as were left, but others: the first, which are in already."""
+    lock = "SELECT 1 FROM payments_payment WHERE id = %s FOR UPDATE"
+    with held(lock, payment_of_line(CHUNK)), killed_where_it_waits():
+        pass
+    await_true(lambda: not waits_for_a_lock())
+    staging.clear(statement.number)  # as PostgreSQL does when it was killed
+    Statement.objects.update(leased_until=NOON)
+    stop = held(IN_STAGING, statement.number, CHUNK + 5)  # what its backend has in hand gets in
+    with stop, killed_where_it_waits(OF_A_CHUNK):
+        pass
+    await_true(lambda: not waits_for_a_lock())
+
+    assert staging.left(statement.number) == ORDERS - CHUNK
+    the_next_one_finishes(statement)
+
+
+def test_who_lost_his_turn_does_not_finish(statement, monkeypatch):
+    """Nothing is staged any more; but it is another's turn, who is about to stage all anew."""
+    one_chunk = intake.take
+
+    def asleep(**given):
+        taken = one_chunk(**given)
+        monkeypatch.setattr(intake, "take", one_chunk)
+        Statement.objects.update(leased_until=NOON)
+        assert Lease.of(Statement.objects.get())
+        staging.clear(statement.number)
+        return taken
+
+    monkeypatch.setattr(intake, "take", asleep)
+    services.import_statement(statement=statement, at=NOON)
+
+    statement.refresh_from_db()
+    assert (statement.status, StatementLine.objects.count()) == ("RUNNING", CHUNK)
     the_next_one_finishes(statement)
 
 

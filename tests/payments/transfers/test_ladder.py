@@ -5,10 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier.models import Refund
-from payments.transfers.ladder.versions import CURRENT
+from payments.transfers import evidence, judging
+from payments.transfers.ladder.facts import Book, Fact
+from payments.transfers.ladder.versions import CURRENT, decide
 from payments.transfers.models import Allocation
+from payments.transfers.remarks import NO_CODES
 from payments.transfers.rules import Verdict
 from tests.members.people import make_user
 from tests.payments import payable
@@ -91,6 +95,71 @@ def test_every_verdict_keeps_rule_version_reasons_and_candidates(account):
     assert line.decided_at == NOON
     assert {c["payment"] for c in line.candidates} == {one.number, two.number}
     assert all(c["order"] and c["why"] and c["score"] for c in line.candidates)
+
+
+def test_every_judged_line_keeps_the_version_and_what_was_seen(account):
+    one, other = expected(), expected(5000)
+    rows = {
+        "UNMATCHED": booking(1, remark="货款"),
+        "SUGGESTED": booking(5000),
+        "CONFLICT": booking(PRICE, virtual_account=virtual_of(one), remark=code_of(other)),
+    }
+
+    lines = arrive(*rows.values())
+
+    assert [line.verdict for line in lines] == list(rows)
+    assert {line.rule_version for line in lines} == {CURRENT}
+    assert [line.facts for line in lines] == [
+        {"equal": 0},
+        {"equal": 1, "left_fen": 5000},
+        {"virtual_account": virtual_of(one), "codes": [code_of(other)]},
+    ]
+
+
+def test_a_payment_that_changed_while_it_was_looked_at_stays_a_candidate(account):
+    """Found without its lock (T4), and closed before it could be taken."""
+    buyer = make_user()
+    arrive(booking(PRICE, virtual_account=virtual_of(expected(payer=buyer))))
+    wanted = expected(5000, payer=buyer)
+    line = Fact(1, account.pk, 5000, "", NO_CODES, (), "王小美", "6222020200112233")
+    intents, payers = evidence.more([line])
+    book = Book.of(intents)
+    book.payers = payers
+    decisions = decide([line], book, CURRENT)
+    assert [one.rule for one in decisions if one.pays] == ["T4"]
+    cashier.close(purpose="ORDER", references=[wanted.reference], at=NOON)
+
+    (decision,) = judging.still_so([line], decisions, book, frozenset())
+
+    assert (decision.verdict, decision.pays) == (Verdict.SUGGESTED, ())
+    assert [(one.payment, one.why_not) for one in decision.candidates] == [
+        (wanted.number, judging.CHANGED)
+    ]
+    assert decision.facts["payer_account"] == "6222020200112233"
+
+
+def test_a_second_transfer_to_a_refunded_orders_account_is_for_a_person(account):
+    payment = expected()
+    arrive(booking(PRICE, virtual_account=virtual_of(payment)))
+    refunds.refund_all(purpose="ORDER", reference=payment.reference, reason="CANCELLED", at=NOON)
+
+    (again,) = arrive(booking(PRICE, virtual_account=virtual_of(payment)))
+
+    assert (again.verdict, again.rule) == (Verdict.SUGGESTED, "T1d")
+    assert [one["payment"] for one in again.candidates] == [payment.number]
+    assert Refund.objects.count() == 1
+
+
+def test_what_is_only_owed_of_a_part_paid_order_stops_no_late_money(account):
+    """The control: nobody has given anything back yet."""
+    payment = expected()
+    arrive(booking(5000, virtual_account=virtual_of(payment)))
+    cashier.close(purpose="ORDER", references=[payment.reference], at=NOON)
+    assert Refund.objects.get().status == "OWED"
+
+    (late,) = arrive(booking(4900, virtual_account=virtual_of(payment)))
+
+    assert (late.verdict, late.rule) == (Verdict.MATCHED, "T1d")
 
 
 def test_parts_add_up_until_the_payment_is_full(account):

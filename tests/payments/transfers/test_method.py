@@ -81,6 +81,32 @@ def test_a_merchants_own_account_comes_before_the_platforms(account):
     assert expected(100).transfer_intent.receiving_account == own
 
 
+@pytest.mark.parametrize("first_one", [{"is_active": False}, {"codes_in_use": 500_000}])
+def test_of_two_accounts_the_one_that_takes_payments_and_has_codes(account, first_one):
+    own = [
+        ReceivingAccount.objects.create(
+            account_no=number, account_name="茶庄", bank_name="招行", merchant=payable.MERCHANT
+        )
+        for number in ("755911111111", "755911111112")
+    ]
+    assert expected(100).transfer_intent.receiving_account == own[0]
+    ReceivingAccount.objects.filter(pk=own[0].pk).update(**first_one)
+
+    assert expected(100).transfer_intent.receiving_account == own[1]
+
+
+def test_money_on_its_way_is_taken_when_an_account_takes_no_new_payments(account):
+    payment = expected(100)
+    ReceivingAccount.objects.update(is_active=False)
+    with pytest.raises(method.NoReceivingAccount):
+        expected(100)
+
+    push(booking(100, virtual_account=virtual_of(payment)))
+
+    payment.refresh_from_db()
+    assert payment.status == "CONFIRMED"
+
+
 def test_a_shop_without_an_account_offers_no_transfer(db):
     with pytest.raises(method.NoReceivingAccount):
         expected(100)

@@ -120,7 +120,7 @@ def test_a_persons_or_a_firms_account_is_its_own():
 
 
 def test_a_swapped_or_wrong_digit_never_makes_another_sound_code():
-    for code in draw_codes(500, []):
+    for code in draw_codes(500):
         for i in range(8):
             wrong = code[:i] + str((int(code[i]) + 1 + secrets.randbelow(9)) % 10) + code[i + 1 :]
             assert not is_mod97(wrong)
@@ -129,10 +129,9 @@ def test_a_swapped_or_wrong_digit_never_makes_another_sound_code():
             assert swapped == code or not is_mod97(swapped)
 
 
-def test_no_code_reads_as_a_date_or_as_a_tail_of_our_accounts():
-    codes = draw_codes(20_000, ["755900" + CODE])
+def test_no_code_reads_as_a_date():
+    codes = draw_codes(20_000)
 
-    assert CODE not in codes
     assert not [code for code in codes if "1990" <= code[:4] <= "2099" and code[4:6] in _MONTHS
                 and "01" <= code[6:] <= "31"]  # fmt: skip
 

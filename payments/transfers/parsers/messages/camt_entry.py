@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
-from payments.transfers.parsers.cells import SHANGHAI, original, plausible
+from payments.transfers.parsers.cells import SHANGHAI, original, perhaps_taken_back, plausible
 from payments.transfers.parsers.refusals import BadCell
 from payments.transfers.parsers.statement import Row, yuan
 
@@ -98,7 +98,7 @@ class Entry:
             reverses=_original(element, texts, serial) if is_reversal else None,
             position=self.ordinal,
             account_no=self.account,
-            caution=caution,
+            caution=caution or ("" if is_reversal else perhaps_taken_back(fen, texts)),
         )
 
     def _sides(self, element: Element, *, is_reversal: bool) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import mt940
 
 from payments.transfers.parsers import held
-from payments.transfers.parsers.cells import SHANGHAI, original
+from payments.transfers.parsers.cells import SHANGHAI, original, perhaps_taken_back
 from payments.transfers.parsers.refusals import BadCell, DamagedFile, NotBooked
 from payments.transfers.parsers.statement import UNKNOWN, Known, Row, Stream, Summary, begun
 from payments.transfers.parsers.sums import add_up, watched
@@ -217,10 +217,11 @@ def _row(one: _Field, details: str, page: _Page) -> Row:
     )
     serial = (said["bank_reference"] or "").strip()
     reversal = said["status"].startswith("R")
+    signed_fen = -fen if said["amount"].amount < 0 else fen
     return Row(
         serial=None if serial in _NO_SERIAL else serial,
         booked_at=_day(said),
-        amount_fen=-fen if said["amount"].amount < 0 else fen,
+        amount_fen=signed_fen,
         currency=page.currency,
         balance_fen=None,
         payer_name=more.name,
@@ -233,6 +234,7 @@ def _row(one: _Field, details: str, page: _Page) -> Row:
         reverses=_original(texts, said["customer_reference"], serial) if reversal else None,
         position=one.line,
         account_no=page.account,
+        caution="" if reversal else perhaps_taken_back(signed_fen, texts),
     )
 
 

@@ -26,7 +26,6 @@ MAX_COLUMNS = 200
 MAX_IDLE = 100_000  # rows without money one after the other: sheets may be formatted far down
 FIRST_ROWS = 500  # that tell whose account it is, where the lines above the header do not
 
-_REVERSED = re.compile("冲正|冲账|冲帐|冲销|抹账|抹帐|退汇")
 _NOT_REVERSED = frozenset({"", "N", "NO", "0", "否", "正常", "未冲账", "FALSE"})
 _PARTY = re.compile(r"(?<!\d)\d[\d*]{7,39}\Z", re.ASCII)
 _PARTY_BEHIND = re.compile(r"([\d*]{8,40})\s*/\s*(.*)", re.DOTALL | re.ASCII)
@@ -121,6 +120,7 @@ class _Table:
         self.tally = Tally()
         self.serials = Serials()
         self.has_negatives = False
+        self.has_mixed_words = layout.bank_words not in at
         self.at = _Columns(layout, at)
         self.ends_exactly = self._ends_exactly()
         self.money = self._single if "amount" in at else self._two_columns
@@ -246,6 +246,9 @@ class _Table:
             raise self._damaged_id(number, row)
         texts, remark = self._texts(row)
         is_reversal = taken_back or self._says_reversal(row)
+        caution = self.layout.caution
+        if self.has_mixed_words and not is_reversal:
+            caution = caution or cells.perhaps_taken_back(fen, texts)
         currency = clean(row[at.currency])
         # By position, for speed: in the order of Row's fields.
         return Row(
@@ -264,7 +267,7 @@ class _Table:
             cells.original(texts) if is_reversal else None,
             number,
             own,
-            self.layout.caution,
+            caution,
         )
 
     def _moment(self, number: int, row: list[str]) -> datetime:
@@ -285,7 +288,7 @@ class _Table:
 
     def _says_reversal(self, row: list[str]) -> bool:
         words = row[self.at.kind]
-        if words and _REVERSED.search(words):
+        if words and cells.TAKEN_BACK.search(words):
             return True
         if self.at.reversal < 0:
             return False

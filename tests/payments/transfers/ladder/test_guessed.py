@@ -201,7 +201,10 @@ def test_a_payer_found_by_his_account_leaves_the_rejected_behind_with_the_reason
 def test_a_sum_of_a_known_payers_payments_says_how_it_divides():
     decision = judge(fact(7000, **WANGS), book(ONE, TWO, THREE, payers=KNOWS_WANG))
 
-    assert decision.facts == {"split": {TWO.payment: 5000, THREE.payment: 2000}}
+    assert decision.facts == {
+        "payer_account": WANGS["payer_account"],
+        "split": {TWO.payment: 5000, THREE.payment: 2000},
+    }
 
 
 def test_of_more_than_a_dozen_open_payments_no_sum_is_looked_for():
@@ -209,7 +212,7 @@ def test_of_more_than_a_dozen_open_payments_no_sum_is_looked_for():
 
     decision = judge(fact(3, **WANGS), book(*many, payers=KNOWS_WANG))
 
-    assert (decision.rule, decision.facts) == ("T4", {})
+    assert (decision.rule, decision.facts) == ("T4", {"payer_account": WANGS["payer_account"]})
 
 
 def test_what_comes_nearest_is_kept_with_an_unmatched_line():
@@ -224,3 +227,30 @@ def test_everybodys_account_marks_nobody():
     assert payer_marks("6222****2233", "王小美") == {"户名王小美"}
     assert payer_marks("6222020200112233", "") == {"账号6222020200112233"}
     assert {WANG: payer_marks("6222020200112233", "王小美")} == KNOWS_WANG
+
+
+@pytest.mark.parametrize(
+    ("line", "rule", "facts"),
+    [
+        (
+            fact(PRICE + 1, **WANGS),
+            "T4",
+            {"payer_account": WANGS["payer_account"], "left_fen": PRICE},
+        ),
+        (
+            fact(remark=mistyped(ONE), **MASKED),
+            "T6",
+            {"near_code": ONE.code, "payer_name": "王小美", "left_fen": PRICE},
+        ),
+        (fact(**MASKED), "T5", {"payer_name": "王小美", "equal": 1, "left_fen": PRICE}),
+        (fact(), "T7", {"equal": 1, "left_fen": PRICE}),
+        (fact(1, LIS.code), "", {"codes": [LIS.code], "equal": 0}),
+    ],
+    ids=["T4", "T6", "T5", "T7", "nobody"],
+)
+def test_a_suggestion_says_what_it_stands_on(line, rule, facts):
+    one = ONE._replace(left_fen=PRICE)
+
+    decision = judge(line, book(one, payers=KNOWS_WANG))
+
+    assert (decision.rule, decision.facts) == (rule, facts)

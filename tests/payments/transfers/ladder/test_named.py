@@ -290,7 +290,10 @@ def test_a_buyers_own_account_pays_only_the_one_that_is_meant(case):
 def test_a_suggested_sum_says_how_the_money_divides():
     line = fact(350, virtual_account="VWANG")
 
-    assert judge(line, book(A, B, C)).facts == {"split": {A.payment: 100, B.payment: 250}}
+    assert judge(line, book(A, B, C)).facts == {
+        "virtual_account": "VWANG",
+        "split": {A.payment: 100, B.payment: 250},
+    }
 
 
 def test_a_sum_that_is_right_in_two_ways_is_no_division():
@@ -298,8 +301,23 @@ def test_a_sum_that_is_right_in_two_ways_is_no_division():
 
     decision = judge(fact(350, virtual_account="VWANG"), book(A, twin, B))
 
-    assert decision.facts == {}
+    assert decision.facts == {"virtual_account": "VWANG"}
     assert {one.payment for one in decision.candidates} == {A.payment, twin.payment, B.payment}
+
+
+def test_after_a_refund_a_person_decides():
+    back = intent(is_open=False, is_refunded=True)
+
+    decision = judge(va(back), book(back))
+
+    assert (decision.verdict, decision.rule, decision.pays) == (SUGGESTED, "T1d", ())
+    assert [one.payment for one in decision.candidates] == [back.payment]
+
+
+def test_a_conflict_says_what_disagreed():
+    decision = judge(va(ONE, remark=codes(LIS)), book(ONE, LIS))
+
+    assert decision.facts == {"virtual_account": ONE.virtual_account, "codes": [LIS.code]}
 
 
 def test_two_equal_payments_of_one_buyer_are_for_a_person_even_on_his_own_account():

@@ -74,6 +74,7 @@ CITIC_CORPORATE = Layout(
     },
     optional=frozenset({"clock", "currency", "payer_bank", "note", "reversal"}),
     texts=("note", "summary"),
+    bank_words="summary",
 )
 
 CGB_CARD = Layout(
@@ -105,7 +106,7 @@ CMBC_CORPORATE = Layout(
         "payer_bank": ("对方开户行",),
     },
     optional=frozenset({"clock", "payer_bank"}),
-    texts=("summary",),
+    texts=("summary",),  # the payer's words and the bank's
 )
 
 # Not verified against an export.

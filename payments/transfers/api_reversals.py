@@ -1,0 +1,54 @@
+"""A person says what a reversal took back."""
+
+from typing import Any
+
+from django.urls import path
+from django.utils.timezone import now
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.kit.api import Text
+from config.kit.idempotency import idempotent
+from config.kit.viewer import viewer
+from payments.transfers import queries, reversals
+from payments.transfers.api import TAGS, IgnoreIn, LineOut, LineView
+
+SHOWN = 20
+
+
+class ReverseIn(IgnoreIn):
+    original = Text(max_length=24, help_text="被冲正的来账编号")
+
+
+class LineReverse(LineView):
+    @extend_schema(tags=TAGS, responses=LineOut(many=True))
+    def get(self, request: Request, number: str) -> Response:
+        """一笔冲正可能冲的来账：同一收款账户、同一金额、之前一个月内入账，同一付款人的在前。"""
+        line = self.line(request, number)
+        found: list[Any] = []
+        if queries.is_waiting_reversal(line):
+            found = list(queries.originals(viewer(request), line)[:SHOWN])
+        return Response(queries.shown_lines(found, viewer(request)))
+
+    @extend_schema(tags=TAGS, request=ReverseIn, responses=LineOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        """说明冲正的是哪笔来账：核销冲回，订单冻结，与银行写明原流水号的一样。"""
+        line = self.line(request, number)
+        body = self.body(ReverseIn)
+        person = viewer(request)
+        original = get_object_or_404(queries.lines(person), number=body["original"])
+        return self.shown(
+            reversals.pair(
+                line=line,
+                original=original,
+                reason=body["reason"],
+                actor=person.number,
+                at=now(),
+            )
+        )
+
+
+urlpatterns = [path("bank/lines/<str:number>/reverse", LineReverse.as_view())]

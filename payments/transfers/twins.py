@@ -1,0 +1,302 @@
+"""One booking under two names: a push and a file, or two forms of file, that number it differently.
+
+A line is known by its key, the bank's serial or else its content.  Where two sources do not print
+the same serial the keys differ, and the same money would be booked twice.  A row that another
+source seems to have brought already is left for a person: not posted until he says that it is new.
+
+Counted, as statements that overlap are (reconciliation.md §1.4): of one day, amount and payer
+there are as many bookings as the source that has most of them says, so that two equal payments in
+one source stay two.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import connection
+
+from config.kit import sql
+from payments.transfers.bookings import Batch, Known, Staged
+from payments.transfers.remarks import codes_in, normal, normal_name
+from payments.transfers.rules import Verdict
+from payments.transfers.screening import Screening
+
+REASON = "疑似已收录（流水号写法不同）"
+DAY, SHANGHAI = 86_400, 28_800  # seconds; the second: ahead of UTC
+RECENT = 5_000  # lines of an account that are asked whether two sources name them alike
+
+# The container (csv, xls, xlsx) of a table changes no serial.
+_FORM = "regexp_replace({}.form, '_(csv|xls|xlsx)$', '')"
+_SAID = """
+l.id, l.number, l.serial, l.statement_id, l.booked_at, extract(epoch FROM l.booked_at)::bigint,
+l.amount_fen, l.payer_name, l.payer_account, l.remark, l.texts::text, l.virtual_account
+"""
+_COLUMNS = """
+id, number, serial, statement_id, booked, amount_fen, payer_name, payer_account, remark, texts,
+virtual_account
+"""
+_ASKED = """
+asked AS (
+    SELECT * FROM unnest(%(days)s::bigint[], %(fens)s::bigint[]) AS a (day, fen)
+)
+"""
+_IN_DAYS = """
+l.receiving_account_id = %(account)s AND l.currency = 'CNY' AND strpos(l.key, '!') = 0
+AND l.booked_at >= to_timestamp(%(from)s) AND l.booked_at < to_timestamp(%(until)s)
+"""
+_SAME_DAY = "a.fen = h.amount_fen AND a.day = (h.booked + 28800) / 86400"
+# What other sources have brought: the pushes (unless this is one), and files of another form.  Of
+# an account that has only one source this looks into two indexes and finds nothing.
+_HELD = f"""
+WITH {_ASKED}, others AS (
+    SELECT s.id, {_FORM.format("s")} AS form FROM payments_statement s
+    WHERE s.receiving_account_id = %(account)s AND s.pays AND s.form <> ''
+      AND {_FORM.format("s")} <> %(form)s
+      AND coalesce(s.booked_until > (to_timestamp(%(from)s) AT TIME ZONE 'Asia/Shanghai')::date,
+                   true)
+      AND coalesce(s.booked_from < (to_timestamp(%(until)s) AT TIME ZONE 'Asia/Shanghai')::date,
+                   true)
+), held (id, number, serial, statement_id, booked_at, booked, amount_fen, payer_name,
+         payer_account, remark, texts, virtual_account, form) AS (
+    SELECT {_SAID}, '' FROM payments_statementline l
+    WHERE %(form)s <> '' AND l.statement_id IS NULL AND {_IN_DAYS}
+    UNION ALL
+    SELECT {_SAID}, o.form FROM others o JOIN payments_statementline l ON l.statement_id = o.id
+    WHERE {_IN_DAYS}
+)
+SELECT {_COLUMNS}, form, EXISTS (
+    SELECT 1 FROM payments_lineevent e JOIN payments_statement s ON s.number = e.facts->>'statement'
+    WHERE e.line_id = h.id AND e.kind = 'CONFIRMED' AND {_FORM.format("s")} = %(form)s
+)
+FROM held h JOIN asked a ON {_SAME_DAY}
+ORDER BY h.booked, h.id
+"""  # noqa: S608  our own words
+# What this source itself has brought before; asked only where others have brought the like.
+_OWN = f"""
+WITH {_ASKED}, own (id, number, serial, statement_id, booked_at, booked, amount_fen, payer_name,
+         payer_account, remark, texts, virtual_account) AS (
+    SELECT {_SAID} FROM payments_statementline l
+    LEFT JOIN payments_statement s ON s.id = l.statement_id
+    WHERE {_IN_DAYS} AND coalesce({_FORM.format("s")}, '') = %(form)s
+)
+SELECT {_COLUMNS}, NULL, true FROM own h JOIN asked a ON {_SAME_DAY}
+ORDER BY h.booked, h.id
+"""  # noqa: S608  our own words
+# Whether files of a form have named pushes by the serials that these had, lately.
+_AGREES = f"""
+SELECT EXISTS (
+    SELECT 1 FROM (
+        SELECT l.id, l.statement_id, l.serial FROM payments_statementline l
+        WHERE l.receiving_account_id = %(account)s AND l.booked_at < to_timestamp(%(until)s)
+        ORDER BY l.booked_at DESC, l.id DESC LIMIT {RECENT}
+    ) l
+    JOIN payments_lineevent e ON e.line_id = l.id AND e.kind = 'CONFIRMED'
+    JOIN payments_statement s ON s.number = e.facts->>'statement'
+    WHERE l.statement_id IS NULL AND l.serial <> '' AND {_FORM.format("s")} = %(form)s
+)
+"""  # noqa: S608  our own words
+
+
+def table_of(form: str) -> str:
+    """A file's form without its container, as the statements above compare it."""
+    return re.sub("_(csv|xls|xlsx)$", "", form)
+
+
+class Held(NamedTuple):
+    """A line that is stored; `is_own`: the source of the batch has named it too.
+
+    `form` of the source that it is from, empty for pushes; None: the batch's own.
+    """
+
+    id: int
+    number: str
+    serial: str
+    statement_id: int | None
+    booked: int  # seconds since 1970
+    amount_fen: int
+    payer_name: str
+    payer_account: str
+    remark: str
+    said: str  # JSON of the texts
+    virtual_account: str
+    form: str | None
+    is_own: bool
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple(orjson.loads(self.said))
+
+
+Group = tuple[int, int]  # day of Shanghai since 1970, fen
+Booking = Staged | Held
+
+
+def doubted(
+    batch: Batch,
+    *,
+    rows: Sequence[Staged],
+    known: Mapping[str, Known],
+    fresh: Sequence[Staged],
+    firsts: Sequence[Screening],
+) -> list[Screening]:
+    """The screenings, where a row that would be booked may be booked already: a CONFLICT.
+
+    One statement for a batch, a second where other sources hold bookings of the same day and
+    amount.
+    """
+    asked: dict[Group, list[int]] = {}
+    for i, (row, first) in enumerate(zip(fresh, firsts, strict=True)):
+        if first.is_posted or first.is_elsewhere:
+            asked.setdefault(_group(row), []).append(i)
+    if not batch.pays or not asked or not (held := _read(_HELD, batch, asked)):
+        return list(firsts)
+    result = list(firsts)
+    here = {known[row.key].id for row in rows if row.key in known}
+    names = _Names(batch, {known[row.key].statement_id for row in rows if _is_named(row, known)})
+    groups = _grouped(held)
+    own = _grouped(_read(_OWN, batch, groups))
+    for group, lines in groups.items():
+        claims = _Claims(lines, here, names)
+        for line in own.get(group, ()):
+            claims.take(line)
+        for i, number in claims.shared({i: fresh[i] for i in asked[group]}).items():
+            reason = f"{REASON}：和来账 {number} 同日、同额、同付款人；未记账"
+            result[i] = Screening(Verdict.CONFLICT, False, "T0", (reason,), held_as=number)
+    return result
+
+
+def _grouped(lines: Iterable[Held]) -> dict[Group, list[Held]]:
+    groups: dict[Group, list[Held]] = {}
+    for one in lines:
+        groups.setdefault(_group(one), []).append(one)
+    return groups
+
+
+def _group(one: Booking) -> Group:
+    return (one.booked + SHANGHAI) // DAY, one.amount_fen
+
+
+def _is_named(row: Staged, known: Mapping[str, Known]) -> bool:
+    return bool(row.serial) and row.key in known
+
+
+class _Names:
+    """Which sources print the serials of this one: of two that do, other serials are others."""
+
+    def __init__(self, batch: Batch, alike: Iterable[int | None]) -> None:
+        self._batch = batch
+        self._alike = frozenset(alike)  # statements (None: pushes) whose lines are named here too
+        self._asked: dict[str, bool] = {}
+
+    def tell_apart(self, one: Booking, other: Held) -> bool:
+        if not one.serial or not other.serial or one.serial == other.serial:
+            return False
+        return other.statement_id in self._alike or (
+            not self._batch.form and self._agrees(other.form or "", other.booked + DAY)
+        )
+
+    def _agrees(self, form: str, until: int) -> bool:
+        if form not in self._asked:
+            params: dict[str, Any] = {
+                "account": self._batch.account.pk,
+                "form": form,
+                "until": until,
+            }
+            with connection.cursor() as cursor:
+                cursor.execute(_AGREES, params)
+                self._asked[form] = cursor.fetchone()[0]
+        return self._asked[form]
+
+
+class _Claims:
+    """Lines of other sources, by source, each of which one booking of ours may be."""
+
+    def __init__(self, lines: Sequence[Held], here: Collection[int], names: _Names) -> None:
+        """`here`: lines that rows of the batch name by their keys."""
+        self._names = names
+        self._pools: dict[str, list[Held]] = {}
+        for one in lines:
+            if not one.is_own and one.id not in here:
+                self._pools.setdefault(one.form or "", []).append(one)
+        for one in lines:
+            if one.is_own or one.id in here:
+                self.take(one)
+
+    def take(self, one: Booking, *, surely: bool = False) -> str:
+        """Claim one line of each other source; the number of the first, or nothing."""
+        number = ""
+        for form, pool in self._pools.items():
+            if isinstance(one, Held) and one.form == form:
+                continue
+            found = [other for other in pool if self._may_be(one, other)]
+            best = max(found, key=lambda other: _likeness(one, other), default=None)
+            if best is not None and (not surely or _likeness(one, best) == _ALIKE):
+                pool.remove(best)
+                number = number or best.number
+        return number
+
+    def shared(self, fresh: Mapping[int, Staged]) -> dict[int, str]:
+        """Which of these rows claim a line, with its number: those that say the same first."""
+        found = {i: number for i, row in fresh.items() if (number := self.take(row, surely=True))}
+        rest = {i: row for i, row in fresh.items() if i not in found}
+        return found | {i: number for i, row in rest.items() if (number := self.take(row))}
+
+    def _may_be(self, one: Booking, other: Held) -> bool:
+        return _is_same_money(one, other) and not self._names.tell_apart(one, other)
+
+
+_ALIKE = (True, True)
+
+
+def _likeness(one: Booking, other: Held) -> tuple[bool, bool]:
+    return (
+        one.virtual_account == other.virtual_account,
+        normal(one.remark) == normal(other.remark),
+    )
+
+
+def _is_same_money(one: Booking, other: Held) -> bool:
+    """Of one day and amount: whether one payer may have sent it for one purpose."""
+    virtual = {one.virtual_account, other.virtual_account} - {""}
+    if len(virtual) > 1:
+        return False
+    codes, others = _codes(one.texts), _codes(other.texts)
+    if codes and others and codes.isdisjoint(others):
+        return False
+    return _is_same_payer(one, other)
+
+
+def _is_same_payer(one: Booking, other: Held) -> bool:
+    """By account, else by name; where neither can be compared, by what else was said."""
+    accounts = one.payer_account, other.payer_account
+    if all(accounts) and not any("*" in account for account in accounts):
+        return accounts[0] == accounts[1]
+    names = normal_name(one.payer_name), normal_name(other.payer_name)
+    if all(names):
+        return names[0] == names[1]
+    if not any((*accounts, *names)):
+        return True
+    said = one.virtual_account or normal(one.remark)
+    return bool(said) and said == (other.virtual_account or normal(other.remark))
+
+
+@lru_cache(maxsize=4096)
+def _codes(texts: tuple[str, ...]) -> frozenset[str]:
+    return codes_in(texts).found
+
+
+def _read(statement: str, batch: Batch, groups: Iterable[Group]) -> list[Held]:
+    days, fens = zip(*groups, strict=True)
+    params: dict[str, Any] = {
+        "account": batch.account.pk,
+        "form": batch.form,
+        "days": sql.ints(days),
+        "fens": sql.ints(fens),
+        "from": min(days) * DAY - SHANGHAI,
+        "until": (max(days) + 1) * DAY - SHANGHAI,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return list(map(Held._make, cursor.fetchall()))

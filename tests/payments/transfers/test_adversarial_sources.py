@@ -1,0 +1,253 @@
+"""What a booking is not, whatever it looks like: the adversarial set of where money comes from.
+
+Ours that comes back is no buyer's; one booking under two names is one booking.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from payments.cashier.models import Refund
+from payments.ledger import queries as ledger
+from payments.ledger.services import audit
+from payments.transfers import desk, queries
+from payments.transfers.models import LineEvent, StatementLine
+from payments.transfers.parsers.cells import PERHAPS_TAKEN_BACK
+from tests.members.people import make_user
+from tests.payments.transfers.bank import (
+    ACCOUNT,
+    NOON,
+    arrive,
+    booking,
+    ccb_csv,
+    code_of,
+    expected,
+    icbc_csv,
+    imported,
+    push,
+    virtual_of,
+)
+
+pytestmark = pytest.mark.django_db
+PRICE = 9900
+
+# --- our own money that comes back (退汇) -------------------------------------------------------
+
+
+@pytest.fixture
+def tempted(account):
+    """A known payer with one open payment: an equal credit from his account pays it (T4)."""
+    buyer = make_user()
+    known = booking(5000, virtual_account=virtual_of(expected(5000, payer=buyer)))
+    arrive(known)
+    return expected(PRICE, payer=buyer)
+
+
+OUR_RETURN, OUR_REFUND = "T23456789ABCDG", "R23456789ABCDG"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"remark": "退汇"}, id="the bank's word alone"),
+        pytest.param({"remark": "货款", "texts": ("货款", " 退票 ")}, id="in any of its texts"),
+        pytest.param({"remark": f"退回 {OUR_RETURN}"}, id="the number of a return"),
+        pytest.param({"remark": f"退款 {OUR_REFUND} 户名不符"}, id="that of a refund"),
+        pytest.param({"remark": f"账号错误{OUR_RETURN.lower()}"}, id="in small letters"),
+        pytest.param({"is_reversal": True}, id="what the bank marks"),
+        pytest.param(
+            {"remark": "退汇-账号有误", "caution": PERHAPS_TAKEN_BACK},
+            id="where payer and bank share a text",
+        ),
+    ],
+)
+def test_a_payout_of_ours_that_comes_back_pays_nobody(tempted, changes):
+    (line,) = arrive(booking(PRICE, **changes))
+
+    tempted.refresh_from_db()
+    assert (line.verdict, line.rule, line.is_posted) == ("CONFLICT", "R", True)
+    assert tempted.status == "WAITING"
+
+
+@pytest.mark.parametrize(
+    "words", ["退货补差价", "退票手续，货款", "T23456789ABCDX", f"X{OUR_RETURN}", "货款"]
+)
+def test_a_payers_own_words_are_no_payout_that_comes_back(tempted, words):
+    """The control: the layout keeps the bank's words apart, and the payer's are not the bank's."""
+    (line,) = arrive(booking(PRICE, remark=words))
+
+    tempted.refresh_from_db()
+    assert (line.verdict, line.rule) == ("MATCHED", "T4")
+    assert tempted.status == "CONFIRMED"
+
+
+# --- one booking under two names ----------------------------------------------------------------
+
+CLERK = "U000CLERK"
+
+
+def verdicts() -> list[tuple[str, bool]]:
+    lines = StatementLine.objects.order_by("pk")
+    return [(line.verdict, line.is_posted) for line in lines]
+
+
+def in_books() -> tuple[int, int]:
+    """Of the account's bank and suspense."""
+    assert audit() == []
+    return ledger.balance(f"bank:{ACCOUNT}"), ledger.balance(f"suspense:{ACCOUNT}")
+
+
+def doubted() -> StatementLine:
+    return StatementLine.objects.select_related("receiving_account").get(verdict="CONFLICT")
+
+
+def in_file(form, row) -> None:
+    """As a file of that form has it: without its serial, or with one written otherwise."""
+    imported(
+        icbc_csv([row]) if form == "icbc" else ccb_csv([replace(row, serial="A" + row.serial)])
+    )
+
+
+@pytest.mark.parametrize("form", ["icbc", "ccb"])
+@pytest.mark.parametrize("is_file_first", [False, True])
+def test_what_was_pushed_and_stands_in_a_file_under_another_name_is_one(
+    account, form, is_file_first
+):
+    payment = expected(PRICE)
+    row = booking(PRICE, virtual_account=virtual_of(payment), remark="货款")
+    ways = [lambda: push(row), lambda: in_file(form, row)]
+
+    for way in reversed(ways) if is_file_first else ways:
+        way()
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.received_fen) == ("CONFIRMED", PRICE)
+    assert not Refund.objects.exists()  # T1d would owe all of it to the buyer
+    assert verdicts() == [("MATCHED", True), ("CONFLICT", False)]
+    assert "疑似已收录（流水号写法不同）" in doubted().reasons[0]
+    assert in_books() == (PRICE, 0)
+
+
+def test_two_forms_of_file_name_one_booking_differently(account):
+    payment = expected(PRICE)
+    row = booking(PRICE, remark=code_of(payment))
+
+    imported(ccb_csv([row]))
+    imported(icbc_csv([row]))
+
+    assert verdicts() == [("MATCHED", True), ("CONFLICT", False)]
+    assert in_books() == (PRICE, 0)
+
+
+def test_a_clerk_says_that_it_is_the_same(account):
+    row = booking(PRICE)
+    push(row)
+    in_file("icbc", row)
+
+    desk.ignore(line=doubted(), reason="与已收录的是同一笔", actor=CLERK, at=NOON)
+
+    assert verdicts()[1] == ("IGNORED", False)
+    assert in_books() == (PRICE, PRICE)
+    pushed = StatementLine.objects.get(serial=row.serial)
+    assert LineEvent.objects.filter(line=pushed, kind="CONFIRMED").exists()
+    assert pushed.balance_fen == PRICE
+
+
+def test_a_clerk_says_that_it_is_new(account):
+    payment = expected(PRICE)
+    row = booking(PRICE)
+    push(row)
+    in_file("icbc", row)
+    line = doubted()
+    assert queries.actions(line)["take_in"]
+
+    desk.take_in(line=line, actor=CLERK, at=NOON)
+
+    assert in_books() == (2 * PRICE, 2 * PRICE)
+    assert [one.payment for one in queries.candidates(line)] == [payment.number]
+
+
+@pytest.mark.parametrize("is_reversal", [False, True])
+def test_money_out_under_two_names_is_one_until_a_clerk_says_that_it_is_new(account, is_reversal):
+    row = booking(-PRICE, is_reversal=is_reversal)
+    push(row)
+    in_file("ccb", replace(row, is_reversal=False))
+    line = StatementLine.objects.latest("pk")
+    assert (line.verdict, in_books()) == ("CONFLICT", (-PRICE, 0))
+
+    desk.take_in(line=line, actor=CLERK, at=NOON)
+
+    assert (line.verdict, line.is_elsewhere, in_books()) == ("IGNORED", True, (-2 * PRICE, 0))
+
+
+# --- and two that are two -----------------------------------------------------------------------
+
+
+def test_two_equal_payments_are_as_many_as_the_source_with_most_of_them_says(account):
+    twins = [booking(PRICE, booked_at=NOON + timedelta(minutes=n)) for n in range(3)]
+    push(twins[0])
+    imported(icbc_csv(twins))
+    push(twins[2])
+    push(twins[1])
+
+    assert verdicts().count(("CONFLICT", False)) == 3
+    assert in_books() == (3 * PRICE, 3 * PRICE)
+    imported(icbc_csv([*twins, booking(PRICE, booked_at=NOON + timedelta(hours=1))]))
+    assert in_books() == (4 * PRICE, 4 * PRICE)
+
+
+@pytest.mark.parametrize("are_together", [True, False])
+def test_a_second_payment_whose_push_was_lost_is_new_where_serials_are_the_same(
+    account, are_together
+):
+    first, second = booking(PRICE), booking(PRICE)
+    push(first)
+    imported(ccb_csv([first, second] if are_together else [first]))
+    if not are_together:
+        imported(ccb_csv([second], opening=PRICE))
+
+    assert [is_posted for _, is_posted in verdicts()] == [True, True]
+    assert in_books() == (2 * PRICE, 2 * PRICE)
+
+
+def test_a_second_payment_that_is_pushed_after_the_file_is_new_where_serials_are_the_same(account):
+    yesterday = booking(100, booked_at=NOON - timedelta(days=1))
+    push(yesterday)
+    first, second = booking(PRICE), booking(PRICE)
+    imported(ccb_csv([yesterday, first]))
+
+    push(second)
+
+    assert [is_posted for _, is_posted in verdicts()] == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"amount_fen": PRICE + 1}, id="another amount"),
+        pytest.param({"booked_at": NOON + timedelta(days=1)}, id="another day"),
+        pytest.param({"payer_account": "6217009988776655"}, id="another account"),
+        pytest.param({"payer_account": "", "payer_name": "王大美"}, id="another name"),
+        pytest.param({"virtual_account": f"{ACCOUNT}0000000029"}, id="another virtual account"),
+        pytest.param({"remark": "核对码 10000119"}, id="another code"),
+    ],
+)
+def test_what_differs_in_one_fact_is_another_booking(account, changes):
+    row = booking(PRICE, virtual_account=f"{ACCOUNT}0000000030", remark="核对码 10000022")
+    push(row)
+
+    imported(icbc_csv([replace(row, **changes)]), at=NOON + timedelta(days=1))
+
+    assert StatementLine.objects.count() == 2
+    assert not StatementLine.objects.filter(rule="T0").exists()
+
+
+def test_a_file_alone_asks_once_for_what_other_sources_hold(account):
+    rows = [booking(PRICE, booked_at=NOON + timedelta(minutes=n)) for n in range(20)]
+    with CaptureQueriesContext(connection) as asked:
+        imported(icbc_csv(rows))
+
+    assert sum("asked AS" in one["sql"] for one in asked) == 1
