@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import F, QuerySet, Sum
+from django.db.models.functions import Coalesce, Greatest
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
@@ -43,7 +44,11 @@ def shown(rows: Iterable[DayClose]) -> list[dict[str, Any]]:
 
 
 def ends(account: ReceivingAccount) -> list[Ends]:
-    """Statements that say their days and balances, in the order in which they came."""
+    """Statements that say their days and balances, in the order of the moments they speak for.
+
+    A file is of the moment when it was taken, not when its lines were in at last; the same file
+    that the bank hands out again later is of then.
+    """
     rows: Iterable[tuple[Any, ...]] = (
         Statement.objects.filter(
             receiving_account=account,
@@ -53,9 +58,10 @@ def ends(account: ReceivingAccount) -> list[Ends]:
             booked_from__isnull=False,
             booked_until__isnull=False,
         )
-        .order_by("imported_at", "pk")
+        .annotate(taken_at=Greatest("uploaded_at", Coalesce("confirmed_at", "uploaded_at")))
+        .order_by("taken_at", "pk")
         .values_list(
-            "number", "booked_from", "booked_until", "opening_fen", "closing_fen", "imported_at"
+            "number", "booked_from", "booked_until", "opening_fen", "closing_fen", "taken_at"
         )
     )
     return [Ends(*row) for row in rows]
@@ -66,7 +72,7 @@ def closings(
 ) -> dict[date, int]:
     """The bank's balance at the end of each day that it is known of.
 
-    The end of a statement, unless that was taken before its last day was over (the latest import
+    The end of a statement, unless that was taken before its last day was over (the latest one
     counts); and days within a longer one, where all their bookings have a balance.
     """
     known: dict[date, int] = {}

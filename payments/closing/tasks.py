@@ -2,7 +2,7 @@ import logging
 from datetime import date, timedelta
 
 from celery import shared_task
-from django.db.models import Min
+from django.db.models import Min, Q
 from django.utils.timezone import localdate, now
 
 from payments.closing import services
@@ -25,9 +25,15 @@ def close_days() -> None:
 
 @shared_task
 def close_imported() -> None:
-    """Every minute: days of the statements that have just come in; the night sees to lost ones."""
+    """Every minute: days of the statements that have just come in, or been handed out again.
+
+    The night sees to lost ones.
+    """
+    since = now() - JUST_NOW
     fresh = Statement.objects.filter(
-        status="DONE", imported_at__gte=now() - JUST_NOW, booked_from__isnull=False
+        Q(imported_at__gte=since) | Q(confirmed_at__gte=since),
+        status="DONE",
+        booked_from__isnull=False,
     )
     by_account = fresh.order_by().values("receiving_account").annotate(since=Min("booked_from"))
     for one in by_account.order_by("receiving_account"):

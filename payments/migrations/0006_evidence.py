@@ -1,11 +1,11 @@
-"""Payments that wait and have had a part of their money: by what they still ask for.
+"""Payments that wait and have had a part of their money, and statements that are told again.
 
 An index of payments by what is outstanding would have to be written whenever money comes, and each
 payment moved (no index of theirs mentions what confirming changes).  Parts are rare: a list of
 their own is kept by triggers, whoever changes the payment.
 """
 
-from django.db import migrations
+from django.db import migrations, models
 
 PART_PAID = """
 CREATE TABLE payments_partpaid (payment_id bigint PRIMARY KEY, left_fen bigint NOT NULL);
@@ -50,4 +50,13 @@ DROP TABLE payments_partpaid;
 
 class Migration(migrations.Migration):
     dependencies = [("payments", "0005_receiving")]
-    operations = [migrations.RunSQL(PART_PAID, NO_PART_PAID)]
+    operations = [
+        migrations.RunSQL(PART_PAID, NO_PART_PAID),
+        migrations.AddField(
+            "statement",
+            "confirmed_at",
+            models.DateTimeField(
+                "再次取得", null=True, blank=True, help_text="银行最近一次又给出完全相同的文件"
+            ),
+        ),
+    ]

@@ -95,7 +95,7 @@ class StatementAdmin(Look):
                     ("number", "status"),
                     ("receiving_account", "filename"),
                     ("reason", "broken_row"),
-                    ("uploader", "uploaded_at", "imported_at"),
+                    ("uploader", "uploaded_at", "imported_at", "confirmed_at"),
                 ]
             },
         ),

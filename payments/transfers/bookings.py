@@ -50,7 +50,11 @@ class Staged(NamedTuple):
 
 
 class Known(NamedTuple):
-    """The line that has a row's key already."""
+    """The line that has a row's key already.
+
+    `is_void`: its date was not believed, so that it stands in no books, and nobody has decided
+    anything on it.
+    """
 
     id: int
     number: str
@@ -60,3 +64,4 @@ class Known(NamedTuple):
     verdict: str
     reverses: str
     statement_id: int | None
+    is_void: bool = False

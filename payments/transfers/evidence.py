@@ -42,7 +42,7 @@ JOIN payments_payment p ON p.id = a.payment_id
 # read all it ever sold for each line.  Those that were paid in part ask for less than their amount:
 # few, and on a list of their own (payments_partpaid).
 _MORE = """
-WITH asked AS (
+WITH wanted AS (
     SELECT DISTINCT * FROM unnest(%(accounts)s::bigint[], %(fens)s::bigint[]) AS a (account_id, fen)
 ), hit AS (
     SELECT i.id FROM payments_virtualaccount v
@@ -60,22 +60,22 @@ WITH asked AS (
         ORDER BY p.opened_at DESC, p.id DESC LIMIT %(open)s
     ) n
     UNION
-    SELECT n.id FROM asked, LATERAL (
+    SELECT n.id FROM wanted, LATERAL (
         SELECT i.id FROM (
-            SELECT * FROM payments_payment WHERE amount_fen = asked.fen
+            SELECT * FROM payments_payment WHERE amount_fen = wanted.fen
             ORDER BY id DESC LIMIT %(looked_at)s
         ) p
         JOIN payments_transferintent i ON i.payment_id = p.id
-          AND i.receiving_account_id = asked.account_id
+          AND i.receiving_account_id = wanted.account_id
         WHERE p.status = 'WAITING' AND p.received_fen = 0 ORDER BY p.id DESC LIMIT %(equal)s
     ) n
     UNION
-    SELECT n.id FROM asked, LATERAL (
+    SELECT n.id FROM wanted, LATERAL (
         SELECT i.id FROM payments_partpaid part
         JOIN payments_payment p ON p.id = part.payment_id
         JOIN payments_transferintent i ON i.payment_id = p.id
-          AND i.receiving_account_id = asked.account_id
-        WHERE part.left_fen = asked.fen AND p.status = 'WAITING'
+          AND i.receiving_account_id = wanted.account_id
+        WHERE part.left_fen = wanted.fen AND p.status = 'WAITING'
         ORDER BY p.id DESC LIMIT %(equal)s
     ) n
 )

@@ -5,7 +5,7 @@ cashier and the ledger, in one transaction and a constant number of statements.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,18 +17,17 @@ from psycopg.errors import DeadlockDetected
 from config.kit import numbers, sql
 from payments.ledger import services as ledger
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import confirming, judging, matching, queries, reversals, twins
+from payments.transfers import confirming, judging, known, matching, queries, reversals, twins
 from payments.transfers.bookings import Batch, Known, Staged
 from payments.transfers.ladder.facts import Candidate, Decision, Fact
-from payments.transfers.models import StatementLine
 from payments.transfers.remarks import codes_in
-from payments.transfers.rules import LINE_TRANSITIONS, Verdict
+from payments.transfers.rules import Verdict
 from payments.transfers.screening import (
     FRESH,
     Screening,
     Totals,
-    contradicts,
     drafts,
+    is_credible,
     payout_marks,
     screen,
 )
@@ -81,10 +80,6 @@ FROM (
     SELECT * FROM payments_stagedline WHERE batch = %s AND n >= %s AND n < %s ORDER BY n LIMIT %s
 ) s
 ORDER BY booked_at, n
-"""
-_KNOWN = """
-SELECT key, id, number, amount_fen, booked_at, payer_account, verdict, reverses, statement_id
-FROM payments_statementline WHERE receiving_account_id = %s AND key = ANY(%s::text[])
 """
 _REVERSED = """
 SELECT reverses FROM payments_statementline
@@ -163,17 +158,19 @@ def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: boo
     rows = _next(batch, part, limit)
     if not rows:
         return Taken()
-    known = _known(batch, [row.key for row in rows])
-    fresh = [row for row in rows if row.key not in known]
+    told = known.told(batch.account, rows, at)
+    fresh = told.fresh
     firsts = twins.doubted(
-        batch, rows=rows, known=known, fresh=fresh, firsts=_screened(batch, fresh, at)
+        batch, rows=rows, known=told.known, fresh=fresh, firsts=_screened(batch, fresh, at)
     )
     facts = list(_facts(batch, fresh, firsts)) if is_judged else []
     judgement = judging.judge(batch.account, facts)
     judged = _judged(fresh, firsts, facts, judgement)
-    apart = _apart(batch, rows, known)
+    apart = _apart(batch, told.other)
     if batch.statement_id is not None:
-        _confirm(batch, rows, known, {entry.row.n for entry in apart}, at)
+        _confirm(batch, told.same, at)
+    if not known.give_way(told.void, at):
+        raise Raced
     stem = numbers.fresh("L", 10)
     paid = matching.arrivals(
         (f"{stem}{entry.row.n}", batch.account.account_no, entry.decision)
@@ -192,8 +189,7 @@ def _take(batch: Batch, at: datetime, part: range, limit: int, *, is_judged: boo
     ledger.post(drafts(batch.account.account_no, _totals(fresh, firsts), reference=stem), at=at)
     matching.pay(paid, at, judgement.reopens)
     _note_shadows(stem, fresh, facts, judgement, at)
-    named = _named(rows, known, apart)
-    _note_what_follows(batch, judged, [known[entry.row.key] for entry in apart], named, at)
+    _note_what_follows(batch, judged, told, {entry.row.key for entry in apart}, at)
     return Taken(len(rows), len(judged) + len(apart), len(apart))
 
 
@@ -209,12 +205,6 @@ def _finish_with(batch: Batch, rows: Sequence[Staged]) -> None:
 
 
 # --- what the rows are --------------------------------------------------------------------------
-
-
-def _known(batch: Batch, keys: Sequence[str]) -> dict[str, Known]:
-    with connection.cursor() as cursor:
-        cursor.execute(_KNOWN, [batch.account.pk, sql.texts(keys)])
-        return {key: Known._make(line) for key, *line in cursor.fetchall()}
 
 
 def _screened(batch: Batch, rows: Sequence[Staged], at: datetime) -> list[Screening]:
@@ -233,40 +223,29 @@ def _totals(rows: Sequence[Staged], firsts: Sequence[Screening]) -> Totals:
     return totals
 
 
-def _apart(batch: Batch, rows: Sequence[Staged], known: Mapping[str, Known]) -> list[Entry]:
+def _apart(batch: Batch, other: Sequence[tuple[Staged, Known, str]]) -> list[Entry]:
     """Rows whose key is known and whose facts are others: kept beside, never dropped.
 
     The same contradiction read a second time is a duplicate of itself.
     """
     found: dict[str, Entry] = {}
-    for row in rows:
-        line = known.get(row.key)
-        if line is None:
-            continue
-        why = contradicts(
-            row,
-            amount_fen=line.amount_fen,
-            booked_at=line.booked_at,
-            payer_account=line.payer_account,
+    for row, line, why in other:
+        key = known.key_apart(
+            row.key,
+            amount_fen=row.amount_fen,
+            booked_at=row.booked_at,
+            payer_account=row.payer_account,
         )
-        if why:
-            key = f"{row.key}!{row.amount_fen}:{row.booked_at:%Y%m%d}:{row.payer_account[:40]}"
-            reason = f"流水号与来账 {line.number} 相同，但{why}；未记账"
-            first = Screening(Verdict.CONFLICT, False, "T0", (reason,))
-            found[key[:160]] = Entry(row, key[:160], first, _as_screened(first))
-    stored = _known(batch, list(found)) if found else {}
+        reason = f"流水号与来账 {line.number} 相同，但{why}；未记账"
+        first = Screening(Verdict.CONFLICT, False, "T0", (reason,))
+        found[key] = Entry(row, key, first, _as_screened(first))
+    stored = known.find(batch.account, found) if found else {}
     return [entry for key, entry in found.items() if key not in stored]
 
 
-def _confirm(
-    batch: Batch, rows: Sequence[Staged], known: Mapping[str, Known], apart: set[int], at: datetime
-) -> None:
+def _confirm(batch: Batch, same: Sequence[tuple[Staged, Known]], at: datetime) -> None:
     """What the bank had pushed stands in its statement too."""
-    lines = [
-        (known[row.key].id, row.balance_fen)
-        for row in rows
-        if row.key in known and row.n not in apart
-    ]
+    lines = [(line.id, row.balance_fen) for row, line in same if line.statement_id is None]
     confirming.confirm(statement=batch.name, lines=lines, at=at)
 
 
@@ -399,48 +378,19 @@ def _candidates(candidates: tuple[Candidate, ...]) -> str:
     return orjson.dumps(candidates).decode() if candidates else "[]"
 
 
-def _named(
-    rows: Sequence[Staged], known: Mapping[str, Known], apart: Sequence[Entry]
-) -> dict[int, str]:
-    """Originals of reversals that are here already, by line: many files do not say them."""
-    others = {entry.row.n for entry in apart}
-    return {
-        line.id: row.reverses
-        for row in rows
-        if row.reverses and row.amount_fen < 0 and row.n not in others
-        if (line := known.get(row.key)) and not line.reverses
-    }
-
-
 def _note_what_follows(
     batch: Batch,
     judged: Sequence[Entry],
-    doubted: Sequence[Known],
-    named: Mapping[int, str],
+    told: known.Told,
+    apart: Collection[str],
     at: datetime,
 ) -> None:
     """Reversals find their originals; a line that is contradicted pays nothing by itself."""
-    if named:
+    if named := known.name(told.same):
         reversals.name(named, at)
     if named or any(entry.decision.rule == "R" for entry in judged):
         reversals.settle(account=batch.account, at=at)
-    if doubted:
-        matching.record_first([one.id for one in doubted], "CONTRADICTED", at=at)
-        open_to_doubt = [one.id for one in doubted if _may_be_doubted(one.verdict)]
-        _doubt(open_to_doubt, at)
-
-
-def _may_be_doubted(verdict: str) -> bool:
-    return Verdict.CONFLICT in LINE_TRANSITIONS[Verdict(verdict)]
-
-
-def _doubt(line_ids: Sequence[int], at: datetime) -> None:
-    StatementLine.objects.filter(
-        pk__in=line_ids, verdict__in=[Verdict.SUGGESTED, Verdict.UNMATCHED]
-    ).update(
-        verdict=Verdict.CONFLICT,
-        rule="T0",
-        reasons=["同一流水号出现了不同的内容，需人工核对"],
-        decided_at=at,
-    )
-    matching.recount(line_ids)
+    doubted = [
+        line for row, line, _ in told.other if row.key in apart and is_credible(row.booked_at, at)
+    ]
+    known.doubt(doubted, at)

@@ -56,6 +56,9 @@ class Statement(models.Model):
     duplicates = models.PositiveIntegerField("重复", default=0)
     ignored = models.PositiveIntegerField("不处理", default=0)
     imported_at = models.DateTimeField("导入时间", null=True, blank=True)
+    confirmed_at = models.DateTimeField(
+        "再次取得", null=True, blank=True, help_text="银行最近一次又给出完全相同的文件"
+    )
     form = models.CharField("格式", max_length=32, blank=True)
     pays = models.BooleanField("可核销", default=True, help_text="支付渠道的账单只存档")
     opening_fen = models.BigIntegerField("期初余额(分)", null=True, blank=True)

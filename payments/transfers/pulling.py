@@ -92,8 +92,9 @@ def _keep(
                 at=at,
                 day=day,
             )
-    except services.AlreadyImported:
-        return  # a clerk was first, or nothing was booked since
+    except services.AlreadyImported as same:
+        # A clerk was first, or nothing was booked since: the bank says it again, as of now.
+        services.seen_again(statement=str(same.details["statement"]), at=at)
 
 
 @joined

@@ -96,6 +96,7 @@ def screen(
 
 
 def is_credible(booked_at: datetime, at: datetime) -> bool:
+    """Whether a booking heard of at that moment may have that date."""
     return EARLIEST <= booked_at <= at + AHEAD
 
 

@@ -14,10 +14,11 @@ from typing import BinaryIO
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 
 from config.kit import numbers
 from config.kit.calm import calm
+from config.kit.db import joined
 from config.kit.errors import NotFound, Refusal
 from config.kit.giving_way import give_way
 from config.kit.jobs import later
@@ -229,6 +230,16 @@ def _sha256(file: BinaryIO) -> str:
 def _row_of(refusal: Refusal) -> int | None:
     row = refusal.details.get("row")
     return row if isinstance(row, int) else None
+
+
+@joined
+def seen_again(*, statement: str, at: datetime) -> None:
+    """The bank itself hands out this very file (by number) again: it still holds at this moment.
+
+    What a clerk uploads twice says nothing: it may be as old as the first.
+    """
+    earlier = Q(confirmed_at=None) | Q(confirmed_at__lt=at)
+    Statement.objects.filter(earlier, number=statement).update(confirmed_at=at)
 
 
 # --- importing ----------------------------------------------------------------------------------

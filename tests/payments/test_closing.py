@@ -4,14 +4,17 @@ import io
 from datetime import date, timedelta
 
 import pytest
+from django.utils.timezone import now
 
+from payments.channels import transfer
+from payments.channels.transfer import StatementFile
 from payments.closing import queries, services, tasks
 from payments.closing.models import DayClose
 from payments.closing.rules import Difference, Ends, Gap, Why, begins, gaps, shortened
 from payments.ledger import queries as ledger
 from payments.ledger import services as books
 from payments.ledger.models import Posting
-from payments.transfers import returns
+from payments.transfers import pulling, returns
 from payments.transfers import services as transfers
 from payments.transfers.models import Statement, StatementLine
 from tests.members.people import client_of, make_merchant, make_staff, make_user
@@ -38,17 +41,20 @@ def on(day, fen, **changes):
 
 def statement(*rows, opening=0, at=LATER):
     """A statement of these rows is uploaded and imported, as a bank prints it."""
-    content = bank.ccb_csv(rows, opening=opening)
-    taken = transfers.upload(
-        file=io.BytesIO(content),
+    taken = uploaded(*rows, opening=opening, at=at)
+    transfers.import_statement(statement=taken, at=at)
+    return Statement.objects.get(pk=taken.pk)
+
+
+def uploaded(*rows, opening=0, at):
+    return transfers.upload(
+        file=io.BytesIO(bank.ccb_csv(rows, opening=opening)),
         filename="",
         account_no="",
         tenants=None,
         uploaded_by_id=make_user().pk,
         at=at,
     )
-    transfers.import_statement(statement=taken, at=at)
-    return Statement.objects.get(pk=taken.pk)
 
 
 def closed(own, since=MONDAY, at=LATER):
@@ -151,6 +157,77 @@ def test_a_push_that_the_statement_has_not_differs_and_is_named(own):
 
 def test_a_day_that_is_not_over_is_not_closed(own):
     statement(on(MONDAY, 200), at=begins(MONDAY) + timedelta(hours=15))
+
+    assert closed(own) == {}
+
+
+TUESDAY_BEGINS = begins(TUESDAY)
+MINUTE = timedelta(minutes=1)
+
+
+def test_a_file_taken_before_midnight_ends_no_day_however_late_its_lines_are_in(own):
+    """The worker was busy; the bank has booked more meanwhile."""
+    taken = uploaded(on(MONDAY, 200), at=TUESDAY_BEGINS - 30 * MINUTE)
+    push(booking(50, booked_at=TUESDAY_BEGINS - 10 * MINUTE), at=TUESDAY_BEGINS - 10 * MINUTE)
+
+    transfers.import_statement(statement=taken, at=TUESDAY_BEGINS + MINUTE)
+
+    assert closed(own) == {}
+
+
+class Bank:
+    """It hands out the same file whenever it is asked."""
+
+    def __init__(self, *rows):
+        self._content = bank.ccb_csv(rows)
+
+    def statement(self, account_no, day):
+        return StatementFile("monday.csv", self._content)
+
+
+@pytest.fixture
+def hands_out(monkeypatch, own):
+    asked = Bank(on(MONDAY, 200))
+    monkeypatch.setattr(transfer, "bank", lambda name: asked)
+
+
+def imported(at):
+    for taken in Statement.objects.filter(status="RUNNING").select_related("receiving_account"):
+        transfers.import_statement(statement=taken, at=at)
+
+
+@pytest.mark.usefixtures("hands_out")
+def test_a_day_after_whose_last_look_nothing_was_booked_ends_with_that_look(own):
+    """我已转账 has fetched it in the evening; at night the bank hands out the very same file."""
+    evening = TUESDAY_BEGINS - 240 * MINUTE
+    pulling.pull_today(account=own, at=evening)
+    imported(evening)
+    assert closed(own) == {}
+
+    pulling.pull_day(account=own, day=MONDAY, at=TUESDAY_BEGINS + 180 * MINUTE)
+
+    assert Statement.objects.count() == 1
+    assert closed(own) == {MONDAY: (200, 200, "EVEN")}
+
+
+@pytest.mark.usefixtures("hands_out")
+def test_a_day_is_compared_within_a_minute_of_the_second_look(own):
+    evening = TUESDAY_BEGINS - 240 * MINUTE
+    pulling.pull_today(account=own, at=evening)
+    imported(evening)
+
+    pulling.pull_day(account=own, day=MONDAY, at=now())
+    tasks.close_imported()
+
+    assert [close.day for close in DayClose.objects.all()] == [MONDAY]
+
+
+def test_what_a_clerk_uploads_again_is_as_old_as_it_was(own):
+    row = on(MONDAY, 200)
+    statement(row, at=TUESDAY_BEGINS - 240 * MINUTE)
+
+    with pytest.raises(transfers.AlreadyImported):
+        statement(row, at=TUESDAY_BEGINS + 180 * MINUTE)
 
     assert closed(own) == {}
 

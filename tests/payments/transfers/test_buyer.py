@@ -243,7 +243,8 @@ def test_what_was_pushed_is_a_duplicate_in_the_days_statement(bank, account):
     arrive(
         booking(
             PRICE, serial=booked["serial"], booked_at=datetime.fromisoformat(booked["booked_at"])
-        )
+        ),
+        at=now(),
     )
 
     pulling.pull_day(account=account, day=localtime(now()).date(), at=now())
