@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import Q
 
 from config.kit.money import yuan
-from payments.cashier.models import Refund
+from payments.cashier.models import RefundPart
 from payments.closing.rules import (
     CONFIRMED_WITHIN,
     SHANGHAI,
@@ -116,14 +116,18 @@ def reasons(
 ) -> Reasons:
     """`first`: the day with which the account's earliest statement begins."""
     payouts = _payouts(account)
-    named = {mark: payout for payout, marks in payouts for mark in marks}
+    named: dict[str, list[Payout]] = defaultdict(list)
+    for payout, marks in payouts:
+        for mark in marks:
+            named[mark].append(payout)
     strays = []
     for booked, marks in _bookings_of_payouts(account):
-        known = next((named[mark] for mark in marks if mark in named), None)
-        if known is None:
-            strays.append(booked)
-        else:
+        found = [payout for mark in marks for payout in named.get(mark, ())]
+        if found:  # a refund in parts has several: each of its bookings is one of them
+            known = min(found, key=lambda one: (bool(one.seen), one.fen != -booked.fen))
             known.seen.append(Booked(booked.number, booked.day, -booked.fen, booked.text))
+        else:
+            strays.append(booked)
     return Reasons(
         first=first,
         unposted=[one for one in _unposted(account) if one.day >= first],
@@ -202,13 +206,14 @@ def _payouts(account: ReceivingAccount) -> list[tuple[Payout, set[str]]]:
 
 def _serials(account: ReceivingAccount) -> dict[str, set[str]]:
     back = LineReturn.objects.filter(line__receiving_account=account, status="DONE")
-    refunds = Refund.objects.filter(
-        payment__transfer_intent__receiving_account=account, status="DONE"
+    parts = RefundPart.objects.filter(
+        receipt__source=f"suspense:{account.account_no}", status="DONE"
     )
     found: dict[str, set[str]] = defaultdict(set)
     for number, serial in [
         *back.values_list("number", "serial"),
-        *refunds.values_list("number", "channel_txn"),
+        *parts.values_list("number", "channel_txn"),
+        *parts.values_list("number", "refund__number"),  # which every part's remark says
     ]:
         if serial:
             found[number].add(serial)

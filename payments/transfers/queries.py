@@ -7,7 +7,8 @@ from django.db.models import Q, QuerySet, Sum
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
-from payments.cashier.models import Payment, Refund
+from payments.cashier.models import Payment, RefundPart
+from payments.cashier.rules import PartStatus
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import evidence
 from payments.transfers.ladder.facts import Candidate, Fact
@@ -231,11 +232,12 @@ def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozense
     """
     if not marks:
         return frozenset()
-    refunds = Refund.objects.filter(payment__transfer_intent__receiving_account=account)
+    parts = RefundPart.objects.filter(receipt__source=f"suspense:{account.account_no}")
+    may_have_left = parts.filter(status__in=[PartStatus.SENDING, PartStatus.DONE])
     back = LineReturn.objects.filter(line__receiving_account=account)
     found = [
-        *refunds.filter(channel_txn__in=marks).values_list("channel_txn", flat=True),
-        *refunds.filter(number__in=marks).values_list("number", flat=True),
+        *parts.filter(channel_txn__in=marks).values_list("channel_txn", flat=True),
+        *may_have_left.filter(refund__number__in=marks).values_list("refund__number", flat=True),
         *back.filter(serial__in=marks).values_list("serial", flat=True),
         *back.filter(number__in=marks).values_list("number", flat=True),
     ]
@@ -243,7 +245,7 @@ def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozense
 
 
 def left_from(account: ReceivingAccount, serial: str, fen: int) -> str:
-    """The ledger account that a payout leaves.
+    """The ledger account that a payout leaves; first thing in the transaction that books it.
 
     A statement may bring the booking before we hear of it, without a word of ours in it: then it
     stands elsewhere already, and has left the bank's account with that.
