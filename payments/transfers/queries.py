@@ -228,10 +228,11 @@ def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozense
     """Which of these marks (`screening.payout_marks`) name refunds and returns of this account.
 
     By the bank's serial, and by our number, which stands in the remark even while we still wait
-    for the bank's answer.
+    for the bank's answer.  An answer that is being booked is waited for (`left_from`).
     """
     if not marks:
         return frozenset()
+    _alone(account, "pg_advisory_xact_lock_shared")
     parts = RefundPart.objects.filter(receipt__source=f"suspense:{account.account_no}")
     may_have_left = parts.filter(status__in=[PartStatus.SENDING, PartStatus.DONE])
     back = LineReturn.objects.filter(line__receiving_account=account)
@@ -248,12 +249,22 @@ def left_from(account: ReceivingAccount, serial: str, fen: int) -> str:
     """The ledger account that a payout leaves; first thing in the transaction that books it.
 
     A statement may bring the booking before we hear of it, without a word of ours in it: then it
-    stands elsewhere already, and has left the bank's account with that.
+    stands elsewhere already, and has left the bank's account with that.  Whoever is just storing
+    payouts of this account is waited for, or both would take it out of the bank's account.
     """
+    _alone(account, "pg_advisory_xact_lock")
     booked = StatementLine.objects.filter(
         receiving_account=account, key=serial, amount_fen=-fen, is_elsewhere=True
     )
     return f"{'elsewhere' if booked.exists() else 'bank'}:{account.account_no}"
+
+
+def _alone(account: ReceivingAccount, lock: str) -> None:
+    """Until the transaction ends; imports share it, and take it before any row's lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {lock}(hashtextextended('payouts ' || %s, 0))", [account.account_no]
+        )
 
 
 # --- for the cashier ----------------------------------------------------------------------------
