@@ -156,6 +156,37 @@ def uncover(rows: Sequence[Locked], at: datetime) -> list[Locked]:
     return list(found.values())
 
 
+def leave_fees(rows: Sequence[Locked], at: datetime) -> list[Locked]:
+    """Payments without what banks had kept on the way (T8): that never came, and cannot go back.
+
+    They are closed; the shop has no expense any more, for nothing is sold.
+    """
+    found = {row.pk: row for row in rows}
+    ids = [row.pk for row in rows if row.guaranteed_fen]
+    fees = Receipt.objects.filter(payment__in=ids, undone_at=None, source__startswith="fee:")
+    drafts = []
+    for fee in fees.order_by("pk"):  # seldom more than one a payment
+        row, fen = found[fee.payment_id], fee.kept_fen
+        found[row.pk] = row._replace(received_fen=row.received_fen - fen)
+        Payment.objects.filter(pk=row.pk).update(
+            received_fen=F("received_fen") - fen,
+            status=Status.CLOSED,
+            closed_at=at,
+            confirmed_at=None,
+        )
+        Receipt.objects.filter(pk=fee.pk).update(undone_at=at)
+        drafts.append(
+            Draft(
+                kind="RECEIPT_UNDONE",
+                reference=str(fee.pk),
+                debits={f"held:{row.merchant}": fen},
+                credits={fee.source: fen},
+            )
+        )
+    ledger.post(drafts, at=at)
+    return list(found.values())
+
+
 @joined
 def refund_all(
     *, purpose: str, reference: str, reason: Reason, at: datetime, actor: str = ""
@@ -167,7 +198,7 @@ def refund_all(
     paid = Payment.objects.filter(
         purpose=purpose, reference=reference, received_fen__gt=F("refunded_fen")
     )
-    rows = uncover(paid.locked(), at)
+    rows = leave_fees(uncover(paid.locked(), at), at)
     made = owe_back(
         owed=[Owed(row, row.guaranteed_fen) for row in rows if row.guaranteed_fen],
         reason=reason,

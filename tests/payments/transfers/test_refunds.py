@@ -3,13 +3,14 @@
 import pytest
 
 from payments.cashier import refunds
+from payments.cashier import services as cashier
 from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, PaymentEvent, Refund, RefundPart
 from payments.channels import transfer
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.transfers import desk, queries
-from payments.transfers.models import StatementLine
+from payments.transfers.models import Policy, StatementLine
 from tests.payments import payable
 from tests.payments.transfers.bank import (
     ACCOUNT,
@@ -262,6 +263,69 @@ def test_what_came_to_another_account_leaves_from_that(bank):
     marks = {refund.number, refund.channel_txn}
     assert queries.known_payouts(other, marks) == marks
     assert queries.known_payouts(make_account(), marks) == frozenset()
+
+
+# --- banks kept a fee on the way (T8)
+
+
+@pytest.fixture
+def with_fee(bank):
+    Policy.objects.create(merchant="", fee_up_to_fen=2500)
+    payment = expected(PRICE)
+    line = transfer_in(payment, fen=PRICE - 2000)
+    assert (line.rule, books.balance(f"fee:{ACCOUNT}")) == ("T8", 2000)
+    payment.refresh_from_db()
+    assert payment.status == "CONFIRMED"
+    return payment, line
+
+
+def test_the_buyer_gets_back_what_came_and_the_fee_is_no_expense_any_more(bank, with_fee):
+    payment, _ = with_fee
+
+    assert send(cancelled(payment)) == "DONE"
+
+    assert [one["amount_fen"] for one in paid_out(bank)] == [PRICE - 2000]
+    assert balances() == (0, 0, 0, 0)
+    assert books.balance(f"fee:{ACCOUNT}") == 0
+    payment.refresh_from_db()
+    assert (payment.status, payment.received_fen) == ("CLOSED", PRICE - 2000)
+
+
+def test_a_reversal_after_that_is_no_different(bank, with_fee):
+    payment, line = with_fee
+    refund = cancelled(payment)
+
+    reverse(line)
+
+    assert send(refund) == "VOID"
+    assert balances() == (0, 0, 0, 0)
+    assert books.balance(f"fee:{ACCOUNT}") == 0
+
+
+def test_what_was_paid_twice_gives_back_no_fee_either(bank):
+    Policy.objects.create(merchant="", fee_up_to_fen=2500)
+    payment = expected(PRICE)
+    payable.told.paid.append(payment.reference)  # by something else, a moment ago
+
+    transfer_in(payment, fen=PRICE - 2000)
+
+    assert stands() == [("OWED", PRICE - 2000)]
+    assert books.balance(f"fee:{ACCOUNT}") == 0
+
+
+def test_a_part_whose_fee_stayed_goes_back_when_its_payment_is_closed(bank, with_fee):
+    """Paid in two, the later with a fee; the earlier is reversed, and nobody pays again."""
+    payment = expected(PRICE)
+    first = transfer_in(payment, fen=4000)
+    transfer_in(payment, fen=PRICE - 4000 - 2000)
+    reverse(first)
+    payment.refresh_from_db()
+    assert payment.status == "WAITING"
+
+    cashier.close(purpose="ORDER", references=[payment.reference], at=NOON)
+
+    assert stands() == [("OWED", PRICE - 6000)]
+    assert books.balance(f"fee:{ACCOUNT}") == 2000  # of the other payment
 
 
 # --- the audit
