@@ -3,11 +3,13 @@ from django.urls import path
 from payments.cashier import api as cashier
 from payments.closing import api as closing
 from payments.transfers import api as transfers
+from payments.transfers import api_reversals as reversals
 
 urlpatterns = [
     path("payments", cashier.Payments.as_view()),
     path("payments/<str:number>", cashier.PaymentDetail.as_view()),
     path("payments/<str:number>/refunds/<str:refund>/return", cashier.OwedReturn.as_view()),
     *transfers.urlpatterns,
+    *reversals.urlpatterns,
     *closing.urlpatterns,
 ]

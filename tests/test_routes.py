@@ -59,6 +59,8 @@ ROUTES: dict[str, dict[str, str]] = {
     "bank/lines/{line}/return": {"POST": "FINANCE"},
     "bank/lines/{line}/undo": {"POST": "FINANCE"},
     "bank/lines/{line}/ignore": {"POST": "FINANCE"},
+    "bank/lines/{line}/bounce": {"POST": "FINANCE"},
+    "bank/lines/{line}/reverse": {"GET": "FINANCE", "POST": "FINANCE"},
     "bank/days": {"GET": "FINANCE"},
     "bank/returns": {"GET": "FINANCE"},
     "bank/returns/{line_return}/check": {"POST": "FINANCE"},

@@ -31,6 +31,7 @@ EVENTS = {
     "REFUND_DONE": "已退款",
     "REFUND_FAILED": "退款失败",
     "REFUND_WRITTEN_OFF": "已冲正且未退出，作废",
+    "REFUND_BOUNCED": "退款被退汇",
 }
 PAYMENT_COLOURS = {Status.WAITING: "warning", Status.CONFIRMED: "success", Status.CLOSED: ""}
 REFUND_COLOURS = {

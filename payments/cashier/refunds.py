@@ -394,6 +394,39 @@ def _fail(refund: Refund, fen: int, why: str, at: datetime) -> None:
     record([refund.payment], "REFUND_FAILED", at)
 
 
+@joined
+def bounced(*, refund: Refund, source: str, reference: str, actor: str, at: datetime) -> None:
+    """Money that the channel had paid is here again, in `source`: it is owed as before.
+
+    `reference` names the arrival.  StaleState unless the refund is done.
+    """
+    Payment.objects.filter(pk=refund.payment_id).locked()
+    done = Refund.objects.filter(pk=refund.pk, status=RefundStatus.DONE)
+    again = {"done_at": None, "bounces": F("bounces") + 1}
+    move(done, RefundStatus.SENDING, REFUND_TRANSITIONS, **again)
+    came_back = refund.parts.filter(status=PartStatus.DONE)
+    came_back.update(status=PartStatus.REFUSED, failure="收款银行退汇，款项已退回本店账户")
+    PaymentEvent.objects.create(
+        payment_id=refund.payment_id,
+        kind="REFUND_BOUNCED",
+        actor=actor,
+        at=at,
+        facts={"refund": refund.number, "serial": refund.channel_txn, "line": reference},
+    )
+    ledger.post(
+        [
+            Draft(
+                kind="REFUND_BOUNCED",
+                reference=reference,
+                debits={source: refund.amount_fen},
+                credits={f"refund_payable:{refund.payment.method}": refund.amount_fen},
+            )
+        ],
+        at=at,
+    )
+    _conclude(refund, at)  # what the bank has taken back meanwhile is owed to nobody
+
+
 def _write_off(refund: Refund, fen: int, at: datetime) -> None:
     """Nobody has it twice: the reversal was booked as a loss while this might have left."""
     payment = refund.payment

@@ -1,13 +1,14 @@
-"""The bank takes back money that it had brought (冲正), whatever has happened to it since."""
+"""Receipts are undone: by the bank (冲正), whatever has become of the money, or by a person."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, Q, QuerySet, Sum
 
 from config.kit import numbers
 from config.kit.db import joined
+from config.kit.errors import Refusal, StaleState
 from config.kit.jobs import later
 from payments.cashier import refunds
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
@@ -25,6 +26,10 @@ from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 
 
+class TooLateToUndo(Refusal):
+    message = "已退款或已发货，不能撤销"
+
+
 @transaction.atomic
 def reverse(*, channel_txns: Sequence[str], method: str, actor: str, at: datetime) -> None:
     """Undo these arrivals by compensating entries; the money is back where it waited before.
@@ -37,7 +42,7 @@ def reverse(*, channel_txns: Sequence[str], method: str, actor: str, at: datetim
     ids = set(mine.values_list("payment_id", flat=True))
     payments = {row.pk: row for row in Payment.objects.filter(pk__in=ids).locked()}
     receipts = list(mine.order_by("pk"))  # again: now they stay as they are
-    claims = _claims(ids)
+    claims = _claims(Refund.objects.filter(payment__in=ids), ids)
     sent = _sent(receipts)
     released = _freeze(payments, receipts, claims, sent, at)
     for receipt in receipts:
@@ -54,12 +59,75 @@ def reverse(*, channel_txns: Sequence[str], method: str, actor: str, at: datetim
         claims[row.pk] = [claim for claim in claims[row.pk] if claim not in found.voided]
         claims[row.pk] += _owe_rest(row, found, at)
         Receipt.objects.filter(pk=receipt.pk).update(undone_at=at)
-        _post(receipt, row, found, at)
+        ledger.post([_draft("RECEIPT_REVERSED", receipt, row, found)], at=at)
     refunds.record(payments.values(), "REVERSED", at, actor)
 
 
-def _claims(payment_ids: set[int]) -> dict[int, list[Claim]]:
-    rows = Refund.objects.filter(payment__in=payment_ids).exclude(status=RefundStatus.VOID)
+@transaction.atomic
+def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datetime) -> None:
+    """Undo arrivals that were credited to the wrong payment, by compensating entries.
+
+    The money goes back to where it waited before, with what is owed back of it and nobody has
+    approved.  TooLateToUndo once anybody has; the payable refuses when the goods are gone.
+    """
+    mine = Receipt.objects.filter(method=method, channel_txn__in=channel_txns, undone_at=None)
+    ids = set(mine.values_list("payment_id", flat=True))
+    payments = {row.pk: row for row in Payment.objects.filter(pk__in=ids).locked()}
+    receipts = list(mine.order_by("pk"))
+    if len(receipts) != len(channel_txns):
+        raise StaleState
+    claims = _undecided(payments)
+    unpaid = _unpaid_without(receipts, payments)
+    drafts = []
+    for receipt in receipts:
+        row = payments[receipt.payment_id]
+        found = unwind(
+            receipt.kept_fen, receipt.owed_fen, receipt.pk, row.guaranteed_fen, claims[row.pk]
+        )
+        if found.is_short:
+            raise TooLateToUndo
+        payments[row.pk] = _apply(row, found, at)
+        claims[row.pk] = [claim for claim in claims[row.pk] if claim not in found.voided]
+        claims[row.pk] += _owe_rest(row, found, at)
+        drafts.append(_draft("RECEIPT_UNDONE", receipt, row, found))
+    mine.update(undone_at=at)
+    refunds.record(payments.values(), "UNDONE", at, actor)
+    for purpose in sorted(unpaid):
+        payable(purpose).unpaid(references=sorted(unpaid[purpose]), at=at)
+    ledger.post(drafts, at=at)
+
+
+def _undecided(payments: Mapping[int, Locked]) -> dict[int, list[Claim]]:
+    """What is owed back and nobody has approved; TooLateToUndo where that is not all."""
+    # Of what was kept before it was owed (an order expired, a second payment for one thing), a
+    # first person may have asked for it already where two are needed.
+    undecided = Q(status=RefundStatus.OWED) & (Q(receipt__isnull=False) | Q(asked_by=""))
+    ids = set(payments)
+    claims = _claims(Refund.objects.filter(undecided, payment__in=ids), ids)
+    for pk, row in payments.items():
+        owed = sum(claim.fen for claim in claims[pk] if claim.receipt_id is None)
+        if row.covered_fen or row.refunded_fen != owed:
+            raise TooLateToUndo
+    return claims
+
+
+def _unpaid_without(
+    receipts: Sequence[Receipt], payments: Mapping[int, Locked]
+) -> dict[str, set[str]]:
+    """References by purpose that these receipts pay for.
+
+    Not those of a payment whose money is all owed back: another one pays for that.
+    """
+    found: dict[str, set[str]] = {}
+    for receipt in receipts:
+        row = payments[receipt.payment_id]
+        if row.status == Status.CONFIRMED and receipt.kept_fen and row.guaranteed_fen:
+            found.setdefault(row.purpose, set()).add(row.reference)
+    return found
+
+
+def _claims(owed: QuerySet[Refund], payment_ids: set[int]) -> dict[int, list[Claim]]:
+    rows = owed.exclude(status=RefundStatus.VOID)
     found: dict[int, list[Claim]] = {pk: [] for pk in payment_ids}
     for row in rows.select_for_update(of=("self",)).order_by("pk"):
         claim = Claim(
@@ -158,22 +226,17 @@ def _owe_rest(row: Locked, found: Unwound, at: datetime) -> list[Claim]:
     return made
 
 
-def _post(receipt: Receipt, row: Locked, found: Unwound, at: datetime) -> None:
+def _draft(kind: str, receipt: Receipt, row: Locked, found: Unwound) -> Draft:
     debited = {
         f"held:{row.merchant}": found.held_fen,
         f"refund_payable:{row.method}": found.owed_fen + receipt.owed_fen - found.gone_of_owed_fen,
         f"receivable:{row.merchant}": found.gone_fen + found.gone_of_owed_fen,
     }
-    ledger.post(
-        [
-            Draft(
-                kind="RECEIPT_REVERSED",
-                reference=str(receipt.pk),
-                debits={code: fen for code, fen in debited.items() if fen},
-                credits={receipt.source: receipt.amount_fen},
-            )
-        ],
-        at=at,
+    return Draft(
+        kind=kind,
+        reference=str(receipt.pk),
+        debits={code: fen for code, fen in debited.items() if fen},
+        credits={receipt.source: receipt.amount_fen},
     )
 
 

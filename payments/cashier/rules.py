@@ -39,7 +39,7 @@ REFUND_TRANSITIONS = {
     # Void: the channel has sent nothing, and the bank took back what was to be sent.
     RefundStatus.SENDING: frozenset({RefundStatus.DONE, RefundStatus.FAILED, RefundStatus.VOID}),
     RefundStatus.FAILED: frozenset({RefundStatus.APPROVED, RefundStatus.VOID}),
-    RefundStatus.DONE: frozenset[RefundStatus](),
+    RefundStatus.DONE: frozenset({RefundStatus.SENDING}),  # sent back (退汇): it has not left
     RefundStatus.VOID: frozenset[RefundStatus](),
 }
 

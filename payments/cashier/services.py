@@ -8,10 +8,10 @@ from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
 from payments.cashier import late, refunds
-from payments.cashier.models import Payment, Receipt, Refund
+from payments.cashier.models import Payment, Refund
 from payments.cashier.payables import method as method_named
 from payments.cashier.payables import payable
-from payments.cashier.reversals import cover, reverse
+from payments.cashier.reversals import TooLateToUndo, cover, reverse, take_back
 from payments.cashier.rules import (
     Arrival,
     Bundle,
@@ -29,16 +29,14 @@ from payments.cashier.rules import (
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 
-__all__ = ["close", "confirm", "cover", "hold", "open_payment", "reverse", "take_back"]
+__all__ = [
+    "TooLateToUndo", "close", "confirm", "cover", "hold", "open_payment", "reverse", "take_back",
+]  # fmt: skip
 
 
 class MethodNotOffered(Refusal):
     status = 400
     message = "暂不支持该支付方式"
-
-
-class TooLateToUndo(Refusal):
-    message = "已退款或已发货，不能撤销"
 
 
 @joined
@@ -278,13 +276,6 @@ def close(*, purpose: str, references: Sequence[str], at: datetime) -> None:
     )
 
 
-_UNKEEP = """
-UPDATE payments_payment p
-SET received_fen = p.received_fen - d.fen, status = 'WAITING', confirmed_at = NULL
-FROM unnest(%s::bigint[], %s::bigint[]) AS d (id, fen) WHERE p.id = d.id
-"""
-
-
 @joined
 def return_owed(*, refund: Refund, actor: str, at: datetime) -> None:
     """The payer chooses that what is owed goes back to the account it came from.
@@ -295,52 +286,3 @@ def return_owed(*, refund: Refund, actor: str, at: datetime) -> None:
     if refund.status != RefundStatus.OWED or refund.asked_by:
         raise StaleState
     refunds.approve(refund=refund, actor=actor, at=at)
-
-
-@transaction.atomic
-def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datetime) -> None:
-    """Undo arrivals that were credited to the wrong payment, by compensating entries.
-
-    The money goes back to where it waited before, with what is still owed back of it.
-    TooLateToUndo once any of it was refunded; the payable refuses when the goods are gone.
-    """
-    receipts = list(
-        Receipt.objects.filter(method=method, channel_txn__in=channel_txns, undone_at=None)
-    )
-    if len(receipts) != len(channel_txns):
-        raise StaleState
-    payments = _locked(receipt.payment_id for receipt in receipts)
-    kept: dict[int, int] = {}
-    for receipt in receipts:
-        kept[receipt.payment_id] = kept.get(receipt.payment_id, 0) + receipt.kept_fen
-    owed = [receipt.pk for receipt in receipts if receipt.owed_fen]
-    claims = Refund.objects.filter(receipt__in=owed, status=RefundStatus.OWED)
-    if any(row.refunded_fen or row.covered_fen for row in payments.values()) or (
-        claims.update(status=RefundStatus.VOID) != len(owed)
-    ):
-        raise TooLateToUndo
-    kept = {pk: fen for pk, fen in kept.items() if fen}  # the others are as full as they were
-    taken = Receipt.objects.filter(pk__in=[receipt.pk for receipt in receipts], undone_at=None)
-    if taken.update(undone_at=at) != len(receipts):
-        raise StaleState
-    with connection.cursor() as cursor:
-        cursor.execute(_UNKEEP, [sql.ints(kept), sql.ints(kept.values())])
-    refunds.record(payments.values(), "UNDONE", at, actor)
-    confirmed = [payments[pk] for pk in kept if payments[pk].status == Status.CONFIRMED]
-    for purpose in sorted({row.purpose for row in confirmed}):
-        references = sorted(row.reference for row in confirmed if row.purpose == purpose)
-        payable(purpose).unpaid(references=references, at=at)
-    ledger.post([_reversed(receipt, payments[receipt.payment_id]) for receipt in receipts], at=at)
-
-
-def _reversed(receipt: Receipt, payment: Locked) -> Draft:
-    debited = {
-        f"held:{payment.merchant}": receipt.kept_fen,
-        f"refund_payable:{payment.method}": receipt.owed_fen,
-    }
-    return Draft(
-        kind="RECEIPT_UNDONE",
-        reference=str(receipt.pk),
-        debits={code: fen for code, fen in debited.items() if fen},
-        credits={receipt.source: receipt.amount_fen},
-    )

@@ -123,8 +123,8 @@ def reasons(
     strays = []
     for booked, marks in _bookings_of_payouts(account):
         found = [payout for mark in marks for payout in named.get(mark, ())]
-        if found:  # a refund in parts has several: each of its bookings is one of them
-            known = min(found, key=lambda one: (bool(one.seen), one.fen != -booked.fen))
+        if found:  # in parts, or paid again after it came back (退汇): each booking is another's
+            known = min(found, key=lambda one: (len(one.seen), one.fen != -booked.fen))
             known.seen.append(Booked(booked.number, booked.day, -booked.fen, booked.text))
         else:
             strays.append(booked)
@@ -205,10 +205,9 @@ def _payouts(account: ReceivingAccount) -> list[tuple[Payout, set[str]]]:
 
 
 def _serials(account: ReceivingAccount) -> dict[str, set[str]]:
-    back = LineReturn.objects.filter(line__receiving_account=account, status="DONE")
-    parts = RefundPart.objects.filter(
-        receipt__source=f"suspense:{account.account_no}", status="DONE"
-    )
+    """By key; also of what came back (退汇) after it was done."""
+    back = LineReturn.objects.filter(line__receiving_account=account)
+    parts = RefundPart.objects.filter(receipt__source=f"suspense:{account.account_no}")
     found: dict[str, set[str]] = defaultdict(set)
     for number, serial in [
         *back.values_list("number", "serial"),

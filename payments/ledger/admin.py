@@ -22,6 +22,7 @@ KINDS = {
     "OWE_BACK": "转为应退",
     "REFUND_PAID": "退款付出",
     "REFUND_WRITTEN_OFF": "退款作废（已冲正、未退出）",
+    "REFUND_BOUNCED": "退款被退汇",
     "RETURN": "原路退回",
     "RELEASE": "放款给商家",
     "COMMISSION": "导购佣金",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.timezone import now
 
 from config.kit.admin import Question, viewer_of
@@ -14,7 +14,7 @@ from config.kit.columns import YuanField, in_yuan
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
 from payments.cashier.rules import Status
-from payments.transfers import desk, notes, queries, returns
+from payments.transfers import bounces, desk, notes, queries, returns, reversals, screening
 from payments.transfers.decisions import decided_meanwhile
 from payments.transfers.models import StatementLine
 
@@ -118,6 +118,46 @@ class Ignore(Decision):
     reason = reason("原因", "ignoring")
 
 
+class TookBack(Decision):
+    """The line whose money the bank took back, by its number or the bank's serial."""
+
+    original = forms.CharField(label="原来账", max_length=160)
+    reason = reason("依据", "reversing")
+
+    def prepare(self) -> None:
+        super().prepare()
+        chosen = self.request.GET.get("original", "")
+        self.fields["original"].initial = chosen
+        self.fields["original"].widget.attrs |= {
+            "placeholder": "来账编号或银行流水号",
+            "autocomplete": "off",
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if said := cleaned.get("original", "").strip():
+            mine = queries.lines(viewer_of(self.request))
+            of_account = mine.filter(receiving_account=self.row.receiving_account_id)
+            found = of_account.filter(Q(number=said.upper()) | Q(key=said)).first()
+            if found is None:
+                raise forms.ValidationError("这个收款账户没有这笔来账")
+            cleaned["line"] = found
+        return cleaned
+
+
+class Bounced(Decision):
+    """The return (T…) or refund (R…) that came back."""
+
+    payout = forms.CharField(label="退款单号或退回单号", max_length=24)
+    reason = reason("依据", "bouncing")
+
+    def prepare(self) -> None:
+        super().prepare()
+        named = sorted(screening.named_payouts([self.row.remark, *self.row.texts]))
+        self.fields["payout"].initial = named[0] if len(named) == 1 else ""
+        self.fields["payout"].widget.attrs |= {"placeholder": "R… 或 T…", "autocomplete": "off"}
+
+
 class GiveBack(Decision):
     amount_fen = YuanField(label="退回金额（元）", required=False, help_text="空为全部剩余")
     reason = reason("退回原因", "returning")
@@ -145,6 +185,8 @@ class Note(Decision):
 # What clerks say most often, offered while they type.
 OFTEN = {
     "ignoring": ["内部调拨", "员工报销退回", "投资款", "银行利息", "供应商退款", "不是货款"],
+    "bouncing": ["附言有退款单号", "收款账号、金额一致", "银行电话确认"],
+    "reversing": ["银行回单注明", "付款人、金额一致", "银行电话确认"],
     "returning": ["付款人要求退回", "重复付款", "无法确认对应订单", "付错商家", "订单已取消"],
 }
 
@@ -211,6 +253,26 @@ def _ignore(line: StatementLine, answers: dict[str, Any], person: Viewer, at: da
     return desk.ignore(line=line, reason=answers["reason"], actor=person.number, at=at)
 
 
+def _took_back(
+    line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime
+) -> object:
+    return reversals.pair(
+        line=line, original=answers["line"], reason=answers["reason"], actor=person.number, at=at
+    )
+
+
+def _bounced(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
+    return bounces.link(
+        line=line,
+        payout=answers["payout"].strip().upper(),
+        returned=queries.returns(person),
+        refunded=queries.refunds(person),
+        reason=answers["reason"],
+        actor=person.number,
+        at=at,
+    )
+
+
 def _give_back(
     line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime
 ) -> object:
@@ -248,6 +310,28 @@ ACTS = _by_name(
             "match",
             "s",
             "call_split",
+        ),
+        Act(
+            "reverse",
+            "冲正的是这笔来账",
+            "确认冲正",
+            "那笔来账的核销全部冲回，订单冻结；已放款或已退款的，记为应收商家款。不能撤销。",
+            TookBack,
+            _took_back,
+            "reverse",
+            "c",
+            "link",
+        ),
+        Act(
+            "bounce",
+            "退汇的是这笔退款",
+            "确认退汇",
+            "那笔退款变为退回失败，可以重新同意；来账的退回，钱回到待处理。不能撤销。",
+            Bounced,
+            _bounced,
+            "bounce",
+            "b",
+            "assignment_return",
         ),
         Act(
             "return",

@@ -102,6 +102,8 @@ class LineActions(serializers.Serializer[object]):
     match = serializers.BooleanField()
     undo = serializers.BooleanField()
     ignore = serializers.BooleanField()
+    bounce = serializers.BooleanField(help_text="等待说明退汇了哪笔退款")
+    reverse = serializers.BooleanField(help_text="等待说明冲正了哪笔来账")
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), "return": serializers.BooleanField()}

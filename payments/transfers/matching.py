@@ -105,10 +105,19 @@ def first_verdict(line: StatementLine) -> dict[str, Any]:
     return {"judged": {**said, "reasons": line.reasons}}
 
 
-def record_first(line_ids: Sequence[int], kind: str, *, at: datetime) -> None:
-    """An event of the system's own on each of these lines, with what it changes."""
+def record_first(
+    line_ids: Sequence[int],
+    kind: str,
+    *,
+    at: datetime,
+    actor: str = "",
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """An event on each of these lines, with what it changes."""
     LineEvent.objects.bulk_create(
-        LineEvent(line=line, kind=kind, at=at, facts=first_verdict(line))
+        LineEvent(
+            line=line, kind=kind, actor=actor, at=at, facts={**(facts or {}), **first_verdict(line)}
+        )
         for line in StatementLine.objects.filter(pk__in=line_ids).order_by("pk")
     )
 

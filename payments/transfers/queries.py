@@ -1,13 +1,14 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Sum, Value, When
+from django.utils.timezone import get_default_timezone, localtime
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
-from payments.cashier.models import Payment, RefundPart
+from payments.cashier.models import Payment, Refund, RefundPart
 from payments.cashier.rules import PartStatus
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import evidence
@@ -15,10 +16,11 @@ from payments.transfers.ladder.facts import Candidate, Fact
 from payments.transfers.ladder.ranking import rank
 from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
 from payments.transfers.remarks import codes_in
-from payments.transfers.rules import OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
+from payments.transfers.rules import GONE, OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
 
 METHOD = "BANK_TRANSFER"
 SHOWN_CANDIDATES = 10
+MONTH = timedelta(days=31)
 OF_AN_AMOUNT = 20  # a person may look at more than a batch
 
 
@@ -75,6 +77,12 @@ def returns(viewer: Viewer) -> QuerySet[LineReturn]:
     if tenants is None:
         return rows
     return rows.filter(line__receiving_account__merchant__in=tenants)
+
+
+def refunds(viewer: Viewer) -> QuerySet[Refund]:
+    tenants = viewer.tenants("FINANCE")
+    rows = Refund.objects.all()
+    return rows if tenants is None else rows.filter(payment__merchant__in=tenants)
 
 
 def shown_returns(rows: Iterable[LineReturn]) -> list[dict[str, Any]]:
@@ -171,7 +179,52 @@ def actions(row: StatementLine, left: int | None = None) -> dict[str, bool]:
         "return": waits and has_left and has_payer and bool(row.receiving_account.provider),
         "undo": row.is_posted and (row.allocated_fen > 0 or row.verdict == Verdict.IGNORED),
         "ignore": waits,
+        "reverse": is_waiting_reversal(row),
+        "bounce": is_waiting_bounce(row),
     }
+
+
+def is_waiting_bounce(row: StatementLine) -> bool:
+    """Money of ours that came back (退汇), and nobody has said which."""
+    is_whole = row.is_posted and not row.allocated_fen and not row.returned_fen
+    return is_whole and row.rule == "R" and row.verdict == Verdict.CONFLICT
+
+
+def is_waiting_reversal(row: StatementLine) -> bool:
+    """Money that the bank took back of a line that nobody has found."""
+    is_out = row.is_reversal and row.is_elsewhere and row.amount_fen < 0
+    return is_out and row.verdict == Verdict.CONFLICT
+
+
+def originals(viewer: Viewer, line: StatementLine, find: str = "") -> QuerySet[StatementLine]:
+    """What a reversal may take back, the same payer's first, then the latest.
+
+    Without `find` (a number, a serial or a payer's name) of the month before it.
+    """
+    named = StatementLine.objects.filter(
+        receiving_account=OuterRef("receiving_account"), reverses=OuterRef("key"), is_reversal=True
+    )
+    rows = lines(viewer).filter(
+        ~Exists(named.exclude(reverses="").exclude(pk=line.pk)),
+        receiving_account=line.receiving_account_id,
+        amount_fen=-line.amount_fen,
+        is_posted=True,
+        returned_fen=0,
+        booked_at__lt=datetime.combine(
+            localtime(line.booked_at) + timedelta(days=1), time.min, get_default_timezone()
+        ),
+    )
+    if find:
+        rows = rows.filter(Q(number=find) | Q(key=find) | Q(payer_name=find))
+    else:
+        rows = rows.filter(booked_at__gte=line.booked_at - MONTH)
+    payer = Case(
+        *([When(payer_account=line.payer_account, then=0)] if line.payer_account else []),
+        *([When(payer_name=line.payer_name, then=1)] if line.payer_name else []),
+        default=Value(2),
+    )
+    found = rows.exclude(verdict__in=GONE)
+    return found.order_by(payer, "-booked_at", "-pk")
 
 
 def under_way_fen(line: StatementLine) -> int:
@@ -234,7 +287,8 @@ def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozense
         return frozenset()
     _alone(account, "pg_advisory_xact_lock_shared")
     parts = RefundPart.objects.filter(receipt__source=f"suspense:{account.account_no}")
-    may_have_left = parts.filter(status__in=[PartStatus.SENDING, PartStatus.DONE])
+    # Also what has left and came back (退汇): it has a number of the bank.
+    may_have_left = parts.exclude(channel_txn="", status__in=[PartStatus.REFUSED, PartStatus.VOID])
     back = LineReturn.objects.filter(line__receiving_account=account)
     found = [
         *parts.filter(channel_txn__in=marks).values_list("channel_txn", flat=True),

@@ -14,7 +14,7 @@ from payments.cashier.refunds import SecondPersonNeeded
 from payments.channels import transfer
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
-from payments.transfers import queries
+from payments.transfers import matching, queries, reversals
 from payments.transfers.decisions import (
     NotPosted,
     decided_meanwhile,
@@ -53,12 +53,13 @@ def give_back(
 
     What a line returns in all, if above Policy.check_above_fen, waits for a second person
     (`check`); else the bank is asked after the commit.  Raises PayerUnknown, ReturnNotPossible,
-    ReturnUnderWay, MoreThanLeft, DecidedMeanwhile.
+    ReturnUnderWay, TakenBack, MoreThanLeft, DecidedMeanwhile.
     """
     _require_a_way_back(line)
     if line.verdict == Verdict.RETURNING and line.returns.filter(status__in=UNDER_WAY).exists():
         raise ReturnUnderWay
     row = lock(line, seen=OPEN, at=at)
+    reversals.refuse_taken_back(row)
     left = queries.left_fen(row)
     fen = left if amount_fen is None else amount_fen
     if not 0 < fen <= left:
@@ -108,7 +109,8 @@ def check(
 ) -> LineReturn:
     """A second person approves a return, or declines it: then the line waits again.
 
-    Raises SecondPersonNeeded for the one who asked; DecidedMeanwhile when it was checked already.
+    Raises SecondPersonNeeded for the one who asked; DecidedMeanwhile when it was checked already;
+    TakenBack where there is nothing left to approve.
     """
     if actor == asked.asked_by:
         raise SecondPersonNeeded
@@ -118,6 +120,7 @@ def check(
         raise decided_meanwhile(row, at)
     fen = yuan(asked.amount_fen)
     if approve:
+        reversals.refuse_taken_back(row)
         said = {"checked_by": actor, "sent_at": at}
         move(found, ReturnStatus.SENDING, RETURN_TRANSITIONS, **said)
         _wait(row, actor, at, f"退回 {fen} 元已复核，等待银行处理")
@@ -127,9 +130,17 @@ def check(
         said = {"checked_by": actor, "failure": reason[:200], "done_at": at}
         move(found, ReturnStatus.DECLINED, RETURN_TRANSITIONS, **said)
         _wait(row, actor, at, f"退回 {fen} 元复核未通过" + (f"：{reason}" if reason else ""))
-        leave_trace(row, "RETURN_DECLINED", actor, at, **_facts(asked) | {"why": reason[:200]})
+        let_go(row, "RETURN_DECLINED", actor, at, **_facts(asked) | {"why": reason[:200]})
     asked.refresh_from_db()
     return asked
+
+
+def let_go(row: StatementLine, kind: str, actor: str, at: datetime, **facts: object) -> None:
+    """The line is free again: a reversal that waited for it finds it now."""
+    matching.record([row.pk], kind, at=at, actor=actor, facts=facts | matching.first_verdict(row))
+    reversals.settle(account=row.receiving_account, at=at)
+    matching.recount([row.pk])
+    row.refresh_from_db()
 
 
 def _locked(asked: LineReturn) -> StatementLine:
@@ -145,27 +156,48 @@ def send(*, asked: LineReturn, at: datetime) -> None:
     """Ask the bank to pay a return.  Not atomic on purpose: the network lies in between.
 
     The return's number is the bank's idempotency key, one per attempt: asking again is safe, and
-    an answer that never came leaves it SENDING for the sweep.
+    an answer that never came leaves it SENDING for the sweep.  Money that the bank has taken back
+    meanwhile is not sent: then the bank is only asked whether it has paid already.
     """
     assert_no_transaction()
     line = asked.line
     account = line.receiving_account
+    bank = transfer.bank(account.provider)
+    gone = _taken_back(asked)
     try:
-        sent = transfer.bank(account.provider).pay_out(
-            out_no=asked.number,
-            account_no=account.account_no,
-            to_account=line.payer_account,
-            to_name=line.payer_name,
-            amount_fen=asked.amount_fen,
-            remark=f"退回 {asked.number}",
+        sent = (
+            bank.payout(asked.number)
+            if gone
+            else bank.pay_out(
+                out_no=asked.number,
+                account_no=account.account_no,
+                to_account=line.payer_account,
+                to_name=line.payer_name,
+                amount_fen=asked.amount_fen,
+                remark=f"退回 {asked.number}",
+            )
         )
     except transfer.BankUnknown:
         return
     except transfer.BankRefused as refused:
-        _not_returned(asked, str(refused)[:200], at)
+        if gone:
+            return  # refuses to tell: that proves nothing
+        _not_returned(asked, f"银行拒绝退回：{refused}"[:200], at)
         return
-    if sent.status == "DONE":
+    if sent is None:
+        _not_returned(asked, gone, at)
+    elif sent.status == "DONE":
         _returned(asked, sent.serial, at)
+
+
+@transaction.atomic
+def _taken_back(asked: LineReturn) -> str:
+    """Why the money cannot be sent any more; looked at under the line's lock."""
+    try:
+        reversals.refuse_taken_back(_locked(asked))
+    except reversals.TakenBack as taken:
+        return str(taken)
+    return ""
 
 
 @transaction.atomic
@@ -200,7 +232,7 @@ def _returned(asked: LineReturn, serial: str, at: datetime) -> None:
 @transaction.atomic
 def _not_returned(asked: LineReturn, why: str, at: datetime) -> None:
     row = _locked(asked)
-    found = LineReturn.objects.filter(pk=asked.pk)
+    found = LineReturn.objects.filter(pk=asked.pk, status=ReturnStatus.SENDING)  # not what is done
     move(found, ReturnStatus.FAILED, RETURN_TRANSITIONS, failure=why, done_at=at)
-    _wait(row, "", at, f"银行拒绝退回：{why}")
-    leave_trace(row, "RETURN_FAILED", "", at, **_facts(asked) | {"why": why})
+    _wait(row, "", at, why)
+    let_go(row, "RETURN_FAILED", "", at, **_facts(asked) | {"why": why})

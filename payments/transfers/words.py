@@ -30,6 +30,8 @@ EVENTS = {
     "RETURN_ASKED": "申请退回",
     "RETURN_DECLINED": "退回未获同意",
     "RETURN_FAILED": "退回失败",
+    "RETURN_BOUNCED": "退回被退汇",
+    "BOUNCED": "认定为退汇",
     "CONTRADICTED": "内容矛盾",
     "CONFIRMED": "流水已确认",
     "NOTE": "备注",
@@ -38,6 +40,7 @@ FACTS = {
     "rule": "规则", "version": "规则版本", "reason": "原因", "why": "原因", "was": "原结论",
     "serial": "银行流水号", "return": "退回单", "amount_fen": "金额", "left_fen": "还剩",
     "statement": "流水文件", "judged": "系统原判", "text": "",
+    "reversal": "冲正流水", "original": "原来账", "payout": "退款单", "line": "来账",
 }  # fmt: skip
 
 

@@ -317,6 +317,7 @@ def _detail(
         "find": find,
         "where": visit.where,
         "candidates": candidates(visit, line, find) if may["match"] else [],
+        "originals": _originals(visit, line, find) if may["reverse"] else [],
         "paid": _paid(line),
         "returns": _returns(line),
         "history": _history(line),
@@ -420,6 +421,23 @@ def candidates(visit: Visit, line: StatementLine, find: str = "") -> list[dict[s
         for payment in payments
     ]
     return [one | {"n": n} for n, one in enumerate(shown, 1)]
+
+
+def _originals(visit: Visit, line: StatementLine, find: str) -> list[dict[str, Any]]:
+    """Lines that a reversal may take back, numbered."""
+    rows = queries.originals(visit.person, line, find)[:FOUND]
+    return [
+        {
+            "n": n,
+            "line": one,
+            "amount": in_yuan(one.amount_fen),
+            "verdict": verdict_label(one),
+            "booked": in_shanghai(one.booked_at),
+            "is_same": bool(line.payer_account) and one.payer_account == line.payer_account,
+            "link": visit.link(line=line.number, act="reverse", original=one.number),
+        }
+        for n, one in enumerate(rows, 1)
+    ]
 
 
 def _searched(payments: QuerySet[Payment], find: str) -> QuerySet[Payment]:

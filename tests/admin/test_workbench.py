@@ -304,6 +304,31 @@ def test_what_is_refused_is_said_beside_what_was_typed(clerk, lost, act, answers
         assert not typed or f'value="{typed}"' in page.content.decode()
 
 
+def test_a_clerk_says_what_a_reversal_took_back(clerk, first, second, lost):
+    (reversal,) = arrive(
+        booking(-lost.amount_fen, is_reversal=True, remark="冲正", booked_at=now()),
+        account_no=first.rows["payments.ReceivingAccount"].account_no,
+        at=now(),
+    )
+    text = read(clerk, line=reversal.number)
+    assert "可能被冲正的来账" in text
+    assert f"act=reverse&amp;original={lost.number}" in text
+    other = second.rows["payments.StatementLine"]
+    assert f"original={other.number}" not in read(clerk, line=reversal.number, find=other.number)
+
+    wrong = decide(clerk, reversal, "reverse", {"original": other.number, "reason": "回单"})
+    assert "没有这笔来账" in wrong.content.decode()
+    assert fresh(reversal).verdict == "CONFLICT"
+    asked = read(clerk, line=reversal.number, act="reverse", original=lost.number)
+    assert f'value="{lost.number}"' in asked
+    decide(clerk, reversal, "reverse", {"original": lost.number, "reason": "回单"})
+
+    assert {fresh(one).verdict for one in (lost, reversal)} == {"REVERSED"}
+    told = LineEvent.objects.get(line=reversal, kind="REVERSED")
+    assert (told.actor, told.facts["reason"]) == (first.people["FINANCE"].number, "回单")
+    assert ledger.audit() == []
+
+
 def test_ignoring_offers_to_undo_and_undoing_brings_the_line_back(clerk, lost):
     page = decide(clerk, lost, "ignore", {"reason": "内部调拨"})
     text = page.content.decode()

@@ -110,7 +110,7 @@
       case "Escape":
         if (one(".wb-help").open) { one(".wb-help").open = false; return true; }
         return press('[data-key="Escape"]');
-      case "s": case "r": case "i": case "n": case "u": return press(`[data-key="${key}"]`);
+      case "s": case "r": case "c": case "b": case "i": case "n": case "u": return press(`[data-key="${key}"]`);
       default: return false;
     }
   }

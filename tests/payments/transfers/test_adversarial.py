@@ -1,6 +1,7 @@
 """What must never be matched to the wrong payment: a case for each item of the adversarial set.
 
-Precision is 1: every allocation is one that the payer meant.
+Precision is 1: every allocation is one that the payer meant.  Its cases of reversals are in
+test_adversarial_reversals.
 """
 
 import io
@@ -10,7 +11,6 @@ from datetime import date, timedelta
 import pytest
 
 from config.kit.numbers import is_mod97
-from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier.models import Refund
 from payments.transfers import services
@@ -338,57 +338,6 @@ def test_the_same_file_with_other_line_ends_or_in_another_encoding_pays_once(
     assert (statement.lines, statement.duplicates) == (1, 1)
     assert paid() == {rows[0].serial: {payment.number}}
     assert not Refund.objects.exists()
-
-
-# --- reversals ----------------------------------------------------------------------------------
-
-
-def test_a_reversal_that_comes_before_its_original_stops_it(account):
-    payment = expected(PRICE)
-    original = booking(PRICE, virtual_account=virtual_of(payment))
-    reversal = booking(-PRICE, is_reversal=True, reverses=original.serial, remark="冲正")
-
-    arrive(reversal)
-    arrive(original)
-
-    assert paid() == {}
-    assert verdicts() == {"REVERSED": 2}
-
-
-def test_a_reversal_that_comes_after_its_original_was_paid_undoes_it(account):
-    payment = expected(PRICE)
-    original = booking(PRICE, virtual_account=virtual_of(payment))
-    arrive(original)
-
-    arrive(booking(-PRICE, is_reversal=True, reverses=original.serial, remark="冲正"))
-
-    payment.refresh_from_db()
-    assert (payment.status, payment.received_fen) == ("WAITING", 0)
-    assert verdicts() == {"REVERSED": 2}
-
-
-def test_a_reversal_of_another_amount_or_of_two_originals_is_for_a_person(account):
-    payment = expected(PRICE)
-    original = booking(PRICE, virtual_account=virtual_of(payment))
-    arrive(original)
-
-    (other,) = arrive(booking(1 - PRICE, is_reversal=True, reverses=original.serial))
-
-    payment.refresh_from_db()
-    assert (other.verdict, other.rule) == ("CONFLICT", "R")
-    assert payment.status == "CONFIRMED"
-
-
-def test_a_reversal_that_comes_before_the_refund_was_sent_stops_the_refund(account):
-    payment = expected(PRICE)
-    original = booking(PRICE, virtual_account=virtual_of(payment))
-    arrive(original)
-    refunds.refund_all(purpose="ORDER", reference=payment.reference, reason="CANCELLED", at=NOON)
-
-    (line,) = arrive(booking(-PRICE, is_reversal=True, reverses=original.serial, remark="冲正"))
-
-    assert (line.verdict, line.rule) == ("REVERSED", "R")
-    assert [(one.amount_fen, one.status) for one in Refund.objects.all()] == [(PRICE, "VOID")]
 
 
 # --- payers -------------------------------------------------------------------------------------

@@ -19,9 +19,11 @@ from tests.payments.transfers.bank import (
     arrive,
     booking,
     ccb_csv,
+    code_of,
     expected,
     virtual_of,
 )
+from tests.payments.transfers.bank import account as make_account
 from tests.sandbox.signing import Signer
 
 pytestmark = pytest.mark.django_db
@@ -164,7 +166,8 @@ def test_a_clerk_matches_undoes_and_matches_again(account, platform):
     wrong, right = expected(), expected()
     (line,) = arrive(booking(PRICE))
     shown = platform.get(f"/api/v1/bank/lines/{line.number}").json()
-    assert shown["actions"] == {"match": True, "return": True, "undo": False, "ignore": True}
+    assert shown["actions"] == {"match": True, "return": True, "undo": False, "ignore": True,
+                                "reverse": False, "bounce": False}  # fmt: skip
     assert {candidate["payment"] for candidate in shown["candidates"]} == {
         wrong.number,
         right.number,
@@ -273,6 +276,42 @@ def test_lines_are_found_by_account_amount_and_age(account, platform):
     assert found("?max_fen=100") == {old.number}
     assert found(f"?account_no={ACCOUNT}") == {old.number, new.number}
     assert found("?account_no=1") == set()
+
+
+def test_a_person_says_what_a_reversal_took_back(account, platform, stranger):
+    (line,) = arrive(booking(PRICE, remark=code_of(expected())))
+    (reversal,) = arrive(booking(-PRICE, is_reversal=True, remark="冲正"))
+    url = f"/api/v1/bank/lines/{reversal.number}/reverse"
+
+    assert stranger.get(url).status_code == 404
+    assert [one["id"] for one in platform.get(url).json()] == [line.number]
+    assert act(platform, reversal, "reverse", original=line.number).status_code == 400
+    assert act(platform, reversal, "reverse", original="L0", reason="回单").status_code == 404
+    said = {"original": line.number, "reason": "回单"}
+    assert act(stranger, reversal, "reverse", **said).status_code == 404
+    assert act(platform, line, "reverse", **said).json()["code"] == "NOT_A_REVERSAL"
+    done = act(platform, reversal, "reverse", **said)
+
+    assert (done.status_code, done.json()["verdict"]) == (200, "REVERSED")
+    assert platform.get(f"/api/v1/bank/lines/{line.number}").json()["verdict"] == "REVERSED"
+    assert platform.get(url).json() == []
+
+
+def test_a_clerk_cannot_name_another_merchants_line_as_the_original(account, platform):
+    (line,) = arrive(booking(PRICE))
+    mine = make_merchant("别家")
+    another = make_account("755900000220", merchant=mine.number)
+    (reversal,) = arrive(
+        booking(-PRICE, is_reversal=True, remark="冲正"), account_no=another.account_no
+    )
+    clerk = client_of(make_staff(mine, "FINANCE"))
+
+    answer = act(clerk, reversal, "reverse", original=line.number, reason="回单")
+
+    assert answer.status_code == 404
+    reversal.refresh_from_db()
+    line.refresh_from_db()
+    assert (reversal.verdict, line.verdict) == ("CONFLICT", "UNMATCHED")
 
 
 def test_ignoring_needs_a_reason(account, platform):
