@@ -10,8 +10,8 @@ from unfold.decorators import action
 from config.kit.admin import Lines, Look, Sure, each, viewer_of
 from config.kit.columns import DayFilter, in_yuan
 from payments.cashier import refunds
-from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
-from payments.cashier.rules import REFUND_TRANSITIONS, RefundStatus, Status
+from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
+from payments.cashier.rules import REFUND_TRANSITIONS, PartStatus, RefundStatus, Status
 
 METHODS = {"BANK_TRANSFER": "银行转账", "WECHAT": "微信支付", "WALLET": "余额支付"}
 PURPOSES = {"ORDER": "订单"}
@@ -30,6 +30,7 @@ EVENTS = {
     "REFUND_APPROVED": "同意退款",
     "REFUND_DONE": "已退款",
     "REFUND_FAILED": "退款失败",
+    "REFUND_WRITTEN_OFF": "已冲正且未退出，作废",
     "REFUND_BOUNCED": "退款被退汇",
 }
 PAYMENT_COLOURS = {Status.WAITING: "warning", Status.CONFIRMED: "success", Status.CLOSED: ""}
@@ -43,6 +44,14 @@ REFUND_COLOURS = {
 }
 
 
+PART_COLOURS = {
+    PartStatus.SENDING: "info",
+    PartStatus.DONE: "success",
+    PartStatus.REFUSED: "danger",
+    PartStatus.VOID: "",
+}
+
+
 class Receipts(Lines):
     model = Receipt
     fields = ["channel_txn", "amount_fen", "kept_fen", "owed_fen", "received_at", "undone_at"]
@@ -53,6 +62,13 @@ class Refunds(Lines):
     fields = ["number", "amount_fen", "reason", "status", "owed_at", "done_at"]
     colours = {"status": REFUND_COLOURS}
     show_change_link = True
+
+
+class Parts(Lines):
+    model = RefundPart
+    with_related = ["receipt"]
+    fields = ["number", "receipt", "amount_fen", "status", "channel_txn", "failure", "done_at"]
+    colours = {"status": PART_COLOURS}
 
 
 class Events(Lines):
@@ -111,6 +127,7 @@ class RefundAdmin(Look):
         (None, {"fields": [("number", "status"), ("amount_fen", "reason"), ("payment", "order")]}),
         ("退回", {"fields": [("channel_txn", "failure"), ("owed_at", "sent_at", "done_at")]}),
     ]
+    inlines = [Parts]
     actions = ["approve_chosen"]
     actions_detail = ["approve"]
     offered = {"approve": lambda refund: "APPROVED" in REFUND_TRANSITIONS[refund.status]}

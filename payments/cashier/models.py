@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from config.kit.viewer import Viewer
-from payments.cashier.rules import Locked, Reason, RefundStatus, Status
+from payments.cashier.rules import Locked, PartStatus, Reason, RefundStatus, Status
 
 
 class PaymentQuerySet(models.QuerySet["Payment"]):
@@ -205,10 +205,54 @@ class Refund(models.Model):
     def __str__(self) -> str:
         return self.number
 
-    @property
-    def out_no(self) -> str:
-        """The channel's idempotency key: what came back is paid under another."""
-        return f"{self.number}-r{self.bounces}" if self.bounces else self.number
+
+class RefundPart(models.Model):
+    """What a refund gives back of one arrival; written before the channel is asked to send it.
+
+    Whatever happens to the arrival meanwhile, what was asked for stays known, and is asked about
+    again under the same number.
+    """
+
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="parts", verbose_name="退款单")
+    receipt = models.ForeignKey(
+        Receipt, models.PROTECT, related_name="refund_parts", verbose_name="到账记录"
+    )
+    number = models.CharField(
+        "渠道请求号", max_length=32, help_text="每次提交一个，重复提交不会付两次"
+    )
+    amount_fen = models.PositiveBigIntegerField("金额(分)")
+    status = models.CharField("状态", max_length=16, choices=PartStatus, default=PartStatus.SENDING)
+    channel_txn = models.CharField("渠道流水号", max_length=64, blank=True)
+    failure = models.CharField("失败原因", max_length=200, blank=True)
+    sent_at = models.DateTimeField("退回发起时间")
+    done_at = models.DateTimeField("退回完成时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "退款明细"
+        constraints = [
+            models.UniqueConstraint("number", name="refund_part_number_once"),
+            models.UniqueConstraint(
+                "refund",
+                "receipt",
+                name="refund_part_once_per_receipt",
+                condition=~Q(status="VOID"),
+            ),
+            models.CheckConstraint(
+                name="refund_part_status_known", condition=Q(status__in=PartStatus.values)
+            ),
+            models.CheckConstraint(name="refund_part_moves_money", condition=Q(amount_fen__gt=0)),
+            models.CheckConstraint(
+                name="refund_part_done_has_proof",
+                condition=~Q(status="DONE") | ~Q(channel_txn="") & Q(done_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            # A statement's payouts are known again by the channel's number.
+            models.Index("channel_txn", name="refund_part_by_txn", condition=~Q(channel_txn="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
 
 
 class PaymentEvent(models.Model):

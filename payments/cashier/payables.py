@@ -5,7 +5,6 @@ REFUND_LIMIT, above what amount giving it back takes two people.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -14,7 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
-from payments.cashier.models import Payment, Refund
+from payments.cashier.models import Payment, RefundPart
 from payments.cashier.rules import Due
 
 
@@ -54,14 +53,6 @@ class Payable(Protocol):
         """The money is back where it came from."""
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A refund that has left: the channel's number, and the ledger account it left from."""
-
-    channel_txn: str
-    account: str
-
-
 class Method(Protocol):
     @staticmethod
     def opened(payment: Payment, *, at: datetime) -> None:
@@ -79,11 +70,16 @@ class Method(Protocol):
         """
 
     @staticmethod
-    def send_back(refund: Refund) -> Sent | None:
-        """Over the network, outside any transaction, safe to repeat; None: not known yet.
+    def send_back(part: RefundPart) -> str | None:
+        """Over the network, outside any transaction, safe to repeat; the channel's own number.
 
-        Raises a Refusal when the channel says no for good.
+        None: not known yet.  An arrival that was undone (`part.receipt.undone_at`) is only asked
+        about.  Raises a Refusal when nothing has left and nothing will.
         """
+
+    @staticmethod
+    def left_from(part: RefundPart, channel_txn: str) -> str:
+        """First thing in the transaction that books it: the ledger account that it has left."""
 
 
 def payable(purpose: str) -> Payable:
@@ -104,7 +100,7 @@ def doors_answer(**_: Any) -> list[CheckMessage]:
     """`manage.py check` fails at once when the wiring in settings is wrong."""
     wanted = {
         "PAYABLES": ("due", "paid", "unpaid", "reopen", "reversed", "refunded"),
-        "PAYMENT_METHODS": ("opened", "instructions", "unheard", "send_back"),
+        "PAYMENT_METHODS": ("opened", "instructions", "unheard", "send_back", "left_from"),
     }
     modules = [
         (f"{table}[{key!r}]", path, functions)

@@ -86,6 +86,14 @@ SELECT merchant, sum(fen) FROM (
     WHERE r.undone_at IS NOT NULL
 ) AS lost GROUP BY merchant
 """
+# Once a refund is over, its parts have left or are void.
+_PARTS = """
+SELECT f.number, CASE f.status WHEN 'DONE' THEN f.amount_fen ELSE 0 END, sum(d.amount_fen)
+FROM payments_refund f JOIN payments_refundpart d ON d.refund_id = f.id AND d.status <> 'VOID'
+WHERE f.status <> 'SENDING'
+GROUP BY f.id
+HAVING sum(d.amount_fen) <> CASE f.status WHEN 'DONE' THEN f.amount_fen ELSE 0 END LIMIT 20
+"""
 _RECEIVABLE = """
 SELECT split_part(a.code, ':', 2), sum(e.amount_fen) FROM payments_entry e
 JOIN payments_account a ON a.id = e.account_id WHERE a.code LIKE 'receivable:%' GROUP BY a.code
@@ -157,10 +165,18 @@ def findings() -> Iterator[str]:
         )
         for number, refunded, rows in cursor.fetchall():
             yield f"支付单 {number} 已退 {yuan(refunded)} 元，退款单合计 {yuan(int(rows))} 元"
+    yield from _owed_findings()
+
+
+def _owed_findings() -> Iterator[str]:
+    """Refunds against their parts, and what is owed or lost against the ledger."""
+    with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT p.method, sum(r.amount_fen) FROM payments_refund r"
-            " JOIN payments_payment p ON p.id = r.payment_id WHERE r.status NOT IN ('DONE', 'VOID')"
-            " GROUP BY p.method"
+            "SELECT p.method, sum(r.amount_fen - coalesce(d.fen, 0)) FROM payments_refund r"
+            " JOIN payments_payment p ON p.id = r.payment_id"
+            " LEFT JOIN LATERAL (SELECT sum(amount_fen) AS fen FROM payments_refundpart"
+            "     WHERE refund_id = r.id AND status = 'DONE') d ON true"
+            " WHERE r.status NOT IN ('DONE', 'VOID') GROUP BY p.method"
         )
         owed = {f"refund_payable:{name}": int(fen) for name, fen in cursor.fetchall()}
         cursor.execute(
@@ -169,6 +185,9 @@ def findings() -> Iterator[str]:
             " WHERE a.code LIKE 'refund_payable:%' GROUP BY a.code"
         )
         booked = {code: int(fen) for code, fen in cursor.fetchall()}
+        cursor.execute(_PARTS)
+        for number, amount, done in cursor.fetchall():
+            yield f"退款单 {number} 已退 {yuan(amount)} 元，退款明细合计 {yuan(int(done))} 元"
         cursor.execute(_LOST)
         lost = {name: int(fen) for name, fen in cursor.fetchall()}
         cursor.execute(_RECEIVABLE)

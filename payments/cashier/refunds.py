@@ -6,28 +6,32 @@ from datetime import datetime
 from typing import Protocol
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Sum, Value
+from django.db.models.functions import Coalesce
 
 from config.kit import numbers, sql
 from config.kit.db import joined
-from config.kit.errors import Refusal
+from config.kit.errors import Refusal, StaleState
 from config.kit.jobs import later
 from config.kit.outside import assert_no_transaction
 from config.kit.states import move, sources
-from payments.cashier.models import Payment, PaymentEvent, Refund
-from payments.cashier.payables import Sent, check_above_fen, method, payable
+from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
+from payments.cashier.payables import check_above_fen, method, payable
 from payments.cashier.rules import (
     REFUND_TRANSITIONS,
     Locked,
     Owed,
+    PartStatus,
     Reason,
     RefundStatus,
     Status,
+    divide,
 )
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 
 logger = logging.getLogger(__name__)
+NOT_THERE = "到账记录不足以退款，请人工核对"
 
 
 class MoreThanReceived(Refusal):
@@ -152,6 +156,37 @@ def uncover(rows: Sequence[Locked], at: datetime) -> list[Locked]:
     return list(found.values())
 
 
+def leave_fees(rows: Sequence[Locked], at: datetime) -> list[Locked]:
+    """Payments without what banks had kept on the way (T8): that never came, and cannot go back.
+
+    They are closed; the shop has no expense any more, for nothing is sold.
+    """
+    found = {row.pk: row for row in rows}
+    ids = [row.pk for row in rows if row.guaranteed_fen]
+    fees = Receipt.objects.filter(payment__in=ids, undone_at=None, source__startswith="fee:")
+    drafts = []
+    for fee in fees.order_by("pk"):  # seldom more than one a payment
+        row, fen = found[fee.payment_id], fee.kept_fen
+        found[row.pk] = row._replace(received_fen=row.received_fen - fen)
+        Payment.objects.filter(pk=row.pk).update(
+            received_fen=F("received_fen") - fen,
+            status=Status.CLOSED,
+            closed_at=at,
+            confirmed_at=None,
+        )
+        Receipt.objects.filter(pk=fee.pk).update(undone_at=at)
+        drafts.append(
+            Draft(
+                kind="RECEIPT_UNDONE",
+                reference=str(fee.pk),
+                debits={f"held:{row.merchant}": fen},
+                credits={fee.source: fen},
+            )
+        )
+    ledger.post(drafts, at=at)
+    return list(found.values())
+
+
 @joined
 def refund_all(
     *, purpose: str, reference: str, reason: Reason, at: datetime, actor: str = ""
@@ -163,7 +198,7 @@ def refund_all(
     paid = Payment.objects.filter(
         purpose=purpose, reference=reference, received_fen__gt=F("refunded_fen")
     )
-    rows = uncover(paid.locked(), at)
+    rows = leave_fees(uncover(paid.locked(), at), at)
     made = owe_back(
         owed=[Owed(row, row.guaranteed_fen) for row in rows if row.guaranteed_fen],
         reason=reason,
@@ -205,51 +240,101 @@ def approve(*, refund: Refund, actor: str, at: datetime) -> Refund:
     return refund
 
 
+# --- on its way -----------------------------------------------------------------------------------
+
+
 def send(*, refund: Refund, at: datetime) -> None:
     """Hand one refund to its channel.  Not atomic on purpose: the network lies in between.
 
-    The refund's number is the channel's idempotency key, so repeating is safe; an answer that
-    never came leaves it SENDING and the sweep asks again.
+    A part's number is the channel's idempotency key, so repeating is safe; an answer that never
+    came leaves the refund SENDING and the sweep asks again.  StaleState: another was first.
     """
     assert_no_transaction()
-    if refund.status == RefundStatus.APPROVED:
-        move(
-            Refund.objects.filter(pk=refund.pk),
-            RefundStatus.SENDING,
-            REFUND_TRANSITIONS,
-            sent_at=at,
-        )
-    try:
-        sent = method(refund.payment.method).send_back(refund)
-    except Refusal as refusal:
-        if refusal.status >= 500:
-            logger.warning("refund %s: %s", refund.number, refusal)
-            return
-        _fail(refund, str(refusal), at)
-        return
-    if sent is not None:
-        _finish(refund, sent, at)
+    for pk in _begin(refund, at):
+        _send(pk, at)
+    _conclude(refund, at)
 
 
 @transaction.atomic
-def _finish(refund: Refund, sent: Sent, at: datetime) -> None:
-    payment = refund.payment
-    move(
-        Refund.objects.filter(pk=refund.pk),
-        RefundStatus.DONE,
-        REFUND_TRANSITIONS,
-        channel_txn=sent.channel_txn,
-        done_at=at,
+def _begin(refund: Refund, at: datetime) -> list[int]:
+    """Write down what is given back of which arrival; the ids of the parts to be asked for.
+
+    Under the payment's lock: a reversal finds either a refund that has not left, or its parts.
+    """
+    Payment.objects.filter(pk=refund.payment_id).locked()
+    found = Refund.objects.filter(pk=refund.pk)
+    if refund.status == RefundStatus.APPROVED:
+        move(found, RefundStatus.SENDING, REFUND_TRANSITIONS, sent_at=at)
+    elif not found.filter(status=RefundStatus.SENDING).exists():
+        raise StaleState
+    if not refund.parts.exclude(status=PartStatus.VOID).exists():
+        _divide(refund, at)
+    sending = refund.parts.filter(status=PartStatus.SENDING)
+    return list(sending.order_by("pk").values_list("pk", flat=True))
+
+
+def _divide(refund: Refund, at: datetime) -> None:
+    """No parts are made where the arrivals do not cover the refund."""
+    receipts = Receipt.objects.filter(payment=refund.payment_id, undone_at=None)
+    if refund.receipt_id:
+        there = list(receipts.filter(pk=refund.receipt_id).values_list("pk", "owed_fen"))
+    else:
+        made = RefundPart.objects.filter(refund__payment=refund.payment_id, refund__receipt=None)
+        spent = dict(
+            made.exclude(status=PartStatus.VOID)
+            .values_list("receipt")
+            .annotate(fen=Sum("amount_fen"))
+        )
+        there = [
+            (pk, fen - spent.get(pk, 0))
+            for pk, fen in receipts.order_by("pk").values_list("pk", "kept_fen")
+        ]
+    shares = divide(refund.amount_fen, there) or []
+    tried = refund.parts.count()  # a number that was refused is not used again
+    RefundPart.objects.bulk_create(
+        RefundPart(
+            refund=refund,
+            receipt_id=pk,
+            number=refund.number if (tried, len(shares)) == (0, 1) else f"{refund.number}-{n}",
+            amount_fen=fen,
+            sent_at=at,
+        )
+        for n, (pk, fen) in enumerate(shares, tried + 1)
     )
-    record([payment], "REFUND_DONE", at)
-    payable(payment.purpose).refunded(references=[payment.reference], at=at)
+
+
+def _send(part_id: int, at: datetime) -> None:
+    part = RefundPart.objects.select_related("receipt", "refund__payment").get(pk=part_id)
+    try:
+        txn = method(part.refund.payment.method).send_back(part)
+    except Refusal as refusal:
+        if refusal.status >= 500:
+            logger.warning("refund %s: %s", part.number, refusal)
+            return
+        waiting = RefundPart.objects.filter(pk=part.pk, status=PartStatus.SENDING)
+        waiting.update(status=PartStatus.REFUSED, failure=str(refusal)[:200])
+        return
+    if txn is not None:
+        _leave(part, txn, at)
+
+
+@transaction.atomic
+def _leave(part: RefundPart, txn: str, at: datetime) -> None:
+    payment = part.refund.payment
+    account = method(payment.method).left_from(part, txn)
+    Payment.objects.filter(pk=payment.pk).locked()
+    waiting = RefundPart.objects.filter(pk=part.pk, status=PartStatus.SENDING)
+    if waiting.update(status=PartStatus.DONE, channel_txn=txn, done_at=at) != 1:
+        if RefundPart.objects.filter(pk=part.pk, channel_txn=txn).exists():
+            return  # another worker heard it, too
+        raise RuntimeError(f"{part.number} left as {txn} after it was given up")
     ledger.post(
         [
             Draft(
                 kind="REFUND_PAID",
-                reference=refund.out_no,
-                debits={f"refund_payable:{payment.method}": refund.amount_fen},
-                credits={sent.account: refund.amount_fen},
+                reference=part.number,
+                debits={f"refund_payable:{payment.method}": part.amount_fen},
+                credits={account: part.amount_fen},
             )
         ],
         at=at,
@@ -257,14 +342,55 @@ def _finish(refund: Refund, sent: Sent, at: datetime) -> None:
 
 
 @transaction.atomic
-def _fail(refund: Refund, why: str, at: datetime) -> None:
-    move(
-        Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENDING),  # not what is done
-        RefundStatus.FAILED,
-        REFUND_TRANSITIONS,
-        failure=why[:200],
-        asked_by="",  # trying again is another decision, above the limit of two people
-    )
+def _conclude(refund: Refund, at: datetime) -> None:
+    """Every part was answered: done; or what has left is, and what has not left has failed.
+
+    What has not left and was taken back by the bank meanwhile is owed to nobody.
+    """
+    Payment.objects.filter(pk=refund.payment_id).locked()
+    parts = list(refund.parts.exclude(status=PartStatus.VOID).select_related("receipt"))
+    is_open = any(part.status == PartStatus.SENDING for part in parts)
+    if is_open or not Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENDING).exists():
+        return
+    refused = [part for part in parts if part.status == PartStatus.REFUSED]
+    refund.parts.filter(status=PartStatus.REFUSED).update(status=PartStatus.VOID)
+    if lost_fen := sum(part.amount_fen for part in refused if part.receipt.undone_at):
+        _write_off(refund, lost_fen, at)
+    left = [part for part in parts if part.status == PartStatus.DONE]
+    left_fen = sum(part.amount_fen for part in left)
+    if left:
+        done = {"channel_txn": left[0].channel_txn, "done_at": at, "amount_fen": left_fen}
+        move(Refund.objects.filter(pk=refund.pk), RefundStatus.DONE, REFUND_TRANSITIONS, **done)
+        record([refund.payment], "REFUND_DONE", at)
+    if rest_fen := refund.amount_fen - left_fen - lost_fen:
+        why = next((part.failure for part in refused if not part.receipt.undone_at), NOT_THERE)
+        _fail(refund, rest_fen, why, at)
+    elif left:
+        payable(refund.payment.purpose).refunded(references=[refund.payment.reference], at=at)
+    else:
+        move(Refund.objects.filter(pk=refund.pk), RefundStatus.VOID, REFUND_TRANSITIONS)
+
+
+def _fail(refund: Refund, fen: int, why: str, at: datetime) -> None:
+    """So much has not left; where another part has, it is a refund of its own from now on.
+
+    Trying again is another decision: above the limit, of two people.
+    """
+    found = Refund.objects.filter(pk=refund.pk)
+    if found.filter(status=RefundStatus.DONE).exists():
+        Refund.objects.create(
+            number=numbers.fresh("R"),
+            payment_id=refund.payment_id,
+            amount_fen=fen,
+            reason=refund.reason,
+            status=RefundStatus.FAILED,
+            failure=why,
+            owed_at=refund.owed_at,
+            sent_at=refund.sent_at,
+        )
+    else:
+        changes = {"failure": why, "amount_fen": fen, "asked_by": ""}
+        move(found, RefundStatus.FAILED, REFUND_TRANSITIONS, **changes)
     record([refund.payment], "REFUND_FAILED", at)
 
 
@@ -274,15 +400,12 @@ def bounced(*, refund: Refund, source: str, reference: str, actor: str, at: date
 
     `reference` names the arrival.  StaleState unless the refund is done.
     """
-    move(
-        Refund.objects.filter(pk=refund.pk, status=RefundStatus.DONE),
-        RefundStatus.FAILED,
-        REFUND_TRANSITIONS,
-        failure="收款银行退汇，款项已退回本店账户",
-        asked_by="",
-        done_at=None,
-        bounces=F("bounces") + 1,
-    )
+    Payment.objects.filter(pk=refund.payment_id).locked()
+    done = Refund.objects.filter(pk=refund.pk, status=RefundStatus.DONE)
+    again = {"done_at": None, "bounces": F("bounces") + 1}
+    move(done, RefundStatus.SENDING, REFUND_TRANSITIONS, **again)
+    came_back = refund.parts.filter(status=PartStatus.DONE)
+    came_back.update(status=PartStatus.REFUSED, failure="收款银行退汇，款项已退回本店账户")
     PaymentEvent.objects.create(
         payment_id=refund.payment_id,
         kind="REFUND_BOUNCED",
@@ -297,6 +420,37 @@ def bounced(*, refund: Refund, source: str, reference: str, actor: str, at: date
                 reference=reference,
                 debits={source: refund.amount_fen},
                 credits={f"refund_payable:{refund.payment.method}": refund.amount_fen},
+            )
+        ],
+        at=at,
+    )
+    _conclude(refund, at)  # what the bank has taken back meanwhile is owed to nobody
+
+
+def _write_off(refund: Refund, fen: int, at: datetime) -> None:
+    """Nobody has it twice: the reversal was booked as a loss while this might have left."""
+    payment = refund.payment
+    if refund.receipt_id is None:
+        rows = Payment.objects.filter(pk=payment.pk)
+        rows.update(
+            received_fen=F("received_fen") - fen,
+            refunded_fen=F("refunded_fen") - fen,
+            covered_fen=F("covered_fen") - fen,
+            status=Status.CLOSED,
+            confirmed_at=None,
+            closed_at=Coalesce("closed_at", Value(at)),
+        )
+    facts = {"fen": fen, "refund": refund.number}
+    event = PaymentEvent.objects.create(
+        payment_id=payment.pk, kind="REFUND_WRITTEN_OFF", at=at, facts=facts
+    )
+    ledger.post(
+        [
+            Draft(
+                kind="REFUND_WRITTEN_OFF",
+                reference=str(event.pk),
+                debits={f"refund_payable:{payment.method}": fen},
+                credits={f"receivable:{payment.merchant}": fen},
             )
         ],
         at=at,

@@ -4,18 +4,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Sum
 
 from config.kit import numbers
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
 from config.kit.jobs import later
 from payments.cashier import refunds
-from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund
+from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
 from payments.cashier.payables import payable
 from payments.cashier.rules import (
     Claim,
     Locked,
+    PartStatus,
     RefundStatus,
     Status,
     Unwound,
@@ -42,7 +43,8 @@ def reverse(*, channel_txns: Sequence[str], method: str, actor: str, at: datetim
     payments = {row.pk: row for row in Payment.objects.filter(pk__in=ids).locked()}
     receipts = list(mine.order_by("pk"))  # again: now they stay as they are
     claims = _claims(Refund.objects.filter(payment__in=ids), ids)
-    released = _freeze(payments, receipts, claims, at)
+    sent = _sent(receipts)
+    released = _freeze(payments, receipts, claims, sent, at)
     for receipt in receipts:
         row = payments[receipt.payment_id]
         found = unwind(
@@ -51,6 +53,7 @@ def reverse(*, channel_txns: Sequence[str], method: str, actor: str, at: datetim
             receipt.pk,
             0 if (row.purpose, row.reference) in released else row.guaranteed_fen,
             claims[row.pk],
+            sent_fen=sent.get(receipt.pk, 0),
         )
         payments[row.pk] = _apply(row, found, at)
         claims[row.pk] = [claim for claim in claims[row.pk] if claim not in found.voided]
@@ -142,10 +145,18 @@ def _claims(owed: QuerySet[Refund], payment_ids: set[int]) -> dict[int, list[Cla
     return found
 
 
+def _sent(receipts: Sequence[Receipt]) -> dict[int, int]:
+    """How much of what was kept has left, or may have, by receipt; none of it is voidable."""
+    parts = RefundPart.objects.filter(receipt__in=receipts, refund__receipt=None)
+    gone = parts.exclude(status=PartStatus.VOID)
+    return dict(gone.values_list("receipt").annotate(fen=Sum("amount_fen")))
+
+
 def _freeze(
     payments: dict[int, Locked],
     receipts: Sequence[Receipt],
     claims: dict[int, list[Claim]],
+    sent: dict[int, int],
     at: datetime,
 ) -> set[tuple[str, str]]:
     """Tell what was paid that it is not any more, or that a loss came of it; what was released.
@@ -155,10 +166,15 @@ def _freeze(
     lost: dict[str, dict[str, bool]] = {}
     for receipt in receipts:
         row = payments[receipt.payment_id]
-        is_unpaid = row.status == Status.CONFIRMED and min(receipt.kept_fen, row.guaranteed_fen) > 0
         trial = unwind(
-            receipt.kept_fen, receipt.owed_fen, receipt.pk, row.guaranteed_fen, claims[row.pk]
+            receipt.kept_fen,
+            receipt.owed_fen,
+            receipt.pk,
+            row.guaranteed_fen,
+            claims[row.pk],
+            sent_fen=sent.get(receipt.pk, 0),
         )
+        is_unpaid = row.status == Status.CONFIRMED and trial.held_fen > 0
         if is_unpaid or trial.is_short:
             of_purpose = lost.setdefault(row.purpose, {})
             of_purpose[row.reference] = is_unpaid or of_purpose.get(row.reference, False)

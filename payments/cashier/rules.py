@@ -36,11 +36,19 @@ class RefundStatus(models.TextChoices):
 REFUND_TRANSITIONS = {
     RefundStatus.OWED: frozenset({RefundStatus.APPROVED, RefundStatus.VOID}),
     RefundStatus.APPROVED: frozenset({RefundStatus.SENDING, RefundStatus.VOID}),
-    RefundStatus.SENDING: frozenset({RefundStatus.DONE, RefundStatus.FAILED}),
+    # Void: the channel has sent nothing, and the bank took back what was to be sent.
+    RefundStatus.SENDING: frozenset({RefundStatus.DONE, RefundStatus.FAILED, RefundStatus.VOID}),
     RefundStatus.FAILED: frozenset({RefundStatus.APPROVED, RefundStatus.VOID}),
-    RefundStatus.DONE: frozenset({RefundStatus.FAILED}),  # the payee's bank sent it back (退汇)
+    RefundStatus.DONE: frozenset({RefundStatus.SENDING}),  # sent back (退汇): it has not left
     RefundStatus.VOID: frozenset[RefundStatus](),
 }
+
+
+class PartStatus(models.TextChoices):
+    SENDING = "SENDING", "退回中"
+    DONE = "DONE", "已退回"
+    REFUSED = "REFUSED", "渠道拒绝"  # until its refund is over; then VOID
+    VOID = "VOID", "未退出"
 
 
 class Reason(models.TextChoices):
@@ -209,6 +217,19 @@ def makes_whole(row: Locked, arrived_fen: int, owed: Iterable[Claim]) -> list[Cl
     return [*kept, *late] if missing == sum(claim.fen for claim in late) else None
 
 
+def divide(fen: int, sources: Iterable[tuple[int, int]]) -> list[tuple[int, int]] | None:
+    """A refund among the arrivals that it gives back (id, fen that are there), in their order.
+
+    None: so much is not there.
+    """
+    found = []
+    for pk, there in sources:
+        if take := min(fen, there):
+            found.append((pk, take))
+            fen -= take
+    return None if fen else found
+
+
 VOIDABLE = frozenset({RefundStatus.OWED, RefundStatus.APPROVED, RefundStatus.FAILED})
 
 
@@ -233,11 +254,22 @@ class Unwound:
 
 
 def unwind(
-    kept_fen: int, owed_fen: int, receipt_id: int, guaranteed_fen: int, claims: Iterable[Claim]
+    kept_fen: int,
+    owed_fen: int,
+    receipt_id: int,
+    guaranteed_fen: int,
+    claims: Iterable[Claim],
+    *,
+    sent_fen: int = 0,
 ) -> Unwound:
-    """Take a receipt back: first from guarantee, then from what is owed back and has not left."""
-    found = Unwound(held_fen=min(kept_fen, guaranteed_fen))
-    left, left_of_owed = kept_fen - found.held_fen, owed_fen
+    """Take a receipt back: first from guarantee, then from what is owed back and has not left.
+
+    `sent_fen`: how much of what was kept of this very receipt has left, or may have: that is gone,
+    and what came with other receipts does not pay for it.
+    """
+    sent = min(sent_fen, kept_fen)
+    found = Unwound(held_fen=min(kept_fen - sent, guaranteed_fen))
+    left, left_of_owed = kept_fen - sent - found.held_fen, owed_fen
     for claim in claims:
         if claim.status not in VOIDABLE:
             continue
@@ -250,6 +282,6 @@ def unwind(
             left -= taken
             if claim.fen > taken:
                 found.rest.append((claim, claim.fen - taken))
-    found.gone_fen, found.gone_of_owed_fen = left, left_of_owed
-    found.owed_fen = kept_fen - found.held_fen - left
+    found.gone_fen, found.gone_of_owed_fen = sent + left, left_of_owed
+    found.owed_fen = kept_fen - found.held_fen - found.gone_fen
     return found

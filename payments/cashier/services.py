@@ -139,9 +139,8 @@ def confirm(
     _keep(tills, at)
     _book(payments, shares, at)
     _owe(payments, [share for share in shares if share.owed_fen], at)
-    refunds.owe_back(
-        owed=[Owed(row, row.amount_fen) for row in refused], reason=Reason.TWICE, at=at
-    )
+    if refused:
+        _owe_what_was_kept(refused, at)
     return {share.arrival.channel_txn: share for share in shares}
 
 
@@ -236,6 +235,13 @@ def _owe(payments: Mapping[int, Locked], owed: Sequence[Share], at: datetime) ->
     refunds.record((payments[share.arrival.payment_id] for share in owed), "OWED_BACK", at)
 
 
+def _owe_what_was_kept(refused: Sequence[Locked], at: datetime) -> None:
+    full = Payment.objects.filter(pk__in=[row.pk for row in refused]).locked()
+    rows = refunds.leave_fees(refunds.uncover(full, at), at)
+    owed = [Owed(row, row.guaranteed_fen) for row in rows if row.guaranteed_fen]
+    refunds.owe_back(owed=owed, reason=Reason.TWICE, at=at)
+
+
 @joined
 def hold(*, purpose: str, references: Sequence[str]) -> None:
     """Lock the payments of these things until the transaction ends.
@@ -262,7 +268,7 @@ def close(*, purpose: str, references: Sequence[str], at: datetime) -> None:
         status=Status.CLOSED, closed_at=at
     )
     refunds.record(closing, "CLOSED", at)
-    closing = refunds.uncover(closing, at)
+    closing = refunds.leave_fees(refunds.uncover(closing, at), at)
     refunds.owe_back(
         owed=[Owed(row, row.received_fen) for row in closing if row.received_fen],
         reason=Reason.UNFINISHED,

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from django.db.models import Q
 
 from config.kit.money import yuan
-from payments.cashier.models import Refund
+from payments.cashier.models import RefundPart
 from payments.closing.rules import (
     CONFIRMED_WITHIN,
     SHANGHAI,
@@ -122,13 +122,12 @@ def reasons(
             named[mark].append(payout)
     strays = []
     for booked, marks in _bookings_of_payouts(account):
-        # What came back (退汇) was paid again under the same number: each booking is another's.
-        maybe = [payout for mark in marks for payout in named.get(mark, ())]
-        known = min(maybe, key=lambda payout: len(payout.seen), default=None)
-        if known is None:
-            strays.append(booked)
-        else:
+        found = [payout for mark in marks for payout in named.get(mark, ())]
+        if found:  # in parts, or paid again after it came back (退汇): each booking is another's
+            known = min(found, key=lambda one: (len(one.seen), one.fen != -booked.fen))
             known.seen.append(Booked(booked.number, booked.day, -booked.fen, booked.text))
+        else:
+            strays.append(booked)
     return Reasons(
         first=first,
         unposted=[one for one in _unposted(account) if one.day >= first],
@@ -203,20 +202,20 @@ def _payouts(account: ReceivingAccount) -> list[tuple[Payout, set[str]]]:
     )
     serials = _serials(account)
     return [
-        (Payout(key, _day(at), -fen), {number, *serials.get(number, ())})
-        for key, at, fen in left.order_by("pk")
-        for number in [key.partition("-")[0]]  # `Refund.out_no`
+        (Payout(number, _day(at), -fen), {number, *serials.get(number, ())})
+        for number, at, fen in left.order_by("pk")
     ]
 
 
 def _serials(account: ReceivingAccount) -> dict[str, set[str]]:
-    """By number; also of what came back (退汇) after it was done."""
+    """By key; also of what came back (退汇) after it was done."""
     back = LineReturn.objects.filter(line__receiving_account=account)
-    refunds = Refund.objects.filter(payment__transfer_intent__receiving_account=account)
+    parts = RefundPart.objects.filter(receipt__source=f"suspense:{account.account_no}")
     found: dict[str, set[str]] = defaultdict(set)
     for number, serial in [
         *back.values_list("number", "serial"),
-        *refunds.values_list("number", "channel_txn"),
+        *parts.values_list("number", "channel_txn"),
+        *parts.values_list("number", "refund__number"),  # which every part's remark says
     ]:
         if serial:
             found[number].add(serial)

@@ -5,16 +5,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, Sum
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from config.kit import sql
 from config.kit.errors import Refusal
 from config.kit.money import yuan
 from config.kit.outside import assert_no_transaction
 from payments.calendar import queries as calendar
-from payments.cashier.models import Payment, Receipt, Refund
-from payments.cashier.payables import Sent
-from payments.cashier.rules import RefundStatus, Status
+from payments.cashier.models import Payment, RefundPart
+from payments.cashier.rules import Status
 from payments.channels import transfer
 from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
@@ -125,92 +124,64 @@ def unheard(payments: Sequence[Payment], *, at: datetime) -> set[int]:
 # --- money goes back ----------------------------------------------------------------------------
 
 
-def send_back(refund: Refund) -> Sent | None:
-    """To the account it came from, and to no other; the refund's number is the bank's key.
+def send_back(part: RefundPart) -> str | None:
+    """To the account it came from, from the one it came to; the part's number is the bank's key.
 
-    Where the money came from several accounts, each gets its part under `<number>-<n>`: a part
-    that the bank refuses leaves the refund failed, and trying again repeats no part.
+    Of money that the bank has taken back, or says that it has, it is only asked whether it had
+    been sent before.
     """
     assert_no_transaction()
-    account = _account_of(refund)
-    parts = _parts(refund)
-    bank = transfer.bank(account.provider)
-    serials: list[str] = []
-    for i, ((to_account, to_name), fen) in enumerate(sorted(parts.items()), 1):
-        try:
-            sent = bank.pay_out(
-                out_no=refund.out_no if len(parts) == 1 else f"{refund.out_no}-{i}",
-                account_no=account.account_no,
-                to_account=to_account,
-                to_name=to_name,
-                amount_fen=fen,
-                remark=f"退款 {refund.number}",
-            )
-        except transfer.BankUnknown:
-            return None
-        except transfer.BankRefused as refused:
-            gone = f"（另有 {len(serials)} 笔已退出）" if serials else ""
-            raise CannotSendBack(f"银行拒绝退款：{refused}{gone}") from refused
-        if sent.status != "DONE":
-            return None
-        serials.append(sent.serial)
-    # A refund in several parts is known again by its number, which every part's remark says.
-    return Sent(
-        channel_txn=serials[0],
-        account=queries.left_from(account, serials[0], refund.amount_fen),
-    )
+    line = _line_of(part)
+    bank = transfer.bank(line.receiving_account.provider)
+    if _is_taken_back(part, line):
+        return _sent_before(bank, part)
+    try:
+        sent = bank.pay_out(
+            out_no=part.number,
+            account_no=line.receiving_account.account_no,
+            to_account=line.payer_account,
+            to_name=line.payer_name,
+            amount_fen=part.amount_fen,
+            remark=f"退款 {part.refund.number}",
+        )
+    except transfer.BankUnknown:
+        return None
+    except transfer.BankRefused as refused:
+        raise CannotSendBack(f"银行拒绝退款：{refused}") from refused
+    return sent.serial if sent.status == "DONE" else None
 
 
-def _account_of(refund: Refund) -> ReceivingAccount:
-    account = ReceivingAccount.objects.get(intents__payment=refund.payment_id)
-    if not account.provider:
+def left_from(part: RefundPart, channel_txn: str) -> str:
+    return queries.left_from(_line_of(part).receiving_account, channel_txn, part.amount_fen)
+
+
+def _line_of(part: RefundPart) -> StatementLine:
+    """The line that brought this money, also when its match was undone since."""
+    found = Allocation.objects.filter(channel_txn=part.receipt.channel_txn)
+    allocation = found.select_related("line__receiving_account").first()
+    if allocation is None:
+        raise CannotSendBack("这笔到账没有银行流水，无法原路退回")
+    line = allocation.line
+    if not line.receiving_account.provider:
         raise CannotSendBack("该收款账户没有银行接口，请在网银退款")
-    return account
-
-
-def _parts(refund: Refund) -> dict[tuple[str, str], int]:
-    """Fen by payer (account, name): the lines of this receipt, or of the payment in their order.
-
-    What earlier refunds of the whole payment took is taken from the first lines.
-    """
-    receipts = Receipt.objects.filter(payment=refund.payment_id, undone_at=None)
-    if refund.receipt_id:
-        own = receipts.filter(pk=refund.receipt_id, owed_fen__gte=refund.amount_fen)
-        sources = [(txn, refund.amount_fen) for txn in own.values_list("channel_txn", flat=True)]
-        spent = 0
-    else:
-        sources = list(receipts.order_by("pk").values_list("channel_txn", "kept_fen"))
-        earlier = Refund.objects.filter(payment=refund.payment_id, receipt=None, pk__lt=refund.pk)
-        made = earlier.exclude(status=RefundStatus.VOID)
-        spent = int(made.aggregate(fen=Sum("amount_fen", default=0))["fen"])
-    lines = _lines([txn for txn, _ in sources])
-    parts: dict[tuple[str, str], int] = {}
-    left = refund.amount_fen
-    for txn, fen in sources:
-        skipped = min(spent, fen)
-        spent -= skipped
-        take = min(left, fen - skipped)
-        if take:
-            payer = _payer(lines.get(txn))
-            parts[payer] = parts.get(payer, 0) + take
-            left -= take
-    if left:
-        raise CannotSendBack("到账记录不足以退款，请人工核对")
-    return parts
-
-
-def _lines(txns: Sequence[str]) -> dict[str, StatementLine]:
-    """The lines behind these arrivals; none that was undone, or that the bank took back."""
-    taken_back = StatementLine.objects.filter(
-        receiving_account=OuterRef("line__receiving_account"), reverses=OuterRef("line__serial")
-    ).exclude(reverses="")
-    found = Allocation.objects.filter(~Exists(taken_back), channel_txn__in=txns, undone_at=None)
-    return {allocation.channel_txn: allocation.line for allocation in found.select_related("line")}
-
-
-def _payer(line: StatementLine | None) -> tuple[str, str]:
-    if line is None:
-        raise CannotSendBack("这笔到账已撤销或已被银行冲正，不能再退款")
     if not is_whole_account(line.payer_account):
         raise CannotSendBack("银行没有给出完整的付款账号，无法原路退回")
-    return line.payer_account, line.payer_name
+    return line
+
+
+def _is_taken_back(part: RefundPart, line: StatementLine) -> bool:
+    """Also where a reversal that names it waits for a person."""
+    by = StatementLine.objects.filter(
+        receiving_account=line.receiving_account_id, reverses=line.key, amount_fen__lt=0
+    )
+    return part.receipt.undone_at is not None or by.exists()
+
+
+def _sent_before(bank: transfer.Bank, part: RefundPart) -> str | None:
+    try:
+        sent = bank.payout(part.number)
+    except (transfer.BankUnknown, transfer.BankRefused):
+        return None  # proves nothing
+    if sent is None:
+        raise CannotSendBack("这笔到账已被银行冲正，没有退出，不能再退款")
+    return sent.serial if sent.status == "DONE" else None

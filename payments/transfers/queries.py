@@ -8,7 +8,8 @@ from django.utils.timezone import get_default_timezone, localtime
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
-from payments.cashier.models import Payment, Refund
+from payments.cashier.models import Payment, Refund, RefundPart
+from payments.cashier.rules import PartStatus
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import evidence
 from payments.transfers.ladder.facts import Candidate, Fact
@@ -325,15 +326,18 @@ def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozense
     """Which of these marks (`screening.payout_marks`) name refunds and returns of this account.
 
     By the bank's serial, and by our number, which stands in the remark even while we still wait
-    for the bank's answer.
+    for the bank's answer.  An answer that is being booked is waited for (`left_from`).
     """
     if not marks:
         return frozenset()
-    refunds = Refund.objects.filter(payment__transfer_intent__receiving_account=account)
+    _alone(account, "pg_advisory_xact_lock_shared")
+    parts = RefundPart.objects.filter(receipt__source=f"suspense:{account.account_no}")
+    # Also what has left and came back (退汇): it has a number of the bank.
+    may_have_left = parts.exclude(channel_txn="", status__in=[PartStatus.REFUSED, PartStatus.VOID])
     back = LineReturn.objects.filter(line__receiving_account=account)
     found = [
-        *refunds.filter(channel_txn__in=marks).values_list("channel_txn", flat=True),
-        *refunds.filter(number__in=marks).values_list("number", flat=True),
+        *parts.filter(channel_txn__in=marks).values_list("channel_txn", flat=True),
+        *may_have_left.filter(refund__number__in=marks).values_list("refund__number", flat=True),
         *back.filter(serial__in=marks).values_list("serial", flat=True),
         *back.filter(number__in=marks).values_list("number", flat=True),
     ]
@@ -341,15 +345,25 @@ def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozense
 
 
 def left_from(account: ReceivingAccount, serial: str, fen: int) -> str:
-    """The ledger account that a payout leaves.
+    """The ledger account that a payout leaves; first thing in the transaction that books it.
 
     A statement may bring the booking before we hear of it, without a word of ours in it: then it
-    stands elsewhere already, and has left the bank's account with that.
+    stands elsewhere already, and has left the bank's account with that.  Whoever is just storing
+    payouts of this account is waited for, or both would take it out of the bank's account.
     """
+    _alone(account, "pg_advisory_xact_lock")
     booked = StatementLine.objects.filter(
         receiving_account=account, key=serial, amount_fen=-fen, is_elsewhere=True
     )
     return f"{'elsewhere' if booked.exists() else 'bank'}:{account.account_no}"
+
+
+def _alone(account: ReceivingAccount, lock: str) -> None:
+    """Until the transaction ends; imports share it, and take it before any row's lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {lock}(hashtextextended('payouts ' || %s, 0))", [account.account_no]
+        )
 
 
 # --- for the cashier ----------------------------------------------------------------------------

@@ -203,7 +203,9 @@ def _taken_back(asked: LineReturn) -> str:
 
 @transaction.atomic
 def _returned(asked: LineReturn, serial: str, at: datetime) -> None:
-    row, fen = _locked(asked), asked.amount_fen
+    fen = asked.amount_fen
+    left_from = queries.left_from(asked.line.receiving_account, serial, fen)
+    row = _locked(asked)
     found = LineReturn.objects.filter(pk=asked.pk)
     move(found, ReturnStatus.DONE, RETURN_TRANSITIONS, serial=serial, done_at=at)
     left = queries.left_fen(row, 0) - fen
@@ -220,7 +222,7 @@ def _returned(asked: LineReturn, serial: str, at: datetime) -> None:
                 kind="RETURN",
                 reference=asked.number,
                 debits={suspense(row): fen},
-                credits={queries.left_from(row.receiving_account, serial, fen): fen},
+                credits={left_from: fen},
             )
         ],
         at=at,

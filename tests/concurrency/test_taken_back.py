@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from payments.cashier import refunds
 from payments.cashier import services as cashier
-from payments.cashier.models import Refund
+from payments.cashier.models import Refund, RefundPart
 from payments.ledger import services as ledger
 from payments.transfers import bounces, desk, returns, reversals
 from payments.transfers.models import LineReturn, Policy, StatementLine
@@ -164,9 +164,11 @@ def test_two_people_say_at_once_what_came_back_and_it_is_owed_once(line):
     Policy.objects.update(check_above_fen=10**9)
     arrive(booking(PRICE + 700, virtual_account=virtual_of(expected(PRICE))))
     refund = Refund.objects.select_related("payment").get()
-    Refund.objects.update(status="SENDING")
-    account_no = line.receiving_account.account_no
-    refunds._finish(refund, refunds.Sent("OUT1", f"bank:{account_no}"), NOON)
+    refunds.approve(refund=refund, actor="U1", at=NOON)
+    (pk,) = refunds._begin(refund, NOON)
+    part = RefundPart.objects.select_related("receipt", "refund__payment").get(pk=pk)
+    refunds._leave(part, "OUT1", NOON)
+    refunds._conclude(refund, NOON)
     rows = [booking(700, remark=f"退汇 {refund.number}", is_reversal=True) for _ in range(2)]
     credits = [seen(one.pk) for one in arrive(*rows)]
     everything = {"returned": LineReturn.objects.all(), "refunded": Refund.objects.all()}

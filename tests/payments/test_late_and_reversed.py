@@ -316,16 +316,13 @@ def test_what_was_paid_out_to_the_merchant_is_his_debt():
 
 
 @pytest.mark.parametrize(("sent", "owed_fen"), [("APPROVED", 0), ("DONE", PRICE)])
-def test_a_reversal_after_the_order_was_cancelled(sent, owed_fen):
+def test_a_reversal_after_the_order_was_cancelled(sent, owed_fen, settings):
     """A refund that has not left is void; one that has is the merchant's loss."""
     order, payment = paid()
     orders.cancel(order=order, actor="U1", at=NOON)
     if sent == "DONE":
-        refunds._finish(
-            Refund.objects.select_related("payment").get(pk=_sending()),
-            refunds.Sent("OUT1", "bank:755900000110"),
-            NOON,
-        )
+        settings.PAYMENT_METHODS = {"BANK_TRANSFER": "tests.payments.channel"}
+        refunds.send(refund=Refund.objects.select_related("payment").get(), at=NOON)
 
     reverse()
 
@@ -335,11 +332,6 @@ def test_a_reversal_after_the_order_was_cancelled(sent, owed_fen):
     order.refresh_from_db()
     assert bool(order.frozen_at) is bool(owed_fen)
     assert even()
-
-
-def _sending():
-    Refund.objects.update(status="SENDING")
-    return Refund.objects.get().pk
 
 
 def test_of_two_parts_one_is_reversed_after_cancelling_and_the_rest_is_still_owed():
@@ -392,15 +384,13 @@ def test_a_part_that_is_reversed_before_all_was_here_is_only_missing_again():
     assert even()
 
 
-def lost_then_reversed():
+def lost_then_reversed(settings):
     """An excess that had left already was taken back, a loss; then all the rest was, too."""
+    settings.PAYMENT_METHODS = {"BANK_TRANSFER": "tests.payments.channel"}
     order, payment = paid()
     money(payment, 25_00, txn="L2", at=NOON)
-    refunds._finish(
-        Refund.objects.select_related("payment").get(pk=_sending()),
-        refunds.Sent("OUT1", "bank:755900000110"),
-        NOON,
-    )
+    refunds.approve(refund=Refund.objects.get(), actor="U1", at=NOON)
+    refunds.send(refund=Refund.objects.select_related("payment").get(), at=NOON)
     reverse("L2")
     order.refresh_from_db()
     assert order.freeze_reason == "LOSS"
@@ -408,8 +398,8 @@ def lost_then_reversed():
     return order, payment
 
 
-def test_that_the_money_is_missing_counts_more_than_a_loss():
-    order, payment = lost_then_reversed()
+def test_that_the_money_is_missing_counts_more_than_a_loss(settings):
+    order, payment = lost_then_reversed(settings)
     order.refresh_from_db()
     assert order.freeze_reason == "REVERSED"
 
@@ -420,8 +410,8 @@ def test_that_the_money_is_missing_counts_more_than_a_loss():
     assert even()
 
 
-def test_new_money_after_a_loss_and_a_reversal_is_the_orders():
-    order, payment = lost_then_reversed()
+def test_new_money_after_a_loss_and_a_reversal_is_the_orders(settings):
+    order, payment = lost_then_reversed(settings)
 
     money(payment, txn="L3", at=NOON + 2 * DAY)
 

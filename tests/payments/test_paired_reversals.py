@@ -104,14 +104,11 @@ def test_goods_that_have_left_do_not_stop_it():
     assert order.frozen_at
 
 
-def test_what_was_refunded_already_is_the_merchants_debt():
+def test_what_was_refunded_already_is_the_merchants_debt(settings):
     order, payment, line = paid()
     orders.cancel(order=order, actor="U1", at=NOON)
-    Refund.objects.update(status="SENDING")
-    own = line.receiving_account.account_no
-    refunds._finish(
-        Refund.objects.select_related("payment").get(), refunds.Sent("OUT1", f"bank:{own}"), NOON
-    )
+    settings.PAYMENT_METHODS = {"BANK_TRANSFER": "tests.payments.channel"}
+    refunds.send(refund=Refund.objects.select_related("payment").get(), at=NOON)
 
     pair(taken(line), line)
 

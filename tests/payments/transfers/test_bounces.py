@@ -139,6 +139,19 @@ def test_a_reversal_that_waited_finds_its_original_when_the_return_came_back(ret
     assert suspense() == 0
 
 
+def test_what_the_bank_took_back_before_its_refund_came_back_is_owed_to_nobody(bank):  # noqa: F811
+    (line,) = arrive(booking(PRICE, virtual_account=virtual_of(expected(PRICE - 700))))
+    refund = pay_out(Refund.objects.select_related("payment").get())
+    reversal(line)
+    assert ledger.balance(f"receivable:{refund.payment.merchant}") == 700
+
+    link(back(700, f"退汇 {refund.number}", payer_account=""), refund.number)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.parts.get().status) == ("VOID", "VOID")
+    assert ledger.balance(f"receivable:{refund.payment.merchant}") == payable() == 0
+
+
 # --- what is refused
 
 
@@ -179,9 +192,9 @@ def test_a_late_refusal_of_the_bank_does_not_undo_what_is_done(returned, refund)
 
     with pytest.raises(StaleState):
         returns._not_returned(asked, "银行拒绝退回", NOON)
-    with pytest.raises(StaleState):
-        refunds._fail(refund, "银行拒绝退款", NOON)
+    refunds._conclude(refund, NOON)
 
+    assert Refund.objects.get().status == refund.parts.get().status == "DONE"
     assert (fresh(line).verdict, payable()) == ("RETURNED", 0)
 
 
@@ -210,5 +223,5 @@ def test_the_books_know_both_payouts_in_the_banks_statement(account, refund):
 
     assert found.strays == []
     assert [(one.number, len(one.seen)) for one in found.payouts] == [
-        (refund.number, 1), (f"{refund.number}-r1", 1),
+        (refund.number, 1), (f"{refund.number}-2", 1),
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from payments.cashier import services as cashier
 from payments.cashier.models import Payment, PaymentEvent, Refund
 from payments.cashier.services import TooLateToUndo
 from payments.ledger import queries as ledger
+from payments.receiving.models import ReceivingAccount
 from payments.transfers.models import Allocation, StatementLine
 from tests.payments import payable
 from tests.payments.transfers.bank import ACCOUNT, NOON, arrive, booking, expected, virtual_of
@@ -94,8 +95,9 @@ def test_a_refund_that_failed_or_was_done_is_not_undone(wrong):
     payment, line = wrong
     refund = Refund.objects.select_related("payment").get()
     refunds.approve(refund=refund, actor="U1", at=LATER)
-    Refund.objects.update(status="SENDING")
-    refunds._fail(refund, "账户已销户", LATER)
+    ReceivingAccount.objects.update(provider="")  # no bank can be asked to send it
+    refunds.send(refund=Refund.objects.select_related("payment").get(), at=LATER)
+    assert claims() == [("FAILED", 200_00)]
 
     unchanged(payment, line)
 

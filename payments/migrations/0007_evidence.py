@@ -49,7 +49,7 @@ DROP TABLE payments_partpaid;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0005_receiving")]
+    dependencies = [("payments", "0006_receiving")]
     operations = [
         migrations.RunSQL(PART_PAID, NO_PART_PAID),
         migrations.AddField(
