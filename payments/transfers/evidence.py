@@ -86,7 +86,8 @@ SELECT p.id, p.number, p.reference, i.receiving_account_id,
        i.is_code_again,
        p.refunded_fen > 0 AND (p.status = 'CONFIRMED' OR EXISTS (
            SELECT 1 FROM payments_refund f
-           WHERE f.payment_id = p.id AND f.status NOT IN ('OWED', 'VOID')))
+           WHERE f.payment_id = p.id AND f.status NOT IN ('OWED', 'VOID'))),
+       extract(epoch FROM p.opened_at)::bigint
 FROM hit JOIN payments_transferintent i ON i.id = hit.id
 JOIN payments_payment p ON p.id = i.payment_id
 LEFT JOIN payments_virtualaccount v ON v.id = i.virtual_account_id

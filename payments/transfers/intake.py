@@ -278,6 +278,7 @@ def _facts(batch: Batch, rows: Sequence[Staged], firsts: Sequence[Screening]) ->
             row.payer_account,
             row.caution,
             row.serial in reversed_serials,
+            row.booked,
         )
 
 

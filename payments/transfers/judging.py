@@ -36,7 +36,8 @@ SELECT p.id, p.number, p.reference, hit.receiving_account_id, hit.number, hit.is
        hit.is_code_again,
        p.refunded_fen > 0 AND (p.status = 'CONFIRMED' OR EXISTS (
            SELECT 1 FROM payments_refund f
-           WHERE f.payment_id = p.id AND f.status NOT IN ('OWED', 'VOID')))
+           WHERE f.payment_id = p.id AND f.status NOT IN ('OWED', 'VOID'))),
+       extract(epoch FROM p.opened_at)::bigint
 FROM hit JOIN payments_payment p ON p.id = hit.payment_id
 ORDER BY p.id FOR NO KEY UPDATE OF p
 """

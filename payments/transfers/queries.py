@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Coalesce
 from django.utils.timezone import get_default_timezone, localtime
 
 from config.kit.money import yuan
@@ -302,9 +303,11 @@ def candidates(line: StatementLine, viewer: Viewer) -> list[Candidate]:
 
 
 def running_statements(*, before: datetime, limit: int = 20) -> list[int]:
+    """The longest untried first, so that those which always fail hold up no other."""
     idle = Q(leased_until__lt=before) | Q(leased_until=None, uploaded_at__lt=before)
     running = Statement.objects.filter(idle, status=StatementStatus.RUNNING)
-    return list(running.order_by("uploaded_at").values_list("pk", flat=True)[:limit])
+    untried = Coalesce("leased_until", "uploaded_at")
+    return list(running.order_by(untried, "pk").values_list("pk", flat=True)[:limit])
 
 
 def accounts_with_reversals() -> list[int]:

@@ -24,6 +24,7 @@ class Fact(NamedTuple):
     payer_account: str
     caution: str = ""
     is_reversed: bool = False  # a reversal that names this line is here already
+    booked: int = 0  # seconds since 1970; midnight of Shanghai where the bank says only the day
 
 
 class Intent(NamedTuple):
@@ -48,6 +49,7 @@ class Intent(NamedTuple):
     merchant: str
     is_code_again: bool = False
     is_refunded: bool = False
+    opened: int = 0  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)

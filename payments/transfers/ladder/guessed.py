@@ -10,6 +10,8 @@ from payments.transfers.remarks import is_pooled, is_whole_account, near_codes, 
 from payments.transfers.rules import Verdict
 
 MOST_REJECTED = 3  # shown beside what was decided
+SHANGHAI, DAY = 28_800, 86_400  # seconds; the first: ahead of UTC
+CLOCKS_DIFFER = 600  # seconds, between the bank and us
 
 
 def known_account(fact: Fact, batch: Batch) -> Decision | None:
@@ -60,7 +62,8 @@ def near_code(fact: Fact, batch: Batch) -> Decision | None:
     if batch.left[intent.payment_id] != fact.fen or not batch.book.knows(fact, intent):
         return None
     why = f"附言与核对码 {intent.code} 只差一处，金额等于应付，付款人曾为该买家付款"
-    if "T6" in batch.terms_of(intent).auto and not fact.virtual_account:
+    is_its_own = not fact.virtual_account and not _came_before(fact, intent)
+    if "T6" in batch.terms_of(intent).auto and is_its_own:
         return _pays(fact, batch, intent, "T6", why)
     facts = batch.seen(fact, [intent], near_code=intent.code, payer_name=fact.payer_name)
     return batch.suggests(fact, [intent], "T6", why, facts)
@@ -135,8 +138,17 @@ def _why_unmatched(fact: Fact) -> str:
     return "附言中没有核对码"
 
 
+def _came_before(fact: Fact, intent: Intent) -> bool:
+    """Whether the money was booked before anybody was asked for it."""
+    if (fact.booked + SHANGHAI) % DAY:
+        return fact.booked + CLOCKS_DIFFER < intent.opened
+    return fact.booked + DAY <= intent.opened
+
+
 def _speaks_against(fact: Fact, batch: Batch, intent: Intent) -> str:
-    """What else the line says, if it names another payment or nobody's account."""
+    """What else the line says, if it names another payment, nobody's account or another time."""
+    if _came_before(fact, intent):
+        return "来账早于支付单，可能是付别的"
     if fact.virtual_account:
         return f"到账的专属账号 {fact.virtual_account} 未分配给任何支付单"
     for code in sorted(near_codes(fact.texts)):

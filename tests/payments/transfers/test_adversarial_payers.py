@@ -3,9 +3,12 @@
 The control of all of them is `test_a_known_account_pays_the_only_open_payment_and_no_other`.
 """
 
+from datetime import timedelta
+
 import pytest
 
 from payments.cashier import services as cashier
+from payments.closing.rules import begins
 from payments.transfers import desk, evidence, returns
 from payments.transfers.models import Policy, StatementLine
 from tests.members.people import make_user
@@ -44,6 +47,33 @@ def test_an_account_with_more_lines_than_are_looked_at_is_asked_about(account, m
         else "付款账号的来账太多，不能确认只为一位买家付过款"
     ]
     assert is_unpaid(payment)
+
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+OPENED = NOON + 20 * DAY
+
+
+@pytest.mark.parametrize(
+    ("case", "booked_at", "verdict"),
+    [
+        ("last month", NOON, "SUGGESTED"),
+        ("an hour before", OPENED - 60 * MINUTE, "SUGGESTED"),
+        ("by another clock", OPENED - 5 * MINUTE, "MATCHED"),
+        ("on the day before, without a time", begins(OPENED.date() - DAY), "SUGGESTED"),
+        ("on the day, without a time", begins(OPENED.date()), "MATCHED"),
+        ("after", OPENED + MINUTE, "MATCHED"),
+    ],
+)
+def test_money_that_came_before_the_order_is_not_for_it(account, case, booked_at, verdict):
+    """A file of last month comes in late; its payer has bought for as much since."""
+    buyer = make_user()
+    transfer_in(expected(5000, payer=buyer), fen=5000)
+    payment = expected(PRICE, payer=buyer, at=OPENED)
+
+    (line,) = arrive(booking(PRICE, booked_at=booked_at), at=OPENED + DAY)
+
+    assert (line.verdict, line.rule) == (verdict, "T4")
+    assert is_unpaid(payment) is (verdict == "SUGGESTED")
 
 
 MASKED = {"payer_name": "王小美", "payer_account": "6222****1"}

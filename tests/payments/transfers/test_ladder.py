@@ -121,7 +121,10 @@ def test_a_payment_that_changed_while_it_was_looked_at_stays_a_candidate(account
     buyer = make_user()
     arrive(booking(PRICE, virtual_account=virtual_of(expected(payer=buyer))))
     wanted = expected(5000, payer=buyer)
-    line = Fact(1, account.pk, 5000, "", NO_CODES, (), "王小美", "6222020200112233")
+    line = Fact(
+        1, account.pk, 5000, "", NO_CODES, (), "王小美", "6222020200112233",
+        booked=int(NOON.timestamp()),
+    )  # fmt: skip
     intents, payers = evidence.more([line])
     book = Book.of(intents)
     book.payers = payers

@@ -1,16 +1,28 @@
 """One row that a person has to look at does not hold up those behind it."""
 
+import io
+from datetime import timedelta
+
 import pytest
+from django.utils.timezone import now
 
 from payments.cashier import refunds
 from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Refund
 from payments.receiving import tasks as receiving
 from payments.receiving.models import ReceivingAccount, VirtualAccount
-from payments.transfers import returns, tasks
-from payments.transfers.models import StatementLine
+from payments.transfers import returns, services, tasks
+from payments.transfers.models import Statement, StatementLine, StatementPart
 from payments.transfers.rules import Verdict
-from tests.payments.transfers.bank import ACCOUNT, NOON, arrive, booking, expected, virtual_of
+from tests.payments.transfers.bank import (
+    ACCOUNT,
+    NOON,
+    arrive,
+    booking,
+    ccb_csv,
+    expected,
+    virtual_of,
+)
 from tests.payments.transfers.bank import account as make_account
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +77,31 @@ def test_a_return_that_cannot_even_be_tried(bank):
     first.refresh_from_db()
     second.refresh_from_db()
     assert (first.verdict, second.verdict) == (Verdict.RETURNING, Verdict.RETURNED)
+
+
+def test_as_many_statements_that_always_fail_as_a_sweep_takes(account):
+    def taken(minutes):
+        return services.upload(
+            file=io.BytesIO(ccb_csv([booking(100)])),
+            filename="",
+            account_no="",
+            tenants=None,
+            uploaded_by_id=None,
+            at=NOON + timedelta(minutes=minutes),
+        )
+
+    broken = [taken(0) for _ in range(20)]
+    StatementPart.objects.filter(statement__in=broken).update(body=b"not deflated")
+    sound = taken(1)
+
+    tasks.import_waiting()
+    assert Statement.objects.get(pk=sound.pk).status == "RUNNING"  # the first twenty were others
+    a_minute_ago = now() - timedelta(minutes=1)
+    Statement.objects.exclude(leased_until=None).update(leased_until=a_minute_ago)
+    tasks.import_waiting()
+
+    assert Statement.objects.get(pk=sound.pk).status == "DONE"
+    assert Statement.objects.filter(status="RUNNING").count() == 20
 
 
 def test_a_store_whose_bank_is_gone(bank):

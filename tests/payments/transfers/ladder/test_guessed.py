@@ -189,6 +189,28 @@ def test_of_a_payer_of_whom_not_every_line_was_looked_at_a_person_decides(rule, 
     assert (decision.verdict, decision.rule) == (SUGGESTED, rule)
 
 
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        ("T4", fact(**WANGS)),
+        ("T5", fact(**MASKED)),
+        ("T6", fact(remark=mistyped(ONE), **MASKED)),
+    ],
+)
+def test_no_guess_pays_what_was_asked_for_after_the_money_came(rule, line):
+    """Money of noon, payments of ten past and of later."""
+    noon = 43_200
+
+    def judged(opened):
+        found = book(ONE._replace(opened=opened), payers=KNOWS_WANG, terms=AUTO)
+        return judge(line._replace(booked=noon), found)
+
+    assert [(judged(noon + late).verdict, judged(noon + late).rule) for late in (600, 601)] == [
+        (MATCHED, rule),
+        (SUGGESTED, rule),
+    ]
+
+
 def test_a_payer_found_by_his_account_leaves_the_rejected_behind_with_the_reason():
     decision = judge(fact(**WANGS), book(ONE, LIS, payers=KNOWS_WANG))
 
