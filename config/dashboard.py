@@ -97,9 +97,9 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             {
                 "title": "冻结订单",
                 "value": counts["frozen"],
-                "note": "付款被银行冲正，等待处理",
+                "note": "付款或已退的原款被银行冲正，等待处理",
                 "icon": "lock",
-                "href": reverse("admin:shop_order_changelist") + "?freeze_reason__exact=REVERSED",
+                "href": reverse("admin:shop_order_changelist") + "?frozen_at__isnull=False",
             }
         )
     if "lines" in counts:
@@ -124,7 +124,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "value": counts["refunds"],
                 "note": "待处理与退回失败",
                 "icon": "currency_exchange",
-                "href": reverse("admin:payments_refund_changelist") + "?status__exact=OWED",
+                "href": reverse("admin:payments_refund_changelist")
+                + f"?status__in={','.join(TO_DECIDE)}",
             },
         ]
     if counts.get("said_paid"):

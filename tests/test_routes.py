@@ -60,6 +60,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "bank/lines/{line}/undo": {"POST": "FINANCE"},
     "bank/lines/{line}/ignore": {"POST": "FINANCE"},
     "bank/lines/{line}/take-in": {"POST": "FINANCE"},
+    "bank/lines/{line}/bounce": {"POST": "FINANCE"},
     "bank/lines/{line}/reverse": {"GET": "FINANCE", "POST": "FINANCE"},
     "bank/days": {"GET": "FINANCE"},
     "bank/returns": {"GET": "FINANCE"},

@@ -30,6 +30,7 @@ EVENTS = {
     "REFUND_APPROVED": "同意退款",
     "REFUND_DONE": "已退款",
     "REFUND_FAILED": "退款失败",
+    "REFUND_BOUNCED": "退款被退汇",
 }
 PAYMENT_COLOURS = {Status.WAITING: "warning", Status.CONFIRMED: "success", Status.CLOSED: ""}
 REFUND_COLOURS = {

@@ -172,6 +172,9 @@ class Refund(models.Model):
     asked_by = models.CharField(
         "申请人", max_length=24, blank=True, help_text="超过限额须另一人同意"
     )
+    bounces = models.PositiveSmallIntegerField(
+        "退汇次数", default=0, db_default=0, help_text="银行付出后又被退回"
+    )
     owed_at = models.DateTimeField("产生时间")
     sent_at = models.DateTimeField("退回发起时间", null=True, blank=True)
     done_at = models.DateTimeField("退回完成时间", null=True, blank=True)
@@ -201,6 +204,11 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+    @property
+    def out_no(self) -> str:
+        """The channel's idempotency key: what came back is paid under another."""
+        return f"{self.number}-r{self.bounces}" if self.bounces else self.number
 
 
 class PaymentEvent(models.Model):

@@ -247,7 +247,7 @@ def _finish(refund: Refund, sent: Sent, at: datetime) -> None:
         [
             Draft(
                 kind="REFUND_PAID",
-                reference=refund.number,
+                reference=refund.out_no,
                 debits={f"refund_payable:{payment.method}": refund.amount_fen},
                 credits={sent.account: refund.amount_fen},
             )
@@ -259,10 +259,45 @@ def _finish(refund: Refund, sent: Sent, at: datetime) -> None:
 @transaction.atomic
 def _fail(refund: Refund, why: str, at: datetime) -> None:
     move(
-        Refund.objects.filter(pk=refund.pk),
+        Refund.objects.filter(pk=refund.pk, status=RefundStatus.SENDING),  # not what is done
         RefundStatus.FAILED,
         REFUND_TRANSITIONS,
         failure=why[:200],
         asked_by="",  # trying again is another decision, above the limit of two people
     )
     record([refund.payment], "REFUND_FAILED", at)
+
+
+@joined
+def bounced(*, refund: Refund, source: str, reference: str, actor: str, at: datetime) -> None:
+    """Money that the channel had paid is here again, in `source`: it is owed as before.
+
+    `reference` names the arrival.  StaleState unless the refund is done.
+    """
+    move(
+        Refund.objects.filter(pk=refund.pk, status=RefundStatus.DONE),
+        RefundStatus.FAILED,
+        REFUND_TRANSITIONS,
+        failure="收款银行退汇，款项已退回本店账户",
+        asked_by="",
+        done_at=None,
+        bounces=F("bounces") + 1,
+    )
+    PaymentEvent.objects.create(
+        payment_id=refund.payment_id,
+        kind="REFUND_BOUNCED",
+        actor=actor,
+        at=at,
+        facts={"refund": refund.number, "serial": refund.channel_txn, "line": reference},
+    )
+    ledger.post(
+        [
+            Draft(
+                kind="REFUND_BOUNCED",
+                reference=reference,
+                debits={source: refund.amount_fen},
+                credits={f"refund_payable:{refund.payment.method}": refund.amount_fen},
+            )
+        ],
+        at=at,
+    )

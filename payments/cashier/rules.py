@@ -38,7 +38,7 @@ REFUND_TRANSITIONS = {
     RefundStatus.APPROVED: frozenset({RefundStatus.SENDING, RefundStatus.VOID}),
     RefundStatus.SENDING: frozenset({RefundStatus.DONE, RefundStatus.FAILED}),
     RefundStatus.FAILED: frozenset({RefundStatus.APPROVED, RefundStatus.VOID}),
-    RefundStatus.DONE: frozenset[RefundStatus](),
+    RefundStatus.DONE: frozenset({RefundStatus.FAILED}),  # the payee's bank sent it back (退汇)
     RefundStatus.VOID: frozenset[RefundStatus](),
 }
 

@@ -116,10 +116,15 @@ def reasons(
 ) -> Reasons:
     """`first`: the day with which the account's earliest statement begins."""
     payouts = _payouts(account)
-    named = {mark: payout for payout, marks in payouts for mark in marks}
+    named: dict[str, list[Payout]] = defaultdict(list)
+    for payout, marks in payouts:
+        for mark in marks:
+            named[mark].append(payout)
     strays = []
     for booked, marks in _bookings_of_payouts(account):
-        known = next((named[mark] for mark in marks if mark in named), None)
+        # What came back (退汇) was paid again under the same number: each booking is another's.
+        maybe = [payout for mark in marks for payout in named.get(mark, ())]
+        known = min(maybe, key=lambda payout: len(payout.seen), default=None)
         if known is None:
             strays.append(booked)
         else:
@@ -198,16 +203,16 @@ def _payouts(account: ReceivingAccount) -> list[tuple[Payout, set[str]]]:
     )
     serials = _serials(account)
     return [
-        (Payout(number, _day(at), -fen), {number, *serials.get(number, ())})
-        for number, at, fen in left.order_by("pk")
+        (Payout(key, _day(at), -fen), {number, *serials.get(number, ())})
+        for key, at, fen in left.order_by("pk")
+        for number in [key.partition("-")[0]]  # `Refund.out_no`
     ]
 
 
 def _serials(account: ReceivingAccount) -> dict[str, set[str]]:
-    back = LineReturn.objects.filter(line__receiving_account=account, status="DONE")
-    refunds = Refund.objects.filter(
-        payment__transfer_intent__receiving_account=account, status="DONE"
-    )
+    """By number; also of what came back (退汇) after it was done."""
+    back = LineReturn.objects.filter(line__receiving_account=account)
+    refunds = Refund.objects.filter(payment__transfer_intent__receiving_account=account)
     found: dict[str, set[str]] = defaultdict(set)
     for number, serial in [
         *back.values_list("number", "serial"),

@@ -21,6 +21,7 @@ KINDS = {
     "RECEIPT_UNDONE": "撤销收款",
     "OWE_BACK": "转为应退",
     "REFUND_PAID": "退款付出",
+    "REFUND_BOUNCED": "退款被退汇",
     "RETURN": "原路退回",
     "RELEASE": "放款给商家",
     "COMMISSION": "导购佣金",

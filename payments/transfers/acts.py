@@ -14,7 +14,7 @@ from config.kit.columns import YuanField, in_yuan
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
 from payments.cashier.rules import Status
-from payments.transfers import desk, notes, queries, returns, reversals
+from payments.transfers import bounces, desk, notes, queries, returns, reversals, screening
 from payments.transfers.decisions import decided_meanwhile
 from payments.transfers.models import StatementLine
 
@@ -153,6 +153,19 @@ class TookBack(Decision):
         return cleaned
 
 
+class Bounced(Decision):
+    """The return (T…) or refund (R…) that came back."""
+
+    payout = forms.CharField(label="退款单号或退回单号", max_length=24)
+    reason = reason("依据", "bouncing")
+
+    def prepare(self) -> None:
+        super().prepare()
+        named = sorted(screening.named_payouts([self.row.remark, *self.row.texts]))
+        self.fields["payout"].initial = named[0] if len(named) == 1 else ""
+        self.fields["payout"].widget.attrs |= {"placeholder": "R… 或 T…", "autocomplete": "off"}
+
+
 class GiveBack(Decision):
     amount_fen = YuanField(label="退回金额（元）", required=False, help_text="空为全部剩余")
     reason = reason("退回原因", "returning")
@@ -192,6 +205,7 @@ OFTEN = {
         "不是货款",
         "与已收录的是同一笔",
     ],
+    "bouncing": ["附言有退款单号", "收款账号、金额一致", "银行电话确认"],
     "reversing": ["银行回单注明", "付款人、金额一致", "银行电话确认"],
     "returning": ["付款人要求退回", "重复付款", "无法确认对应订单", "付错商家", "订单已取消"],
 }
@@ -267,6 +281,18 @@ def _took_back(
     )
 
 
+def _bounced(line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime) -> object:
+    return bounces.link(
+        line=line,
+        payout=answers["payout"].strip().upper(),
+        returned=queries.returns(person),
+        refunded=queries.refunds(person),
+        reason=answers["reason"],
+        actor=person.number,
+        at=at,
+    )
+
+
 def _give_back(
     line: StatementLine, answers: dict[str, Any], person: Viewer, at: datetime
 ) -> object:
@@ -319,6 +345,17 @@ ACTS = _by_name(
             "reverse",
             "c",
             "link",
+        ),
+        Act(
+            "bounce",
+            "退汇的是这笔退款",
+            "确认退汇",
+            "那笔退款变为退回失败，可以重新同意；来账的退回，钱回到待处理。不能撤销。",
+            Bounced,
+            _bounced,
+            "bounce",
+            "b",
+            "assignment_return",
         ),
         Act(
             "return",

@@ -102,6 +102,7 @@ class LineActions(serializers.Serializer[object]):
     undo = serializers.BooleanField()
     ignore = serializers.BooleanField()
     take_in = serializers.BooleanField()
+    bounce = serializers.BooleanField(help_text="等待说明退汇了哪笔退款")
     reverse = serializers.BooleanField(help_text="等待说明冲正了哪笔来账")
 
     def get_fields(self) -> dict[str, Any]:

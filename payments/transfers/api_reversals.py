@@ -1,4 +1,4 @@
-"""A person says what a reversal took back."""
+"""A person says what a reversal took back, and which payout came back."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from config.kit.api import Text
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
-from payments.transfers import queries, reversals
+from payments.transfers import bounces, queries, reversals
 from payments.transfers.api import TAGS, IgnoreIn, LineOut, LineView
 
 SHOWN = 20
@@ -51,4 +51,32 @@ class LineReverse(LineView):
         )
 
 
-urlpatterns = [path("bank/lines/<str:number>/reverse", LineReverse.as_view())]
+class BounceIn(IgnoreIn):
+    payout = Text(max_length=24, help_text="退款单号（R…）或来账退回单号（T…）")
+
+
+class LineBounce(LineView):
+    @extend_schema(tags=TAGS, request=BounceIn, responses=LineOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        """说明退汇的是哪笔退款：退款变为退回失败、可重新同意，来账的退回回到待处理。"""
+        line = self.line(request, number)
+        body = self.body(BounceIn)
+        person = viewer(request)
+        return self.shown(
+            bounces.link(
+                line=line,
+                payout=body["payout"],
+                returned=queries.returns(person),
+                refunded=queries.refunds(person),
+                reason=body["reason"],
+                actor=person.number,
+                at=now(),
+            )
+        )
+
+
+urlpatterns = [
+    path("bank/lines/<str:number>/reverse", LineReverse.as_view()),
+    path("bank/lines/<str:number>/bounce", LineBounce.as_view()),
+]

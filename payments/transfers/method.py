@@ -139,7 +139,7 @@ def send_back(refund: Refund) -> Sent | None:
     for i, ((to_account, to_name), fen) in enumerate(sorted(parts.items()), 1):
         try:
             sent = bank.pay_out(
-                out_no=refund.number if len(parts) == 1 else f"{refund.number}-{i}",
+                out_no=refund.out_no if len(parts) == 1 else f"{refund.out_no}-{i}",
                 account_no=account.account_no,
                 to_account=to_account,
                 to_name=to_name,

@@ -83,6 +83,12 @@ def returns(viewer: Viewer) -> QuerySet[LineReturn]:
     return rows.filter(line__receiving_account__merchant__in=tenants)
 
 
+def refunds(viewer: Viewer) -> QuerySet[Refund]:
+    tenants = viewer.tenants("FINANCE")
+    rows = Refund.objects.all()
+    return rows if tenants is None else rows.filter(payment__merchant__in=tenants)
+
+
 def shown_returns(rows: Iterable[LineReturn]) -> list[dict[str, Any]]:
     return [
         {
@@ -187,6 +193,7 @@ def actions(row: StatementLine, left: int | None = None) -> dict[str, bool]:
         "ignore": waits,
         "take_in": may_be_taken_in(row),
         "reverse": is_waiting_reversal(row),
+        "bounce": is_waiting_bounce(row),
     }
 
 
@@ -207,6 +214,12 @@ def may_be_taken_in(row: StatementLine) -> bool:
 def is_taken_in(row: StatementLine) -> bool:
     """Whether this is all that a person has done with it so far."""
     return row.rule == TAKEN_IN and row.verdict == Verdict.UNMATCHED and not row.returned_fen
+
+
+def is_waiting_bounce(row: StatementLine) -> bool:
+    """Money of ours that came back (退汇), and nobody has said which."""
+    is_whole = row.is_posted and not row.allocated_fen and not row.returned_fen
+    return is_whole and row.rule == "R" and row.verdict == Verdict.CONFLICT
 
 
 def is_waiting_reversal(row: StatementLine) -> bool:

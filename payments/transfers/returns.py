@@ -131,12 +131,12 @@ def check(
         said = {"checked_by": actor, "failure": reason[:200], "done_at": at}
         move(found, ReturnStatus.DECLINED, RETURN_TRANSITIONS, **said)
         _wait(row, actor, at, f"退回 {fen} 元复核未通过" + (f"：{reason}" if reason else ""))
-        _let_go(row, "RETURN_DECLINED", actor, at, **_facts(asked) | {"why": reason[:200]})
+        let_go(row, "RETURN_DECLINED", actor, at, **_facts(asked) | {"why": reason[:200]})
     asked.refresh_from_db()
     return asked
 
 
-def _let_go(row: StatementLine, kind: str, actor: str, at: datetime, **facts: object) -> None:
+def let_go(row: StatementLine, kind: str, actor: str, at: datetime, **facts: object) -> None:
     """The line is free again: a reversal that waited for it finds it now."""
     matching.record([row.pk], kind, at=at, actor=actor, facts=facts | matching.first_verdict(row))
     reversals.settle(account=row.receiving_account, at=at)
@@ -231,7 +231,7 @@ def _returned(asked: LineReturn, serial: str, at: datetime) -> None:
 @transaction.atomic
 def _not_returned(asked: LineReturn, why: str, at: datetime) -> None:
     row = _locked(asked)
-    found = LineReturn.objects.filter(pk=asked.pk)
+    found = LineReturn.objects.filter(pk=asked.pk, status=ReturnStatus.SENDING)  # not what is done
     move(found, ReturnStatus.FAILED, RETURN_TRANSITIONS, failure=why, done_at=at)
     _wait(row, "", at, why)
-    _let_go(row, "RETURN_FAILED", "", at, **_facts(asked) | {"why": why})
+    let_go(row, "RETURN_FAILED", "", at, **_facts(asked) | {"why": why})

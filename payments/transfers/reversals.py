@@ -48,6 +48,11 @@ WHERE r.receiving_account_id = %s AND r.reverses <> '' AND r.verdict = 'CONFLICT
         WHERE other.receiving_account_id = r.receiving_account_id AND other.reverses = r.reverses
             AND other.id <> r.id AND other.is_reversal
     )
+    AND NOT EXISTS (  -- the bank has given this serial to two bookings: which of them?
+        SELECT 1 FROM payments_statementline apart
+        WHERE apart.receiving_account_id = r.receiving_account_id
+            AND apart.key >= r.reverses || '!' AND apart.key < r.reverses || '"'
+    )
 ORDER BY o.id FOR UPDATE OF o, r
 """
 

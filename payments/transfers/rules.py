@@ -41,7 +41,7 @@ class ReturnStatus(models.TextChoices):
 RETURN_TRANSITIONS = {
     ReturnStatus.ASKED: frozenset({ReturnStatus.SENDING, ReturnStatus.DECLINED}),
     ReturnStatus.SENDING: frozenset({ReturnStatus.DONE, ReturnStatus.FAILED}),
-    ReturnStatus.DONE: frozenset[ReturnStatus](),
+    ReturnStatus.DONE: frozenset({ReturnStatus.FAILED}),  # the payee's bank sent it back (退汇)
     ReturnStatus.FAILED: frozenset[ReturnStatus](),
     ReturnStatus.DECLINED: frozenset[ReturnStatus](),
 }
@@ -63,7 +63,7 @@ LINE_TRANSITIONS = {
     Verdict.RETURNING: frozenset(
         {Verdict.RETURNING, Verdict.RETURNED, Verdict.MATCHED, Verdict.UNMATCHED}
     ),
-    Verdict.RETURNED: frozenset[Verdict](),
+    Verdict.RETURNED: frozenset({Verdict.UNMATCHED}),  # by what came back (退汇) alone
     Verdict.REVERSED: frozenset[Verdict](),  # the bank has taken it back
 }
 

@@ -37,20 +37,17 @@ _COLUMNS = """
 id, number, serial, statement_id, booked, amount_fen, payer_name, payer_account, remark, texts,
 virtual_account
 """
-_ASKED = """
-asked AS (
-    SELECT * FROM unnest(%(days)s::bigint[], %(fens)s::bigint[]) AS a (day, fen)
-)
-"""
+# The amounts are an array that is hashed once: a join would trust figures of the table that are old
+# while a file comes in.
 _IN_DAYS = """
 l.receiving_account_id = %(account)s AND l.currency = 'CNY' AND strpos(l.key, '!') = 0
+AND l.amount_fen = ANY(%(fens)s::bigint[])
 AND l.booked_at >= to_timestamp(%(from)s) AND l.booked_at < to_timestamp(%(until)s)
 """
-_SAME_DAY = "a.fen = h.amount_fen AND a.day = (h.booked + 28800) / 86400"
 # What other sources have brought: the pushes (unless this is one), and files of another form.  Of
 # an account that has only one source this looks into two indexes and finds nothing.
 _HELD = f"""
-WITH {_ASKED}, others AS (
+WITH others AS (
     SELECT s.id, {_FORM.format("s")} AS form FROM payments_statement s
     WHERE s.receiving_account_id = %(account)s AND s.pays AND s.form <> ''
       AND {_FORM.format("s")} <> %(form)s
@@ -70,18 +67,18 @@ SELECT {_COLUMNS}, form, EXISTS (
     SELECT 1 FROM payments_lineevent e JOIN payments_statement s ON s.number = e.facts->>'statement'
     WHERE e.line_id = h.id AND e.kind = 'CONFIRMED' AND {_FORM.format("s")} = %(form)s
 )
-FROM held h JOIN asked a ON {_SAME_DAY}
+FROM held h
 ORDER BY h.booked, h.id
 """  # noqa: S608  our own words
 # What this source itself has brought before; asked only where others have brought the like.
 _OWN = f"""
-WITH {_ASKED}, own (id, number, serial, statement_id, booked_at, booked, amount_fen, payer_name,
+WITH own (id, number, serial, statement_id, booked_at, booked, amount_fen, payer_name,
          payer_account, remark, texts, virtual_account) AS (
     SELECT {_SAID} FROM payments_statementline l
     LEFT JOIN payments_statement s ON s.id = l.statement_id
     WHERE {_IN_DAYS} AND coalesce({_FORM.format("s")}, '') = %(form)s
 )
-SELECT {_COLUMNS}, NULL, true FROM own h JOIN asked a ON {_SAME_DAY}
+SELECT {_COLUMNS}, NULL, true FROM own h
 ORDER BY h.booked, h.id
 """  # noqa: S608  our own words
 # Whether files of a form have named pushes by the serials that these had, lately.
@@ -287,16 +284,16 @@ def _codes(texts: tuple[str, ...]) -> frozenset[str]:
     return codes_in(texts).found
 
 
-def _read(statement: str, batch: Batch, groups: Iterable[Group]) -> list[Held]:
+def _read(statement: str, batch: Batch, groups: Collection[Group]) -> list[Held]:
     days, fens = zip(*groups, strict=True)
     params: dict[str, Any] = {
         "account": batch.account.pk,
         "form": batch.form,
-        "days": sql.ints(days),
-        "fens": sql.ints(fens),
+        "fens": sql.ints(set(fens)),
         "from": min(days) * DAY - SHANGHAI,
         "until": (max(days) + 1) * DAY - SHANGHAI,
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
-        return list(map(Held._make, cursor.fetchall()))
+        found = map(Held._make, cursor.fetchall())
+        return [one for one in found if _group(one) in groups]

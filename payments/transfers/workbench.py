@@ -6,13 +6,11 @@ colleague.  The script (`workbench.js`) only presses links and buttons that are 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
-from django import forms
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -21,107 +19,23 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.timezone import now
 
-from config.kit.admin import Look, Question, name_of, viewer_of
-from config.kit.columns import YuanField, in_shanghai, in_yuan, label
+from config.kit.admin import Look, Question, name_of
+from config.kit.columns import in_shanghai, in_yuan, label
 from config.kit.errors import Refusal
-from config.kit.money import yuan
-from config.kit.viewer import Viewer
 from payments.cashier.models import Payment
 from payments.cashier.rules import Status
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import backlog, queries
 from payments.transfers.acts import ACTS, OFTEN, RETURNED, Act
-from payments.transfers.backlog import Age, Asked, Sort
+from payments.transfers.backlog import Age, Sort
 from payments.transfers.models import Allocation, LineEvent, LineReturn, StatementLine
 from payments.transfers.rules import OPEN, ReturnStatus, Verdict
+from payments.transfers.visit import Visit, kept, plain
 from payments.transfers.words import EVENTS, RETURN_COLOURS, VERDICT_COLOURS, basis, told
 
-FINANCE = "FINANCE"
 LAST = "siyu_last_decided"  # in the session: the number of the line whose decision `u` undoes
 _TABS = {"verdict", "age", "sort"}  # always on the page: what 清除 leaves
 FOUND = 6  # payments shown to a clerk who searches
-
-
-class Filters(forms.Form):
-    """What the address asks for; a word that makes no sense asks for nothing."""
-
-    verdict = forms.CharField(required=False)
-    age = forms.CharField(required=False)
-    least = YuanField(required=False)
-    most = YuanField(required=False)
-    account = forms.CharField(required=False, max_length=34)
-    q = forms.CharField(required=False, max_length=60)
-    sort = forms.CharField(required=False)
-
-    def asked(self) -> Asked:
-        self.is_valid()
-        said = self.cleaned_data
-        verdict, age, sort = said.get("verdict"), said.get("age"), said.get("sort")
-        return Asked(
-            verdict=verdict if verdict in OPEN else "",
-            age=age if age in Age.values else "",
-            least_fen=said.get("least"),
-            most_fen=said.get("most"),
-            account=said.get("account") or "",
-            words=said.get("q") or "",
-            sort=Sort(sort) if sort in Sort.values else Sort.OLDEST,
-        )
-
-
-def kept(asked: Asked) -> dict[str, str]:
-    """The filters as they stand in an address."""
-    said = {
-        "verdict": asked.verdict,
-        "age": asked.age,
-        "least": _plain(asked.least_fen),
-        "most": _plain(asked.most_fen),
-        "account": asked.account,
-        "q": asked.words,
-        "sort": "" if asked.sort == Sort.OLDEST else str(asked.sort),
-    }
-    return {name: value for name, value in said.items() if value}
-
-
-def _plain(fen: int | None) -> str:
-    return "" if fen is None else yuan(fen).replace(",", "")
-
-
-@dataclass(frozen=True)
-class Visit:
-    """One look at the workbench by one person."""
-
-    admin: Look
-    request: HttpRequest
-    at: datetime
-
-    @cached_property
-    def person(self) -> Viewer:
-        return viewer_of(self.request)
-
-    @cached_property
-    def mine(self) -> QuerySet[StatementLine]:
-        """All lines that this person may decide about."""
-        lines = StatementLine.objects.select_related("receiving_account")
-        return self.admin.rows_of(lines, self.request, FINANCE)
-
-    @cached_property
-    def asked(self) -> Asked:
-        return Filters(self.request.GET).asked()
-
-    @cached_property
-    def where(self) -> dict[str, str]:
-        """Filters and place in the list: what every link on the page keeps."""
-        place = {name: self.request.GET.get(name, "") for name in ("after", "before")}
-        return kept(self.asked) | {name: value for name, value in place.items() if value}
-
-    def link(self, **more: str) -> str:
-        return f"?{urlencode(self.where | more)}"
-
-    def home(self, **more: str) -> str:
-        return self.admin.url_of("queue") + self.link(**more)
-
-    def line(self, number: str) -> StatementLine | None:
-        return self.mine.filter(number=number).first() if number else None
 
 
 def show(admin: Look, request: HttpRequest) -> HttpResponse:
@@ -307,7 +221,7 @@ def _detail(
         "left": in_yuan(left) if line.is_posted and left != line.amount_fen else "",
         "given": in_yuan(line.allocated_fen) if line.allocated_fen else "",
         "returned": in_yuan(line.returned_fen) if line.returned_fen else "",
-        "left_plain": _plain(left),
+        "left_plain": plain(left),
         "verdict": verdict_label(line),
         "reasons": read.reasons(line),
         "basis": basis(read.facts(line)),

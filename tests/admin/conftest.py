@@ -3,9 +3,12 @@ from collections.abc import Iterator
 import pytest
 from django.core.cache import cache
 from django.db import transaction
+from django.test import Client
 
 from members.accounts.models import User
+from payments.transfers.models import StatementLine
 from tests.admin import stage
+from tests.admin.pages import fresh, opened
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +41,19 @@ def platform(db: None) -> User:
 def _empty_cache() -> Iterator[None]:
     yield
     cache.clear()
+
+
+# --- of the workbench
+
+
+@pytest.fixture
+def clerk(first: stage.Side) -> Client:
+    return opened(first.people["FINANCE"])
+
+
+@pytest.fixture
+def lost(first: stage.Side) -> StatementLine:
+    """77.00 from somebody unknown, without any code, for which nobody has an idea."""
+    line = first.rows["payments.StatementLine"]
+    StatementLine.objects.filter(pk=line.pk).update(verdict="UNMATCHED", rule="", candidates=[])
+    return fresh(line)

@@ -123,17 +123,47 @@ def test_an_order_that_is_not_frozen_is_not_unfrozen(first):
     assert fingerprint() == before
 
 
-def test_the_first_page_counts_frozen_orders_only_where_there_are_some(first, second):
-    clerk, others = opened(first.people["OPERATOR"]), opened(second.people["OPERATOR"])
-    assert "冻结订单" not in clerk.get("/admin/").content.decode()
+def card(client, title):
+    cards = client.get("/admin/").context["cards"]
+    return next((one for one in cards if one["title"] == title), None)
 
-    take_back(first)
 
-    page = clerk.get("/admin/")
-    (card,) = [one for one in page.context["cards"] if one["title"] == "冻结订单"]
-    assert card["value"] == 1
-    assert first.rows["shop.Order"].number in clerk.get(card["href"]).content.decode()
-    assert "冻结订单" not in others.get("/admin/").content.decode()
+def listed(client, href):
+    """Numbers on the page that a card leads to."""
+    return {row.number for row in client.get(href).context["cl"].result_list}
+
+
+@pytest.mark.parametrize("role", ["OPERATOR", "FINANCE"])
+@pytest.mark.parametrize("why", ["REVERSED", "LOSS"])
+def test_the_first_page_counts_frozen_orders_and_leads_to_them(first, second, role, why):
+    clerk, others = opened(first.people[role]), opened(second.people[role])
+    assert card(clerk, "冻结订单") is None
+
+    order = take_back(first)
+    Order.objects.filter(pk=order.pk).update(freeze_reason=why)
+
+    shown = card(clerk, "冻结订单")
+    assert shown["value"] == 1
+    assert listed(clerk, shown["href"]) == {order.number}
+    assert card(others, "冻结订单") is None
+
+
+def test_the_refunds_that_wait_are_those_that_the_card_leads_to(first):
+    for status in ("OWED", "FAILED", "APPROVED", "VOID"):
+        Refund.objects.create(
+            number=f"R{status}", payment=first.rows["payments.Payment"], amount_fen=1,
+            reason="EXCESS", status=status, owed_at=now(),
+        )  # fmt: skip
+    clerk = opened(first.people["FINANCE"])
+
+    shown = card(clerk, "待审退款")
+
+    found = listed(clerk, shown["href"])
+    waiting = Refund.objects.filter(status__in=["OWED", "FAILED"],
+                                    payment__merchant=first.merchant.number)  # fmt: skip
+    assert found == set(waiting.values_list("number", flat=True))
+    assert shown["value"] == len(found)
+    assert {"ROWED", "RFAILED"} <= found
 
 
 def test_a_look_changes_nothing(first):

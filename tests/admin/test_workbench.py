@@ -1,4 +1,4 @@
-"""The finance clerk's page: filters, one line after the other, and two clerks on one line."""
+"""The finance clerk's page: filters, and one line after the other."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -18,19 +18,6 @@ from tests.payments.transfers.bank import arrive, booking, transfer_in
 
 pytestmark = pytest.mark.django_db
 QUEUE = url("payments.StatementLine", "queue")
-
-
-@pytest.fixture
-def clerk(first):
-    return opened(first.people["FINANCE"])
-
-
-@pytest.fixture
-def lost(first):
-    """77.00 from somebody unknown, without any code, for which nobody has an idea."""
-    line = first.rows["payments.StatementLine"]
-    StatementLine.objects.filter(pk=line.pk).update(verdict="UNMATCHED", rule="", candidates=[])
-    return fresh(line)
 
 
 @pytest.fixture
@@ -466,37 +453,3 @@ def test_a_part_goes_back_and_the_rest_is_still_the_clerks(clerk, lost):
     asked = lost.returns.get()
     assert (asked.amount_fen, asked.reason, asked.status) == (7_00, "多付", "SENDING")
     assert "剩余 ¥70.00" in read(clerk, line=lost.number)
-
-
-# --- two people on one line ---------------------------------------------------------------------
-
-
-def test_the_second_clerk_is_told_and_loses_nothing_that_was_typed(clerk, first, lost):
-    shown = clerk.get(QUEUE, {"line": lost.number, "act": "ignore"})
-    seen = shown.context["detail"]["question"]["seen"].value()
-    colleague = first.people["OWNER"]
-    desk.ignore(line=fresh(lost), reason="同事先处理", actor=colleague.number, at=now())
-    before = fingerprint()
-
-    page = decide(clerk, lost, "ignore", {"reason": "我写的很长的理由", "seen": seen})
-    text = page.content.decode()
-
-    assert "标记为不处理（同事先处理），请刷新" in text
-    assert colleague.nickname in text
-    assert "我写的很长的理由" in text
-    assert "查看这笔来账现在的状态" in text
-    assert "同事先处理" in text
-    assert fingerprint() == before
-
-
-def test_the_services_own_refusal_is_shown_too(clerk, first, lost):
-    """Without the hidden field, as if the colleague came between the check and the service."""
-    colleague = first.people["OWNER"]
-    desk.ignore(line=fresh(lost), reason="同事先处理", actor=colleague.number, at=now())
-    before = fingerprint()
-
-    page = decide(clerk, lost, "split", {"number_1": "PX", "fen_1": "77.00", "reason": "我的说明"})
-
-    assert "我的说明" in page.content.decode()
-    assert "wb-note-bad" in page.content.decode()
-    assert fingerprint() == before

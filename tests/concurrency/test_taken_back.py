@@ -10,10 +10,10 @@ from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier.models import Refund
 from payments.ledger import services as ledger
-from payments.transfers import desk, returns, reversals
+from payments.transfers import bounces, desk, returns, reversals
 from payments.transfers.models import LineReturn, Policy, StatementLine
 from tests.concurrency.stalled import stalled
-from tests.payments.transfers.bank import NOON, account, arrive, booking, expected
+from tests.payments.transfers.bank import NOON, account, arrive, booking, expected, virtual_of
 from tests.payments.transfers.conftest import _no_shop  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -155,3 +155,28 @@ def test_one_approves_what_another_undoes_and_one_succeeds(line):
     assert endings in ({"ok": 1, "TOO_LATE_TO_UNDO": 1}, {"ok": 1, "STALE_STATE": 1})
     is_undone = seen(line.pk).allocated_fen == 0
     assert Refund.objects.get().status == ("VOID" if is_undone else "APPROVED")
+
+
+# --- a payout that came back
+
+
+def test_two_people_say_at_once_what_came_back_and_it_is_owed_once(line):
+    Policy.objects.update(check_above_fen=10**9)
+    arrive(booking(PRICE + 700, virtual_account=virtual_of(expected(PRICE))))
+    refund = Refund.objects.select_related("payment").get()
+    Refund.objects.update(status="SENDING")
+    account_no = line.receiving_account.account_no
+    refunds._finish(refund, refunds.Sent("OUT1", f"bank:{account_no}"), NOON)
+    rows = [booking(700, remark=f"退汇 {refund.number}", is_reversal=True) for _ in range(2)]
+    credits = [seen(one.pk) for one in arrive(*rows)]
+    everything = {"returned": LineReturn.objects.all(), "refunded": Refund.objects.all()}
+
+    def say(i):
+        said = {"payout": refund.number, "reason": "附言", "actor": f"U{i}", "at": NOON}
+        bounces.link(line=credits[i], **said, **everything)
+
+    endings = stalled(Refund.objects.all(), 2, say)
+
+    assert endings == {"ok": 1, "STALE_STATE": 1}
+    assert Refund.objects.get().bounces == 1
+    assert sorted(seen(one.pk).verdict for one in credits) == ["CONFLICT", "REVERSED"]

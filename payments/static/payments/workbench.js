@@ -110,7 +110,7 @@
       case "Escape":
         if (one(".wb-help").open) { one(".wb-help").open = false; return true; }
         return press('[data-key="Escape"]');
-      case "s": case "r": case "c": case "i": case "n": case "u": case "t":
+      case "s": case "r": case "c": case "b": case "i": case "n": case "u": case "t":
         return press(`[data-key="${key}"]`);
       default: return false;
     }

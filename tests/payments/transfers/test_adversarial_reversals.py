@@ -50,6 +50,19 @@ def test_a_reversal_of_another_amount_or_a_second_one_is_for_a_person(account, f
     assert payment.status == "CONFIRMED"
 
 
+def test_a_reversal_of_a_serial_that_two_bookings_have_is_for_a_person(account):
+    payment = expected(PRICE)
+    original = booking(PRICE, virtual_account=virtual_of(payment))
+    arrive(original)
+    arrive(booking(PRICE + 1, serial=original.serial))
+
+    (line,) = arrive(booking(-PRICE, is_reversal=True, reverses=original.serial))
+
+    payment.refresh_from_db()
+    assert (line.verdict, line.rule) == ("CONFLICT", "R")
+    assert payment.status == "CONFIRMED"
+
+
 def test_a_reversal_that_comes_before_the_refund_was_sent_stops_the_refund(account):
     payment = expected(PRICE)
     original = booking(PRICE, virtual_account=virtual_of(payment))

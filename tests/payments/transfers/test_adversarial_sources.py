@@ -250,4 +250,4 @@ def test_a_file_alone_asks_once_for_what_other_sources_hold(account):
     with CaptureQueriesContext(connection) as asked:
         imported(icbc_csv(rows))
 
-    assert sum("asked AS" in one["sql"] for one in asked) == 1
+    assert sum("others AS" in one["sql"] for one in asked) == 1

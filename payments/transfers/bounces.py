@@ -1,0 +1,134 @@
+"""The payee's bank sends back (退汇) what ours had paid: it is owed, or in suspense, again."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from config.kit.errors import NotFound, Refusal
+from config.kit.money import yuan
+from config.kit.states import move
+from payments.cashier import refunds
+from payments.cashier.models import Refund
+from payments.cashier.rules import RefundStatus
+from payments.transfers import matching, queries, returns, screening
+from payments.transfers.decisions import lock, settle, suspense
+from payments.transfers.models import Allocation, LineReturn, StatementLine
+from payments.transfers.rules import RETURN_TRANSITIONS, ReturnStatus, Verdict
+
+
+class NotABounce(Refusal):
+    message = "这一行不是等待处理的退汇"
+
+
+class NotThisPayout(Refusal):
+    """The message says why."""
+
+    message = "退汇的不是这笔退款"
+
+
+@transaction.atomic
+def link(
+    *,
+    line: StatementLine,
+    payout: str,
+    returned: QuerySet[LineReturn],
+    refunded: QuerySet[Refund],
+    reason: str,
+    actor: str,
+    at: datetime,
+) -> StatementLine:
+    """A person says which return (T…) or refund (R…) a credit is that came back.
+
+    `returned` and `refunded` are those the person may see; others raise NotFound.  Raises
+    NotABounce, NotThisPayout, DecidedMeanwhile, and StaleState where it was said already.
+    """
+    if not queries.is_waiting_bounce(line):
+        raise NotABounce
+    facts = {"payout": payout, "reason": reason}
+    if back := returned.select_related("line").filter(number=payout).first():
+        _of_a_return(line, back, facts, actor, at)
+    elif refund := refunded.select_related("payment").filter(number=payout).first():
+        _of_a_refund(line, refund, facts, actor, at)
+    else:
+        raise NotFound("没有这笔退款或退回")
+    line.refresh_from_db()
+    return line
+
+
+def _of_a_return(
+    line: StatementLine, back: LineReturn, facts: dict[str, str], actor: str, at: datetime
+) -> None:
+    """Both lines are of one suspense account: what leaves the one is in the other."""
+    rows = {one.pk: one for one in (line, back.line)}
+    held = {pk: lock(rows[pk], seen=list(Verdict), at=at) for pk in sorted(rows)}
+    row, origin = held[line.pk], held[back.line_id]
+    is_here = origin.receiving_account_id == row.receiving_account_id
+    is_done = back.status == ReturnStatus.DONE
+    payees = {origin.payer_account}
+    _refuse(row, back.number, back.amount_fen, payees, is_done=is_done, is_here=is_here)
+    why = "收款银行退汇，款项已退回本店账户"
+    done = LineReturn.objects.filter(pk=back.pk, status=ReturnStatus.DONE)
+    move(done, ReturnStatus.FAILED, RETURN_TRANSITIONS, failure=why)
+    _use_up(row, f"退回 {back.number} 被退汇", facts, actor, at)
+    settle(
+        origin,
+        actor=actor,
+        at=at,
+        returned_fen=origin.returned_fen - back.amount_fen,
+        reasons=[f"退回 {yuan(back.amount_fen)} 元被收款银行退汇，待重新处理"],
+    )
+    returns.let_go(
+        origin,
+        "RETURN_BOUNCED",
+        actor,
+        at,
+        **{"return": back.number, "amount_fen": back.amount_fen, "line": row.number},
+    )
+    matching.recount([row.pk])
+
+
+def _of_a_refund(
+    line: StatementLine, refund: Refund, facts: dict[str, str], actor: str, at: datetime
+) -> None:
+    row = lock(line, seen=list(Verdict), at=at)
+    given = Allocation.objects.filter(payment=refund.payment_id).select_related("line")
+    lines = [one.line for one in given]
+    is_here = any(one.receiving_account_id == row.receiving_account_id for one in lines)
+    is_done = refund.status == RefundStatus.DONE
+    payees = {one.payer_account for one in lines}
+    _refuse(row, refund.number, refund.amount_fen, payees, is_done=is_done, is_here=is_here)
+    _use_up(row, f"退款 {refund.number} 被退汇", facts, actor, at)
+    refunds.bounced(refund=refund, source=suspense(row), reference=row.number, actor=actor, at=at)
+    matching.recount([row.pk])
+
+
+def _refuse(
+    row: StatementLine, number: str, fen: int, payees: set[str], *, is_done: bool, is_here: bool
+) -> None:
+    """NotThisPayout unless the whole of it came back, and number or payee say that it is it."""
+    is_named = number in screening.named_payouts([row.remark, *row.texts])
+    reasons = {
+        "它还没有退出，或已记为退汇": not is_done,
+        "不是同一个收款账户": not is_here,
+        f"金额须为 {yuan(row.amount_fen)} 元": fen != row.amount_fen,
+        "文字里没有它的单号，对方账号也不是它的收款账号": not (
+            is_named or (row.payer_account and row.payer_account in payees)
+        ),
+    }
+    if why := next((why for why, is_so in reasons.items() if is_so), ""):
+        raise NotThisPayout(f"退汇的不是这笔退款：{why}")
+
+
+def _use_up(row: StatementLine, why: str, facts: dict[str, str], actor: str, at: datetime) -> None:
+    """The line itself waits for nothing any more."""
+    matching.record_first([row.pk], "BOUNCED", at=at, actor=actor, facts=facts)
+    settle(
+        row,
+        actor=actor,
+        at=at,
+        to=Verdict.REVERSED,
+        returned_fen=row.amount_fen,
+        reasons=[why],
+        candidates=[],
+    )

@@ -1,0 +1,214 @@
+"""Money that the bank had paid comes back (退汇): a person says which, and it is owed again."""
+
+import pytest
+
+from config.kit.errors import NotFound, StaleState
+from payments.cashier import refunds
+from payments.cashier.models import PaymentEvent, Refund
+from payments.closing import explaining
+from payments.ledger import queries as ledger
+from payments.transfers import bounces, queries, returns
+from payments.transfers.bounces import NotABounce, NotThisPayout
+from payments.transfers.decisions import DecidedMeanwhile
+from payments.transfers.models import LineEvent, LineReturn
+from tests.members.people import client_of, make_merchant, make_staff, make_user
+from tests.payments.transfers.bank import (
+    ACCOUNT,
+    NOON,
+    arrive,
+    booking,
+    expected,
+    virtual_of,
+)
+from tests.payments.transfers.test_desk import CLERK, PRICE, unmatched
+from tests.payments.transfers.test_returns import (  # noqa: F401
+    ask,
+    bank,
+    fresh,
+    kinds,
+    sent,
+    suspense,
+)
+from tests.payments.transfers.test_reversals import reversal
+
+pytestmark = pytest.mark.django_db
+
+
+def back(fen, text, **changes):
+    """A credit under rule R."""
+    (line,) = arrive(booking(fen, remark=text, is_reversal=True, **changes))
+    line = fresh(line)
+    assert (line.verdict, line.rule, queries.actions(line)["bounce"]) == ("CONFLICT", "R", True)
+    return line
+
+
+def link(line, number, **changes):
+    said = {"reason": "附言有单号", "actor": CLERK, "at": NOON} | changes
+    everything = {"returned": LineReturn.objects.all(), "refunded": Refund.objects.all()}
+    return bounces.link(line=line, payout=number, **(everything | said))
+
+
+@pytest.fixture
+def returned(bank):  # noqa: F811
+    line = unmatched()
+    return line, sent(ask(line))
+
+
+@pytest.fixture
+def refund(bank):  # noqa: F811
+    """7.00 too much, given back by the bank."""
+    arrive(booking(PRICE + 700, virtual_account=virtual_of(expected(PRICE))))
+    return pay_out(Refund.objects.select_related("payment").get())
+
+
+def pay_out(refund):
+    refunds.approve(refund=refund, actor=CLERK, at=NOON)
+    refunds.send(refund=refund, at=NOON)
+    refund.refresh_from_db()
+    assert refund.status == "DONE"
+    return refund
+
+
+def payable():
+    return ledger.balance("refund_payable:BANK_TRANSFER")
+
+
+def test_a_return_that_came_back_is_left_of_its_line_and_can_be_returned_again(returned):
+    line, asked = returned
+    credit = back(PRICE, f"退汇 {asked.number}", payer_account="")
+
+    link(credit, asked.number)
+
+    asked.refresh_from_db()
+    line = fresh(line)
+    assert (asked.status, line.verdict, line.returned_fen) == ("FAILED", "UNMATCHED", 0)
+    assert "退汇" in asked.failure
+    assert (fresh(credit).verdict, fresh(credit).returned_fen) == ("REVERSED", PRICE)
+    assert suspense() == queries.left_fen(line) == ledger.balance(f"bank:{ACCOUNT}") == PRICE
+    again = sent(ask(line))
+    assert (again.status, fresh(line).verdict) == ("DONE", "RETURNED")
+    assert suspense() == 0
+    assert kinds(line)[:3] == ["RETURNING", "RETURNED", "RETURN_BOUNCED"]
+    event = LineEvent.objects.get(line=credit, kind="BOUNCED")
+    assert (event.actor, event.facts["payout"]) == (CLERK, asked.number)
+
+
+def test_a_part_that_came_back_is_left_beside_the_rest(bank):  # noqa: F811
+    line = unmatched()
+    asked = sent(ask(line, 4000))
+    sent(ask(fresh(line)))
+    assert fresh(line).verdict == "RETURNED"
+
+    link(back(4000, "退汇"), asked.number)  # from the account that it was sent to
+
+    line = fresh(line)
+    assert (line.verdict, line.returned_fen, queries.left_fen(line)) == (
+        "UNMATCHED", PRICE - 4000, 4000,
+    )  # fmt: skip
+
+
+def test_a_refund_that_came_back_is_owed_and_paid_again_under_another_key(refund, bank):  # noqa: F811
+    credit = back(700, f"退回 {refund.number}", payer_account="")
+    assert payable() == 0
+
+    link(credit, refund.number)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.bounces, refund.done_at) == ("FAILED", 1, None)
+    assert (payable(), suspense()) == (700, 0)
+    event = PaymentEvent.objects.get(kind="REFUND_BOUNCED")
+    assert (event.actor, event.facts["line"]) == (CLERK, credit.number)
+    pay_out(refund)
+    assert payable() == 0
+    assert len(bank.journal("/bank/payouts")) == 2
+    assert ledger.balance(f"bank:{ACCOUNT}") == PRICE
+
+    link(back(700, f"退回 {refund.number}", payer_account=""), refund.number)
+    refund.refresh_from_db()
+    assert (refund.status, refund.bounces) == ("FAILED", 2)
+
+
+def test_a_reversal_that_waited_finds_its_original_when_the_return_came_back(returned):
+    line, asked = returned
+    waits = reversal(line)
+    assert fresh(waits).verdict == "CONFLICT"
+
+    link(back(PRICE, "退汇"), asked.number)
+
+    assert {fresh(one).verdict for one in (line, waits)} == {"REVERSED"}
+    assert suspense() == 0
+
+
+# --- what is refused
+
+
+def unchanged(credit, number, error, why=None):
+    before = ledger.balance(f"suspense:{ACCOUNT}"), payable(), LineEvent.objects.count()
+    with pytest.raises(error, match=why):
+        link(credit, number)
+    assert (ledger.balance(f"suspense:{ACCOUNT}"), payable(), LineEvent.objects.count()) == before
+
+
+def test_what_is_not_it_is_refused(returned, refund):
+    _, asked = returned
+    stranger = {"payer_account": "6217009988776655"}
+
+    unchanged(back(PRICE, "退汇", **stranger), asked.number, NotThisPayout, "单号")
+    unchanged(back(PRICE - 1, f"退汇 {asked.number}"), asked.number, NotThisPayout, "98.99")
+    unchanged(back(700, "退汇", **stranger), refund.number, NotThisPayout, "单号")
+    unchanged(back(1, refund.number), refund.number, NotThisPayout, "0.01")
+    unchanged(back(700, "退汇"), "RNOSUCHNUMBER0", NotFound)
+    unchanged(unmatched(700), refund.number, NotABounce)
+
+
+def test_what_came_back_once_does_not_come_back_twice(returned, refund):
+    _, asked = returned
+    for number, fen in ((asked.number, PRICE), (refund.number, 700)):
+        first, second = back(fen, number), back(fen, number)
+        stale = fresh(first)
+        link(first, number)
+
+        unchanged(second, number, NotThisPayout, "已记为退汇")
+        unchanged(stale, number, (DecidedMeanwhile, NotThisPayout))
+        unchanged(fresh(first), number, NotABounce)
+
+
+def test_a_late_refusal_of_the_bank_does_not_undo_what_is_done(returned, refund):
+    """DONE may become FAILED by a person alone, not by a worker that lost a race."""
+    line, asked = returned
+
+    with pytest.raises(StaleState):
+        returns._not_returned(asked, "银行拒绝退回", NOON)
+    with pytest.raises(StaleState):
+        refunds._fail(refund, "银行拒绝退款", NOON)
+
+    assert (fresh(line).verdict, payable()) == ("RETURNED", 0)
+
+
+def test_over_http_by_ones_own_finance_only(refund):
+    credit = back(700, refund.number)
+    url = f"/api/v1/bank/lines/{credit.number}/bounce"
+    said = {"payout": refund.number, "reason": "附言有单号"}
+    stranger = client_of(make_staff(make_merchant("别家"), "FINANCE"))
+    platform = client_of(make_user("平台", is_superuser=True))
+
+    assert stranger.post(url, said, format="json").status_code == 404
+    assert platform.post(url, {"payout": refund.number}, format="json").status_code == 400
+    assert platform.post(url, said, format="json").json()["verdict"] == "REVERSED"
+    again = platform.post(url, said, format="json")
+    assert (again.status_code, again.json()["code"]) == (409, "NOT_A_BOUNCE")
+
+
+def test_the_books_know_both_payouts_in_the_banks_statement(account, refund):
+    first = booking(-700, remark=f"退款 {refund.number}")
+    arrive(first)
+    link(back(700, refund.number), refund.number)
+    pay_out(refund)
+    arrive(booking(-700, serial=refund.channel_txn))  # says no number
+
+    found = explaining.reasons(account, first=NOON.date(), gaps=[], moved={}, at=NOON)
+
+    assert found.strays == []
+    assert [(one.number, len(one.seen)) for one in found.payouts] == [
+        (refund.number, 1), (f"{refund.number}-r1", 1),
+    ]  # fmt: skip
