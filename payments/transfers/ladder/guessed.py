@@ -149,6 +149,8 @@ def _speaks_against(fact: Fact, batch: Batch, intent: Intent) -> str:
     """What else the line says, if it names another payment, nobody's account or another time."""
     if _came_before(fact, intent):
         return "来账早于支付单，可能是付别的"
+    if not fact.payer_name.strip():
+        return "银行没有给出付款户名，账号可能是支付公司的"
     if fact.virtual_account:
         return f"到账的专属账号 {fact.virtual_account} 未分配给任何支付单"
     for code in sorted(near_codes(fact.texts)):

@@ -49,6 +49,19 @@ def test_an_account_with_more_lines_than_are_looked_at_is_asked_about(account, m
     assert is_unpaid(payment)
 
 
+def test_the_account_of_a_payment_company_may_come_without_its_name(account):
+    """Everybody's money comes from it, and one buyer's was the first."""
+    buyer = make_user()
+    nameless = {"payer_account": "2155001122", "payer_name": ""}
+    transfer_in(expected(5000, payer=buyer), fen=5000, **nameless)
+    payment = expected(PRICE, payer=buyer)
+
+    (line,) = arrive(booking(PRICE, **nameless))
+
+    assert (line.verdict, line.rule) == ("SUGGESTED", "T4")
+    assert is_unpaid(payment)
+
+
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 OPENED = NOON + 20 * DAY
 
