@@ -181,7 +181,7 @@ def test_only_overdue_orders_are_closed_and_the_payments_of_others_stay_open(fir
     waiting = first.rows["payments.Payment"]
     page = choose(first, "OPERATOR", "shop.Order", "close_overdue", late, in_time)
 
-    assert "2 单未到付款期限或已付款" in page.content.decode()
+    assert "2 单未到付款期限、已付款或在等银行流水" in page.content.decode()
     assert fresh(late).status == "UNPAID"
     assert fresh(waiting).status == "WAITING"
 

@@ -84,7 +84,7 @@ PAGES = {
     "payments.Refund": Page(FINANCE, FINANCE, "approve", "approve_chosen"),
     "payments.Statement": Page(FINANCE, FINANCE, of_list="upload map_columns"),
     "payments.StatementLine": Page(
-        FINANCE, FINANCE, "assign give_back ignore undo note", of_list="queue"
+        FINANCE, FINANCE, "assign give_back ignore take_in undo note", of_list="queue"
     ),
     "payments.TransferIntent": Page(FINANCE),
     "payments.VirtualAccount": Page(FINANCE),
@@ -347,4 +347,5 @@ def test_a_list_costs_the_same_however_long(platform, first):
     after = costs()
 
     assert after == before
-    assert max(after.values()) <= 20
+    assert after.pop(url("payments.StatementLine", "queue")) <= 24  # a list, a line, what it may be
+    assert max(after.values()) <= 16

@@ -1,10 +1,11 @@
 """An order is not closed before the statement of its last day was read, or two working days."""
 
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from payments.calendar import services as calendar
 from payments.cashier.models import Payment
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import services as transfers
@@ -26,6 +27,7 @@ CEILING = END + timedelta(days=2)  # Thursday and Friday
 
 @pytest.fixture
 def order(time_machine):
+    calendar.declare(day=date(2026, 6, 19), kind="REST", name="端午节")
     order = place(make_user(), make_sku(make_merchant()))
     open_payment(order)
     ReceivingAccount.objects.update(provider="")
