@@ -38,14 +38,13 @@ def take(*, account: ReceivingAccount, day: date, at: datetime) -> bool:
 @joined
 def miss(*, account: ReceivingAccount, day: date, reason: str, at: datetime) -> None:
     """It could not be had this time: the mark goes on, and the day is asked for again."""
-    if (
-        not _ask(account, day)
-        and not MissingDay.objects.filter(
-            receiving_account=account, day=day, fetched_at=None
-        ).exists()
-    ):
-        return  # another worker has it by now
-    _put_down(account, day, reason, at)
+    if _ask(account, day):
+        _put_down(account, day, reason, at)
+        return
+    # Where it is missing still: another worker may have it by now.
+    MissingDay.objects.filter(receiving_account=account, day=day, fetched_at=None).update(
+        reason=reason[:300], tried_at=at
+    )
 
 
 @joined
