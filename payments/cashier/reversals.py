@@ -90,7 +90,8 @@ def take_back(*, channel_txns: Sequence[str], method: str, actor: str, at: datet
         claims[row.pk] = [claim for claim in claims[row.pk] if claim not in found.voided]
         claims[row.pk] += _owe_rest(row, found, at)
         drafts.append(_draft("RECEIPT_UNDONE", receipt, row, found))
-    mine.update(undone_at=at)
+    if mine.update(undone_at=at) != len(receipts):
+        raise StaleState
     refunds.record(payments.values(), "UNDONE", at, actor)
     for purpose in sorted(unpaid):
         payable(purpose).unpaid(references=unpaid[purpose], at=at)
