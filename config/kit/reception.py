@@ -38,7 +38,7 @@ class Reception:
                 start("400 Bad Request", [("Content-Length", "0")])
                 return [b""]
             environ["wsgi.input"] = body
-            with aside() if _is_large(environ) else turn(), _connected():
+            with aside() if _declared(environ) > IN_MEMORY else turn(), _connected():
                 return self._answer(environ, start)
 
     def _answer(self, environ: dict[str, Any], start: Start) -> list[bytes]:
@@ -73,9 +73,10 @@ def longest(path: str) -> int:
     return max(larger, default=settings.MAX_UPLOAD_BYTES)
 
 
-def _is_large(environ: dict[str, Any]) -> bool:
-    declared = environ.get("CONTENT_LENGTH") or "0"
-    return declared.isdecimal() and int(declared) > IN_MEMORY
+def _declared(environ: dict[str, Any]) -> int:
+    """Bytes of the body; -1 for what is no number."""
+    said = environ.get("CONTENT_LENGTH") or "0"
+    return int(said) if said.isdecimal() else -1
 
 
 def _take_in(environ: dict[str, Any], body: IO[bytes]) -> bool:
@@ -84,15 +85,15 @@ def _take_in(environ: dict[str, Any], body: IO[bytes]) -> bool:
     Nothing is kept of what is refused anyhow: a body that is too long, or of unknown length, which
     may be half of one without anybody's knowing.
     """
-    declared = environ.get("CONTENT_LENGTH") or "0"
+    declared = _declared(environ)
     is_chunked = "HTTP_TRANSFER_ENCODING" in environ
-    if not declared.isdecimal() or int(declared) > MOST or not (int(declared) or is_chunked):
+    if not 0 <= declared <= MOST or not (declared or is_chunked):
         return True
-    is_kept = not is_chunked and int(declared) <= longest(environ.get("PATH_INFO", ""))
+    is_kept = not is_chunked and declared <= longest(environ.get("PATH_INFO", ""))
     size = 0
     while size <= MOST and (chunk := environ["wsgi.input"].read(AT_ONCE)):
         size += len(chunk)
         if is_kept:
             body.write(chunk)
     body.seek(0)
-    return is_chunked or size == int(declared)
+    return is_chunked or size == declared

@@ -145,6 +145,20 @@ def answers(reception, count, body=b""):
     return told, threads
 
 
+def beside(application, asked, end, body=b""):
+    """What a second request is answered before the first may end; and both, afterwards."""
+    reception = Reception(application)
+    first, slow = answers(reception, 1, body)
+    asked.wait(10)
+    second, quick = answers(reception, 1)
+    quick[0].join(0.5)
+    meanwhile = list(second)
+    end.set()
+    for thread in slow + quick:
+        thread.join(10)
+    return meanwhile, first, second
+
+
 def test_a_worker_answers_one_request_at_a_time():
     at_work, most = [], []
 
@@ -174,18 +188,7 @@ def test_a_large_upload_lets_others_in(size, expected):
         disk.wait(10)
         return [b"large"]
 
-    reception = Reception(application)
-    first, large = answers(reception, 1, b"a" * size)
-    asked.wait(10)
-    second, quick = answers(reception, 1)
-    quick[0].join(0.5)
-    meanwhile = list(second)
-    disk.set()
-    for thread in large + quick:
-        thread.join(10)
-
-    assert meanwhile == expected
-    assert (first, second) == ([b"large"], [b"quick"])
+    assert beside(application, asked, disk, b"a" * size) == (expected, [b"large"], [b"quick"])
 
 
 @pytest.mark.parametrize(("steps_aside", "expected"), [(True, [b"quick"]), (False, [])])
@@ -201,15 +204,4 @@ def test_who_waits_for_the_world_lets_others_in(steps_aside, expected):
             world.wait(10)
         return [b"slow"]
 
-    reception = Reception(application)
-    first, slow = answers(reception, 1)
-    asked.wait(10)
-    second, quick = answers(reception, 1)
-    quick[0].join(0.5)
-    meanwhile = list(second)
-    world.set()
-    for thread in slow + quick:
-        thread.join(10)
-
-    assert meanwhile == expected
-    assert (first, second) == ([b"slow"], [b"quick"])
+    assert beside(application, asked, world) == (expected, [b"slow"], [b"quick"])
