@@ -49,7 +49,11 @@ def names(name: str, default: str = "") -> list[str]:
 
 
 def file_text(name: str) -> str:
-    path = Path(text(name))
+    return file_text_at(name, text(name))
+
+
+def file_text_at(name: str, place: str) -> str:
+    path = Path(place)
     if not path.is_file():
         stop(f"{name}: no file at {path}")
     return path.read_text()
@@ -82,6 +86,10 @@ REDIS_URL = text("REDIS_URL")
 PAYABLES = {"ORDER": "shop.payable"}
 # Which adapter stands behind each way to pay.
 PAYMENT_METHODS = {"BANK_TRANSFER": "payments.transfers.method"}
+if optional("WECHAT_PAY_MCHID"):
+    PAYMENT_METHODS["WECHAT"] = "payments.wechat_pay.method"
+# The openid of a payer in our mini program; empty for who never logged in there.
+PAYER_OPENID = "members.accounts.queries.openid_of"
 # Above what amount (fen, by merchant) giving money back takes two people.
 REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
 # What a guide's share code may open.
@@ -98,6 +106,7 @@ AUDITS = [
     "payments.receiving.queries.findings",
     "payments.transfers.queries.findings",
     "payments.closing.queries.findings",
+    "payments.wechat_pay.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",
@@ -331,6 +340,33 @@ WECHAT_SECRET = text("WECHAT_SECRET")
 WECHAT_API_BASE_URL = text("WECHAT_API_BASE_URL", "https://api.weixin.qq.com")
 if PRODUCTION and WECHAT_API_BASE_URL != "https://api.weixin.qq.com":
     stop("WECHAT_API_BASE_URL must not be set in production")
+
+# WeChat Pay, where the installation has a merchant number: key files, and at least one of the two
+# kinds of WeChat's own keys; during a change of keys both.
+WECHAT_PAY: dict[str, Any] = {}
+if optional("WECHAT_PAY_MCHID"):
+    _public_key_id = optional("WECHAT_PAY_PUBLIC_KEY_ID")
+    WECHAT_PAY = {
+        "mchid": text("WECHAT_PAY_MCHID"),
+        "base_url": text("WECHAT_PAY_URL", "https://api.mch.weixin.qq.com"),
+        "notify_url": f"{PUBLIC_URL}/api/v1/hooks/wechat-pay",
+        "merchant_certificate": file_text("WECHAT_PAY_CERTIFICATE"),
+        "private_key": file_text("WECHAT_PAY_PRIVATE_KEY"),
+        "apiv3_key": file_text("WECHAT_PAY_API_KEY").strip(),
+        "certificates": [
+            file_text_at("WECHAT_PAY_PLATFORM_CERTIFICATES", path)
+            for path in names("WECHAT_PAY_PLATFORM_CERTIFICATES")
+        ],
+        "public_keys": (
+            {_public_key_id: file_text("WECHAT_PAY_PUBLIC_KEY")} if _public_key_id else {}
+        ),
+    }
+    if len(WECHAT_PAY["apiv3_key"]) != 32:
+        stop("WECHAT_PAY_API_KEY: the key has 32 signs")
+    if not WECHAT_PAY["certificates"] and not WECHAT_PAY["public_keys"]:
+        stop("WECHAT_PAY_PUBLIC_KEY_ID or WECHAT_PAY_PLATFORM_CERTIFICATES must be set")
+    if PRODUCTION and WECHAT_PAY["base_url"] != "https://api.mch.weixin.qq.com":
+        stop("WECHAT_PAY_URL must not be set in production")
 
 # Banks that push and pay out: BANK_<NAME>_URL and two PEM files each.
 BANK_PROVIDERS: dict[str, dict[str, Any]] = {

@@ -12,6 +12,7 @@ from payments.receiving.admin import (
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
+from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatTradeAdmin
 
 __all__ = [
     "AccountAdmin",
@@ -28,4 +29,6 @@ __all__ = [
     "StatementLineAdmin",
     "TransferIntentAdmin",
     "VirtualAccountAdmin",
+    "WeChatNoticeAdmin",
+    "WeChatTradeAdmin",
 ]

@@ -20,6 +20,7 @@ from payments.transfers.models import (
     StatementLine,
     StatementPart,
 )
+from payments.wechat_pay.models import WeChatNotice, WeChatTrade
 
 __all__ = [
     "Account",
@@ -44,4 +45,6 @@ __all__ = [
     "StatementPart",
     "TransferIntent",
     "VirtualAccount",
+    "WeChatNotice",
+    "WeChatTrade",
 ]

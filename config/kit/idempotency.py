@@ -60,24 +60,49 @@ def read_key(request: Request) -> str | None:
     return key.lower()
 
 
-def idempotent(*, required: bool = False) -> Callable[[Handler], Handler]:
-    """Decorate a `post`: same key and body gives the same answer, without a second effect."""
+def idempotent(
+    *,
+    required: bool = False,
+    before: Callable[..., None] | None = None,
+    after: Callable[[Request, Any], Any] | None = None,
+) -> Callable[[Handler], Handler]:
+    """Decorate a `post`: same key and body gives the same answer, without a second effect.
+
+    Outside the transaction, where the network may be asked, each time that the request comes:
+    `before(request, **path)`, and `after(request, answer)`, which gives the answer that is sent.
+    Both must be safe to repeat; a refusal of `after` leaves the effect, and the same key may try
+    again.
+    """
 
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)
         def once(self: View, request: Request, *args: Any, **kwargs: Any) -> Any:
             key = read_key(request)
+            if key is None and required:
+                raise IdempotencyKeyRequired
+            if before:
+                before(request, *args, **kwargs)
             if key is None:
-                if required:
-                    raise IdempotencyKeyRequired
-                return handler(self, request, *args, **kwargs)
-            with transaction.atomic():
-                return _once(key, request, lambda: handler(self, request, *args, **kwargs))
+                response = handler(self, request, *args, **kwargs)
+            else:
+                with transaction.atomic():
+                    response = _once(key, request, lambda: handler(self, request, *args, **kwargs))
+            return _finished(response, request, after) if after else response
 
         once.idempotency = "required" if required else "optional"  # type: ignore[attr-defined]
         return once
 
     return decorate
+
+
+def _finished(response: Any, request: Request, after: Callable[[Request, Any], Any]) -> Response:
+    """The stored answer as it is now; headers (a replay's) are kept."""
+    is_new = isinstance(response, Response)
+    told = response.data if is_new else json.loads(response.content)
+    found = Response(after(request, told), status=response.status_code)
+    if "Idempotent-Replay" in response.headers:
+        found["Idempotent-Replay"] = response["Idempotent-Replay"]
+    return found
 
 
 def _once(key: str, request: Request, handle: Callable[[], Response]) -> Any:

@@ -1,9 +1,10 @@
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 
 from config.kit.errors import NotFound
-from members.accounts.models import Address, User
+from members.accounts.models import Address, User, WeChatIdentity
 
 
 def addresses_of(user: User) -> QuerySet[Address]:
@@ -16,6 +17,12 @@ def address_of(user: User, number: str) -> Address:
     if address is None:
         raise NotFound
     return address
+
+
+def openid_of(user_id: int) -> str:
+    """Whose phone WeChat Pay asks, in our mini program; empty for who never logged in there."""
+    mine = WeChatIdentity.objects.filter(user=user_id, appid=settings.WECHAT_APPID)
+    return mine.values_list("openid", flat=True).first() or ""
 
 
 def profile(user: User) -> dict[str, Any]:

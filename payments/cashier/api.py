@@ -2,7 +2,11 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.timezone import now
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import (
+    PolymorphicProxySerializer,
+    extend_schema,
+    extend_schema_field,
+)
 from rest_framework import serializers
 from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
@@ -37,6 +41,25 @@ class TransferInstructions(serializers.Serializer[object]):
     hinted_at = serializers.DateTimeField(allow_null=True, help_text="买家按下“我已转账”的时间")
 
 
+class WeChatInstructions(serializers.Serializer[object]):
+    """What wx.requestPayment takes, as it is; signed for this moment, good for some minutes."""
+
+    def get_fields(self) -> dict[str, Any]:
+        names = ("timeStamp", "nonceStr", "package", "signType", "paySign")
+        return {name: serializers.CharField() for name in names}
+
+
+@extend_schema_field(
+    PolymorphicProxySerializer(
+        component_name="Instructions",
+        serializers=[TransferInstructions, WeChatInstructions],
+        resource_type_field_name=None,
+    )
+)
+class Instructions(serializers.Field[object, object, object, object]):
+    """By the payment's method; {} where there is nothing (more) to do."""
+
+
 class OwedActions(serializers.Serializer[object]):
     def get_fields(self) -> dict[str, Any]:
         return {"return": serializers.BooleanField(help_text="可选择原路退回")}
@@ -61,7 +84,7 @@ class PaymentOut(serializers.Serializer[object]):
     opened_at = serializers.DateTimeField()
     pay_before = serializers.DateTimeField()
     confirmed_at = serializers.DateTimeField(allow_null=True)
-    instructions = TransferInstructions()
+    instructions = Instructions()
     owed_back = OwedBack(many=True, help_text="多付、逾期、重复或未付足的款项")
 
 
@@ -70,9 +93,17 @@ class PaymentPage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
+def _prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
+    """The payment as it is now: a channel's signature has its time, and is never replayed."""
+    mine = queries.for_payer(viewer(request))
+    payment = get_object_or_404(mine, number=told["number"])
+    services.prepare(payment=payment, at=now())
+    return queries.shown([payment])[0]
+
+
 class Payments(View):
     @extend_schema(tags=TAGS, request=PaymentIn, responses={201: PaymentOut})
-    @idempotent(required=True)
+    @idempotent(required=True, after=_prepared)
     def post(self, request: Request) -> Response:
         body = self.body(PaymentIn)
         payment = services.open_payment(

@@ -63,10 +63,25 @@ class Method(Protocol):
         """What the payer has to do, by payment id; a constant number of queries."""
 
     @staticmethod
-    def unheard(payments: Sequence[Payment], *, at: datetime) -> set[int]:
+    def prepare(payment: Payment, *, at: datetime) -> None:
+        """Over the network, outside any transaction, safe to repeat: what `instructions` need.
+
+        Raises a Refusal; the payment stays open, and asking again is all that is to be done.
+        """
+
+    @staticmethod
+    def unheard(payments: Sequence[Payment], *, at: datetime) -> Mapping[int, datetime]:
         """Whose time is over, but whose money may have come without our having heard of it yet.
 
-        Ids of open payments that should not be closed for that; a constant number of queries.
+        Ids of open payments that should not be closed for that, with when to look again; a
+        constant number of queries.
+        """
+
+    @staticmethod
+    def shut(payment: Payment, *, at: datetime) -> None:
+        """Over the network, outside any transaction: nobody can pay it any more.
+
+        Before what it pays for is given up.  Raises a Refusal where it may be paid just now.
         """
 
     @staticmethod
@@ -100,7 +115,10 @@ def doors_answer(**_: Any) -> list[CheckMessage]:
     """`manage.py check` fails at once when the wiring in settings is wrong."""
     wanted = {
         "PAYABLES": ("due", "paid", "unpaid", "reopen", "reversed", "refunded"),
-        "PAYMENT_METHODS": ("opened", "instructions", "unheard", "send_back", "left_from"),
+        "PAYMENT_METHODS": (
+            *("opened", "prepare", "instructions", "unheard", "shut"),
+            *("send_back", "left_from"),
+        ),
     }
     modules = [
         (f"{table}[{key!r}]", path, functions)

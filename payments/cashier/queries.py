@@ -55,10 +55,10 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
     ]
 
 
-def unheard(*, purpose: str, references: Sequence[str], at: datetime) -> set[str]:
+def unheard(*, purpose: str, references: Sequence[str], at: datetime) -> dict[str, datetime]:
     """Of these things, those whose money may be here although nobody has told us yet.
 
-    One query, and what each method takes.
+    With when to look again, the latest of their payments'.  One query, and what each method takes.
     """
     waiting = Payment.objects.filter(
         purpose=purpose, reference__in=references, status=Status.WAITING
@@ -66,13 +66,19 @@ def unheard(*, purpose: str, references: Sequence[str], at: datetime) -> set[str
     by_method: dict[str, list[Payment]] = {}
     for row in waiting.order_by("pk"):
         by_method.setdefault(row.method, []).append(row)
-    return {
-        row.reference
-        for name, rows in by_method.items()
-        for unheard in [method(name).unheard(rows, at=at)]
-        for row in rows
-        if row.pk in unheard
-    }
+    found: dict[str, datetime] = {}
+    for name, rows in by_method.items():
+        again = method(name).unheard(rows, at=at)
+        for row in rows:
+            if row.pk in again:
+                found[row.reference] = max(again[row.pk], found.get(row.reference, at))
+    return found
+
+
+def open_of(*, purpose: str, reference: str) -> list[Payment]:
+    """The payments that are still collected for a thing."""
+    rows = Payment.objects.filter(purpose=purpose, reference=reference, status=Status.WAITING)
+    return list(rows.order_by("pk"))
 
 
 # What the bank took back and was not here any more: kept money, and money that was owed back.

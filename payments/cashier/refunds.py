@@ -240,6 +240,15 @@ def approve(*, refund: Refund, actor: str, at: datetime) -> Refund:
     return refund
 
 
+def look_again(*, of_method: str, number: str) -> bool:
+    """The channel has news of a request: it is asked soon, as by the sweep.  False: not ours."""
+    part = RefundPart.objects.filter(number=number, refund__payment__method=of_method).first()
+    if part is None:
+        return False
+    later("payments.cashier.tasks.send_refund", refund_id=part.refund_id)
+    return True
+
+
 # --- on its way -----------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
-from payments.cashier import late, refunds
+from payments.cashier import late, queries, refunds
 from payments.cashier.models import Payment, Refund
 from payments.cashier.payables import method as method_named
 from payments.cashier.payables import payable
@@ -30,8 +30,23 @@ from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 
 __all__ = [
-    "TooLateToUndo", "close", "confirm", "cover", "hold", "open_payment", "reverse", "take_back",
+    "TooLateToUndo", "close", "confirm", "cover", "hold", "open_payment", "prepare", "reverse",
+    "shut", "take_back",
 ]  # fmt: skip
+
+
+def prepare(*, payment: Payment, at: datetime) -> None:
+    """Ask the channel for what the payer needs, where it must be asked; see Method.prepare."""
+    method_named(payment.method).prepare(payment, at=at)
+
+
+def shut(*, purpose: str, reference: str, at: datetime) -> None:
+    """No channel takes money for this thing any more; the network lies in between.
+
+    Raises a Refusal where it may be paid at this moment: then it is not to be given up.
+    """
+    for payment in queries.open_of(purpose=purpose, reference=reference):
+        method_named(payment.method).shut(payment, at=at)
 
 
 class MethodNotOffered(Refusal):

@@ -31,6 +31,8 @@ CHART: Mapping[str, Kind] = {
     "elsewhere": Kind(Side.CREDIT, "非买家收支"),
     # What was in a receiving account before its first statement.
     "opening": Kind(Side.CREDIT, "期初余额"),
+    # What a payment channel has for us until it settles: WeChat Pay, Alipay.
+    "clearing": Kind(Side.DEBIT, "渠道在途资金"),
     "fee": Kind(Side.DEBIT, "途中扣费"),
     "held": Kind(Side.CREDIT, "担保待放款"),
     "refund_payable": Kind(Side.CREDIT, "应退款"),

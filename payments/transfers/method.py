@@ -24,6 +24,7 @@ from payments.transfers.remarks import is_whole_account
 
 _SHORT_OF_CODES = ExpressionWrapper(Q(codes_in_use__gte=CODES_HALF_USED), BooleanField())
 STATEMENT_WITHIN = 2  # working days after the last day; who uploads nothing holds nobody up longer
+LOOK_AGAIN = timedelta(minutes=15)  # whether that statement is in
 _SECOND = timedelta(seconds=1)
 # Payments on accounts that neither push nor hand out statements, and of whose last day no
 # statement is in that was made when the day was over.
@@ -107,7 +108,15 @@ def said(payment: Payment, *, has_code: bool = True) -> str:
 # --- time is over -------------------------------------------------------------------------------
 
 
-def unheard(payments: Sequence[Payment], *, at: datetime) -> set[int]:
+def prepare(payment: Payment, *, at: datetime) -> None:
+    """Nothing: what to transfer where was settled when the payment was opened."""
+
+
+def shut(payment: Payment, *, at: datetime) -> None:
+    """Nothing: what a bank brings later is owed back."""
+
+
+def unheard(payments: Sequence[Payment], *, at: datetime) -> dict[int, datetime]:
     """Transfers of the last day to an account of which clerks upload statements; two queries.
 
     Until such a statement is imported, and for two working days at most.
@@ -118,7 +127,7 @@ def unheard(payments: Sequence[Payment], *, at: datetime) -> set[int]:
     # 24:00 is the next day's 0:00: the days count from the last one.
     ends = {one.pk: one.pay_before - _SECOND for one in payments if one.pk in found}
     until = calendar.deadlines(starts=set(ends.values()), working_days=STATEMENT_WITHIN)
-    return {pk for pk, end in ends.items() if at < until[end]}
+    return {pk: at + LOOK_AGAIN for pk, end in ends.items() if at < until[end]}
 
 
 # --- money goes back ----------------------------------------------------------------------------

@@ -117,9 +117,15 @@ class OrderDetail(View):
         return Response(queries.shown([order])[0])
 
 
+def _shut(request: Request, number: str) -> None:
+    """An order is not given up while its buyer may be paying for it on his phone."""
+    order = get_object_or_404(queries.for_buyer(viewer(request)), number=number)
+    services.shut(order=order, at=now())
+
+
 class OrderCancel(View):
     @extend_schema(tags=TAGS, request=None, responses=OrderOut)
-    @idempotent()
+    @idempotent(before=_shut)
     def post(self, request: Request, number: str) -> Response:
         buyer = viewer(request)
         order = get_object_or_404(queries.for_buyer(buyer), number=number)

@@ -30,7 +30,6 @@ from shop.orders.models import Order, OrderLine
 from shop.orders.rules import LIVE, TRANSITIONS, CloseReason, Status, Wish
 
 PURPOSE = "ORDER"
-HELD = timedelta(minutes=15)  # between two looks at an order that waits for a statement
 
 
 class AlreadyShipped(Refusal):
@@ -308,16 +307,17 @@ def expire(*, order_numbers: Sequence[str], at: datetime) -> int:
     """Close unpaid orders whose time is over and give their pieces back; answers how many.
 
     Their payments are locked first: a transfer that is being confirmed wins.  An order that got
-    more time since it was asked about keeps its payment.  One whose money may stand in a bank
-    statement that nobody has read is held back: it is looked at again after HELD.
+    more time since it was asked about keeps its payment.  One whose money may be here unheard (in a
+    bank statement that nobody has read, at WeChat) is held back, and looked at again.
     """
     cashier.hold(purpose=PURPOSE, references=order_numbers)
     overdue = Order.objects.overdue(at).filter(number__in=order_numbers)
     due = list(overdue.select_for_update().order_by("pk"))
     # Asked under the locks: a statement that is in now has paid what it pays.
     unheard = payments.unheard(purpose=PURPOSE, references=[one.number for one in due], at=at)
-    held = [order.pk for order in due if order.number in unheard]
-    Order.objects.filter(pk__in=held).update(held_until=at + HELD)
+    for again in set(unheard.values()):
+        held = [order.pk for order in due if unheard.get(order.number) == again]
+        Order.objects.filter(pk__in=held).update(held_until=again)
     closing = [order for order in due if order.number not in unheard]
     cashier.close(purpose=PURPOSE, references=[order.number for order in closing], at=at)
     Order.objects.filter(pk__in=[order.pk for order in closing]).update(
@@ -326,6 +326,15 @@ def expire(*, order_numbers: Sequence[str], at: datetime) -> int:
     record(closing, "EXPIRED", at)
     _give_back(closing)
     return len(closing)
+
+
+def shut(*, order: Order, at: datetime) -> None:
+    """No channel takes money for an order any more; to be called before `cancel`, outside it.
+
+    The network lies in between.  Raises a Refusal where it may be paid at this moment.
+    """
+    if order.status == Status.UNPAID:
+        cashier.shut(purpose=PURPOSE, reference=order.number, at=at)
 
 
 @joined

@@ -88,6 +88,8 @@ PAGES = {
     ),
     "payments.TransferIntent": Page(FINANCE),
     "payments.VirtualAccount": Page(FINANCE),
+    "payments.WeChatNotice": Page(PLATFORM),
+    "payments.WeChatTrade": Page(FINANCE),
     "shop.Category": Page(STAFF, types=PLATFORM, adds=PLATFORM),
     "shop.Offer": Page(STAFF),
     "shop.Order": Page(STAFF, OPERATOR, "ship cancel unfreeze", "close_overdue"),

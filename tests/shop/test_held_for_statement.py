@@ -10,6 +10,7 @@ from payments.cashier.models import Payment
 from payments.receiving.models import ReceivingAccount
 from payments.transfers import services as transfers
 from payments.transfers import tasks as transfer_tasks
+from payments.transfers.method import LOOK_AGAIN
 from payments.transfers.models import Statement
 from shop.inventory.models import Stock
 from shop.orders import services, tasks
@@ -72,7 +73,7 @@ def test_last_evenings_transfer_in_next_mornings_file_pays(order, time_machine):
     paid = booking(100_00, virtual_account=virtual_of(Payment.objects.get()), booked_at=EVENING)
     imported(time_machine, paid)
 
-    assert swept(time_machine, MORNING + services.HELD) == "PAID"
+    assert swept(time_machine, MORNING + LOOK_AGAIN) == "PAID"
 
 
 def test_it_is_closed_once_the_last_days_statement_is_in_without_it(order, time_machine):
@@ -82,7 +83,7 @@ def test_it_is_closed_once_the_last_days_statement_is_in_without_it(order, time_
 
     transfer_tasks.import_statement(statement_id=Statement.objects.get().pk)
 
-    assert swept(time_machine, MORNING + services.HELD) == "CLOSED"
+    assert swept(time_machine, MORNING + LOOK_AGAIN) == "CLOSED"
     assert Stock.objects.get().promised == 0
 
 
@@ -104,7 +105,7 @@ def test_another_statement_says_nothing_of_the_last_day(order, time_machine, day
 def test_without_any_statement_it_is_closed_after_two_working_days(order, time_machine):
     assert swept(time_machine, CEILING - timedelta(seconds=1)) == "UNPAID"
 
-    assert swept(time_machine, CEILING + services.HELD) == "CLOSED"
+    assert swept(time_machine, CEILING + LOOK_AGAIN) == "CLOSED"
 
 
 def test_a_bank_that_pushes_holds_nobody_up(order, time_machine):
@@ -137,7 +138,7 @@ def test_held_orders_hold_nobody_up(order, time_machine, monkeypatch):
     behind.refresh_from_db()
     order.refresh_from_db()
     assert (order.status, behind.status) == ("UNPAID", "CLOSED")
-    assert order.held_until == END + timedelta(minutes=2) + services.HELD
+    assert order.held_until == END + timedelta(minutes=2) + LOOK_AGAIN
 
 
 def test_the_buyer_is_told_the_same_deadline(order, time_machine):

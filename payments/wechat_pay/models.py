@@ -1,0 +1,72 @@
+from django.db import models
+from django.db.models import Q
+
+from payments.cashier.models import Payment
+from payments.wechat_pay.rules import Status
+
+
+class WeChatTrade(models.Model):
+    """One attempt to collect a payment by WeChat Pay: one number for life, one amount, one payer.
+
+    Other facts need another number: WeChat refuses the same one with other facts.
+    """
+
+    payment = models.ForeignKey(
+        Payment, models.PROTECT, related_name="wechat_trades", verbose_name="支付单"
+    )
+    out_trade_no = models.CharField("商户订单号", max_length=32)
+    openid = models.CharField("付款人 openid", max_length=64)
+    amount_fen = models.PositiveBigIntegerField("金额(分)")
+    status = models.CharField("状态", max_length=16, choices=Status, default=Status.OPEN)
+    prepay_id = models.CharField("预支付会话", max_length=128, blank=True)
+    prepaid_at = models.DateTimeField("预支付时间", null=True, blank=True)
+    transaction_id = models.CharField("微信支付订单号", max_length=64, null=True, blank=True)
+    opened_at = models.DateTimeField("发起时间")
+    ask_at = models.DateTimeField("下次查询", help_text="通知可能丢失，到时主动查询")
+    paid_at = models.DateTimeField("支付时间", null=True, blank=True)
+    closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "微信支付交易"
+        constraints = [
+            models.UniqueConstraint("out_trade_no", name="wechat_trade_number_once"),
+            models.UniqueConstraint("transaction_id", name="wechat_transaction_once"),
+            models.UniqueConstraint(
+                "payment", name="wechat_trade_one_open", condition=Q(status="OPEN")
+            ),
+            models.CheckConstraint(
+                name="wechat_trade_status_known", condition=Q(status__in=Status.values)
+            ),
+            models.CheckConstraint(name="wechat_trade_asks_money", condition=Q(amount_fen__gt=0)),
+            models.CheckConstraint(
+                name="wechat_trade_paid_has_proof",
+                condition=~Q(status="PAID")
+                | Q(transaction_id__isnull=False, paid_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index("ask_at", name="wechat_trade_to_ask", condition=Q(status="OPEN")),
+        ]
+
+    def __str__(self) -> str:
+        return self.out_trade_no
+
+
+class WeChatNotice(models.Model):
+    """What WeChat told us, once; only ever added to.  `problem` says what a person must look at."""
+
+    event_id = models.CharField("通知号", max_length=64)
+    kind = models.CharField("类型", max_length=40)
+    told = models.JSONField("内容", default=dict)
+    problem = models.CharField("问题", max_length=200, blank=True)
+    at = models.DateTimeField("收到时间")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "微信支付通知"
+        constraints = [models.UniqueConstraint("event_id", name="wechat_notice_once")]
+        indexes = [
+            models.Index("at", name="wechat_notice_problem", condition=~Q(problem="")),
+        ]
+
+    def __str__(self) -> str:
+        return self.event_id

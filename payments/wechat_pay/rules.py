@@ -1,0 +1,59 @@
+"""What a word of WeChat's about one of our trades means."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import models
+
+from payments.channels.wechat import Trade
+
+
+class Status(models.TextChoices):
+    OPEN = "OPEN", "待支付"
+    PAID = "PAID", "已支付"
+    CLOSED = "CLOSED", "已关闭"
+
+
+TRANSITIONS = {
+    Status.OPEN: frozenset({Status.PAID, Status.CLOSED}),
+    # WeChat's word that it was paid outweighs its word that it was closed.
+    Status.CLOSED: frozenset({Status.PAID}),
+    Status.PAID: frozenset[Status](),
+}
+
+# Whether money came is asked at these ages of a trade, and then every half hour.
+ASK_AT = tuple(timedelta(seconds=s) for s in (10, 30, 60, 180, 600, 1200))
+ASK_EVERY = timedelta(minutes=30)
+# Clocks differ a little, and who pays in the last second needs a few more.
+GRACE = timedelta(seconds=10)
+
+
+class Asked(NamedTuple):
+    """One of our trades as we know it, to hold WeChat's word against."""
+
+    out_trade_no: str
+    amount_fen: int
+    mchid: str
+    appid: str
+
+
+def differs(ours: Asked, theirs: Trade) -> str:
+    """Why a paid trade of theirs is not what we asked for; empty when it is."""
+    if theirs.mchid != ours.mchid:
+        return f"商户号 {theirs.mchid} 不是本店的 {ours.mchid}"
+    if theirs.appid != ours.appid:
+        return f"小程序 {theirs.appid} 不是本店的 {ours.appid}"
+    if theirs.currency != "CNY":
+        return f"币种为 {theirs.currency}"
+    if theirs.fen != ours.amount_fen:
+        return f"金额 {theirs.fen} 分，应为 {ours.amount_fen} 分"
+    return ""
+
+
+def ask_next(opened_at: datetime, pay_before: datetime, at: datetime) -> datetime:
+    """When to ask again; at the latest right after the time to pay is over."""
+    age = at - opened_at
+    step = next((when for when in ASK_AT if when > age), None)
+    usual = opened_at + step if step else at + ASK_EVERY
+    end = pay_before + GRACE
+    return min(usual, end) if at < end else usual

@@ -1,0 +1,165 @@
+"""WeChat's word about our trades becomes money, or a problem that a person looks at."""
+
+import logging
+from datetime import datetime
+
+from django.db import transaction
+
+from config.kit.errors import StaleState
+from config.kit.outside import assert_no_transaction
+from config.kit.states import move
+from payments.cashier import refunds
+from payments.cashier import services as cashier
+from payments.cashier.models import Payment, Refund
+from payments.cashier.rules import Arrival, RefundStatus
+from payments.channels import wechat
+from payments.channels.wechat import Notice, Trade
+from payments.wechat_pay.models import WeChatNotice, WeChatTrade
+from payments.wechat_pay.queries import METHOD, SOURCE
+from payments.wechat_pay.rules import TRANSITIONS, Asked, Status, ask_next, differs
+
+logger = logging.getLogger(__name__)
+
+PAID = "TRANSACTION.SUCCESS"
+
+
+# --- to pay -------------------------------------------------------------------------------------
+
+
+def prepare(*, payment: Payment, at: datetime) -> None:
+    """A prepay session for a payment that waits.  Not atomic on purpose: the network lies between.
+
+    The trade's number was written down when the payment was opened; an answer that never came is
+    asked for again under the same number.  Raises ChannelSilent, ChannelRefused.
+    """
+    assert_no_transaction()
+    trade = WeChatTrade.objects.filter(payment=payment, status=Status.OPEN).first()
+    if trade is None:
+        return  # paid or closed meanwhile
+    if trade.prepaid_at and at < trade.prepaid_at + wechat.PREPAY_LIVES:
+        return
+    prepay_id = wechat.wechat_pay().prepay(
+        out_trade_no=trade.out_trade_no,
+        description=f"订单 {payment.reference}",
+        fen=trade.amount_fen,
+        openid=trade.openid,
+        pay_before=payment.pay_before,
+    )
+    WeChatTrade.objects.filter(pk=trade.pk, status=Status.OPEN).update(
+        prepay_id=prepay_id, prepaid_at=at
+    )
+
+
+# --- what WeChat tells --------------------------------------------------------------------------
+
+
+@transaction.atomic
+def take_notice(*, notice: Notice, at: datetime) -> WeChatNotice | None:
+    """A verified notice is taken once; None: it was known.
+
+    What a retry cannot mend (an unknown number, another amount) is kept with its problem, for a
+    person; nothing comes of it.
+    """
+    # A second delivery waits here for the first, and finds it.
+    row, is_new = WeChatNotice.objects.get_or_create(
+        event_id=notice.id, defaults={"kind": notice.kind, "told": notice.told, "at": at}
+    )
+    if not is_new:
+        return None
+    if problem := _problem(notice, at):
+        row.problem = problem[:200]
+        row.save(update_fields=["problem"])
+        logger.error("WeChat Pay notice %s: %s", notice.id, problem)
+    return row
+
+
+def _problem(notice: Notice, at: datetime) -> str:
+    if notice.kind == PAID:
+        return take(theirs=Trade.of(notice.told), at=at)
+    if notice.kind.startswith("REFUND."):
+        # Its state is asked for, under the same number: the notice itself decides nothing.
+        number = str(notice.told.get("out_refund_no", ""))
+        if not refunds.look_again(of_method=METHOD, number=number):
+            return f"退款单号 {number[:32]} 不是本店的"
+    return ""
+
+
+@transaction.atomic
+def take(*, theirs: Trade, at: datetime) -> str:
+    """WeChat says (notice or query) that a trade is paid: the money is here.  Safe twice.
+
+    Answers the problem where it is not what we had asked for, else an empty text.
+    """
+    found = WeChatTrade.objects.filter(out_trade_no=theirs.out_trade_no)
+    trade = found.select_related("payment").first()
+    if trade is None:
+        return f"商户订单号 {theirs.out_trade_no[:32]} 不是本店的"
+    if theirs.state != "SUCCESS" or not theirs.transaction_id:
+        return f"交易状态为 {theirs.state[:20]}"
+    pay = wechat.wechat_pay()
+    ours = Asked(trade.out_trade_no, trade.amount_fen, pay.mchid, pay.appid)
+    if problem := differs(ours, theirs):
+        return problem
+    Payment.objects.filter(pk=trade.payment_id).locked()
+    paid = {"transaction_id": theirs.transaction_id, "paid_at": at}
+    try:
+        move(found, Status.PAID, TRANSITIONS, **paid)
+    except StaleState:
+        known = found.filter(transaction_id=theirs.transaction_id).exists()
+        return "" if known else f"又以 {theirs.transaction_id[:40]} 支付了一次"
+    arrival = Arrival(trade.payment_id, theirs.transaction_id, trade.amount_fen, SOURCE)
+    cashier.confirm(arrivals=[arrival], at=at)
+    _give_back(trade.payment_id, at)
+    return ""
+
+
+def _give_back(payment_id: int, at: datetime) -> None:
+    """Nobody need ask a buyer who paid twice or too late: it goes back the way it came."""
+    owed = Refund.objects.filter(payment=payment_id, status=RefundStatus.OWED, asked_by="")
+    for refund in owed.order_by("pk"):
+        cashier.return_owed(refund=refund, actor="", at=at)
+
+
+# --- asking -------------------------------------------------------------------------------------
+
+
+def ask(*, trade: WeChatTrade, at: datetime) -> None:
+    """Whether a trade was paid; one whose time is over is closed first, and only then is asked.
+
+    Not atomic on purpose: the network lies in between.  Without an answer it is asked again.
+    """
+    assert_no_transaction()
+    payment = trade.payment
+    WeChatTrade.objects.filter(pk=trade.pk, status=Status.OPEN).update(
+        ask_at=ask_next(trade.opened_at, payment.pay_before, at)
+    )
+    if at >= payment.pay_before or payment.closed_at:
+        shut(trade=trade, at=at)
+    else:
+        _hear(trade, at)
+
+
+def shut(*, trade: WeChatTrade, at: datetime) -> bool:
+    """Nobody can pay a trade any more: closed at WeChat, then asked about.  False: perhaps paid.
+
+    Before what it pays for is given to anybody else.  Raises ChannelSilent.
+    """
+    assert_no_transaction()
+    if not wechat.wechat_pay().close(trade.out_trade_no):
+        _hear(trade, at)
+        return False
+    if _hear(trade, at):
+        return False
+    over = WeChatTrade.objects.filter(pk=trade.pk)
+    over.filter(status=Status.OPEN).update(status=Status.CLOSED, closed_at=at)
+    return not over.filter(status=Status.PAID).exists()
+
+
+def _hear(trade: WeChatTrade, at: datetime) -> bool:
+    """True when WeChat says that it is paid, or may be just now."""
+    theirs = wechat.wechat_pay().query(trade.out_trade_no)
+    if theirs is None or theirs.state in {"NOTPAY", "CLOSED", "REVOKED", "PAYERROR"}:
+        return False
+    if theirs.state == "SUCCESS" and (problem := take(theirs=theirs, at=at)):
+        logger.error("WeChat Pay trade %s: %s", trade.out_trade_no, problem)
+    return True
