@@ -168,7 +168,8 @@ def start(home: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.sandbox", "--port", "0", "--home", str(home)),
-                *("--push-delays", PUSH_DELAYS, "--die-with-parent", *more),
+                *("--push-delays", PUSH_DELAYS, "--wechat-pay-delays", PUSH_DELAYS),
+                *("--die-with-parent", *more),
             ],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},

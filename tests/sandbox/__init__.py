@@ -1,4 +1,4 @@
-"""The outside world as one process: WeChat and a bank, speaking their protocols over HTTP.
+"""The outside world as one process: WeChat, WeChat Pay and a bank, with their protocols over HTTP.
 
     python -m tests.sandbox --port 8090 --home DIR --shop-url http://127.0.0.1:8000
 
@@ -11,7 +11,13 @@ WeChat    POST /cgi-bin/stable_token · GET /sns/jscode2session · POST /wxa/get
 Bank      POST /bank/units · POST /bank/units/limits · POST|GET /bank/payouts · GET /bank/files
           (all signed both ways) · POST /bank/transfers · GET /bank/statements (what people click)
           and a signed push of every booking to SHOP/api/v1/hooks/bank/sandbox
-People    GET / is a small mobile bank
+WeChat Pay  (wechat_pay/; APIv3, signed both ways; notices go to the notify_url of each request)
+          POST /v3/pay/transactions/jsapi · GET /v3/pay/transactions/{out-trade-no|id}/…
+          POST /v3/pay/transactions/out-trade-no/…/close
+          POST /v3/refund/domestic/refunds · GET …/{out_refund_no} · POST …/apply-abnormal-refund
+          POST /v3/fund-app/mch-transfer/transfer-bills · GET …/out-bill-no/… · POST …/cancel
+          GET /v3/bill/{tradebill|fundflowbill} · /v3/billdownload/file · /v3/certificates
+People    GET / is a small mobile bank; what waits to be paid by WeChat Pay has a button there
 
 Control   POST /__sandbox__/…
   code       {name}                              a fresh login code, single use, 5 minutes
@@ -23,5 +29,6 @@ Control   POST /__sandbox__/…
   shop       {url}                               where pushes go; "" means nowhere
   clock      {seconds}                           move the clock on; signatures keep the real time
   reset      {}                                  forget everything but the keys
+  wechat-pay/{pay|refund|transfer|regime|switch} · GET wechat-pay/{trades|notices}   see wechat_pay/
   GET journal (requests seen) · GET pushes (deliveries tried)
 """

@@ -11,6 +11,7 @@ from threading import Thread
 from tests.sandbox.push import DELAYS
 from tests.sandbox.server import Server, World
 from tests.sandbox.wechat import APPID, SECRET
+from tests.sandbox.wechat_pay.notices import DELAYS as WECHAT_PAY_DELAYS
 
 
 def main() -> None:
@@ -21,6 +22,7 @@ def main() -> None:
         appid=options.appid,
         secret=options.secret,
         push_delays=[float(part) for part in options.push_delays.split(",")],
+        wechat_pay_delays=[float(part) for part in options.wechat_pay_delays.split(",")],
     )
     try:
         server = Server(options.host, options.port, world)
@@ -61,6 +63,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--appid", default=APPID)
     parser.add_argument("--secret", default=SECRET)
     parser.add_argument("--push-delays", default=",".join(map(str, DELAYS)), help="seconds")
+    parser.add_argument(
+        "--wechat-pay-delays", default=",".join(map(str, WECHAT_PAY_DELAYS)), help="seconds"
+    )
     parser.add_argument("--die-with-parent", action="store_true")
     return parser.parse_args()
 

@@ -61,6 +61,9 @@ class Faults:
             raise ValueError(f"no such fault: {fault.kind}")
         if fault.path.startswith("/api/v1/hooks/bank/"):
             fault.path = PUSH
+        self.order(fault)
+
+    def order(self, fault: Fault) -> None:
         with self._lock:
             self._set.append(fault)
 

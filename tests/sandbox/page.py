@@ -29,8 +29,11 @@ FIELDS = (
 )
 
 
-def show(bank: Bank, request: Request, refused: Refused | None = None) -> Answer:
-    """The page; after a refusal with what was typed, so that it can be corrected."""
+def show(bank: Bank, request: Request, refused: Refused | None = None, *, more: str = "") -> Answer:
+    """The page; after a refusal with what was typed, so that it can be corrected.
+
+    `more` is HTML of what else people can pay here.
+    """
     typed = request.form() if refused else request.query
     inputs = "".join(
         f'<label>{label}<input name="{name}" value="{escape(typed.get(name, ""))}" {more}></label>'
@@ -45,7 +48,7 @@ def show(bank: Bank, request: Request, refused: Refused | None = None) -> Answer
         f"<title>沙箱手机银行</title><style>{STYLE}</style><h1>沙箱手机银行</h1>"
         f"{_said(request, refused)}"
         f'<form method="post" action="/bank/transfers">{inputs}<button>转账</button></form>'
-        f'<datalist id="accounts">{known}</datalist>'
+        f'<datalist id="accounts">{known}</datalist>{more}'
         f"{days or '<p>还没有账户。</p>'}</html>"
     )
     headers = {

@@ -18,6 +18,8 @@ from tests.sandbox.push import DELAYS, Pusher
 from tests.sandbox.signing import Signer, Unsigned, Verifier
 from tests.sandbox.web import Answer, Errcode, No, Refused, Request, answer
 from tests.sandbox.wechat import APPID, SECRET, WeChat
+from tests.sandbox.wechat_pay import WeChatPay
+from tests.sandbox.wechat_pay.notices import DELAYS as WECHAT_PAY_DELAYS
 
 MOST_BYTES = 16 * 1_048_576
 SECRETS = {"secret", "access_token"}
@@ -35,6 +37,7 @@ class World:
         appid: str = APPID,
         secret: str = SECRET,
         push_delays: Sequence[float] = DELAYS,
+        wechat_pay_delays: Sequence[float] = WECHAT_PAY_DELAYS,
     ) -> None:
         held = keys.ensure(home)
         self.faults = Faults()
@@ -45,6 +48,7 @@ class World:
         self.pusher.shop_url = shop_url
         self.bank = Bank(self.journal, self.pusher)
         self.wechat = WeChat(self.journal, appid, secret)
+        self.wechat_pay = WeChatPay(home, self.journal, self.faults, appid, wechat_pay_delays)
         self._signed: dict[tuple[str, str], Road] = {
             ("POST", "/bank/units"): self.bank.register_units,
             ("POST", "/bank/units/limits"): self.bank.limit_unit,
@@ -53,13 +57,17 @@ class World:
             ("GET", "/bank/payouts/*"): self.bank.payout,
         }
         self._open: dict[tuple[str, str], Road] = {
-            ("GET", "/"): lambda request: page.show(self.bank, request),
+            ("GET", "/"): self._page,
             ("POST", "/bank/transfers"): self._transfer,
             ("GET", "/bank/statements"): self.bank.statement,
             ("POST", "/cgi-bin/stable_token"): self.wechat.stable_token,
             ("GET", "/sns/jscode2session"): self.wechat.code_to_session,
             ("POST", "/wxa/getwxacodeunlimit"): self.wechat.unlimited_code,
             ("POST", "/cgi-bin/message/subscribe/send"): self.wechat.send_message,
+            ("POST", "/wechat-pay/pay"): self.wechat_pay.by_hand,
+            ("POST", "/wechat-pay/confirm"): self.wechat_pay.by_hand,
+            ("GET", "/__sandbox__/wechat-pay/*"): self.wechat_pay.look,
+            ("POST", "/__sandbox__/wechat-pay/*"): self.wechat_pay.control,
             ("GET", "/__sandbox__/*"): self._look,
             ("POST", "/__sandbox__/*"): self._control,
         }
@@ -68,9 +76,11 @@ class World:
         self.journal.replay()
         self.pusher.start()
         self.bank.push_again()
+        self.wechat_pay.start()
 
     def stop(self) -> None:
         self.pusher.stop()
+        self.wechat_pay.stop()
         self.journal.close()
 
     # --- one request
@@ -101,6 +111,8 @@ class World:
         return None
 
     def _answer(self, request: Request) -> Answer:
+        if request.path.startswith("/v3/"):
+            return self.wechat_pay.answer(request)
         place = request.path
         if place.startswith(("/__sandbox__/", "/bank/payouts/")):
             place = f"{place.rpartition('/')[0]}/*"
@@ -141,9 +153,12 @@ class World:
         try:
             said = self.bank.transfer(request)
         except Refused as no:
-            return page.show(self.bank, request, refused=no)
+            return self._page(request, refused=no)
         serial = json.loads(said.body)["serial"]
         return Answer(303, content_type="text/plain", headers={"Location": f"/?booked={serial}"})
+
+    def _page(self, request: Request, refused: Refused | None = None) -> Answer:
+        return page.show(self.bank, request, refused, more=self.wechat_pay.section(request))
 
     def _note(self, request: Request, said: Answer, fault: Fault | None) -> None:
         body = request.json()
@@ -207,6 +222,7 @@ class World:
             self.pusher.clear()
             self.bank.clear()
             self.wechat.clear()
+            self.wechat_pay.clear()
             self.journal.forget()
 
     def _taken(self, event_id: str) -> None:
