@@ -304,8 +304,9 @@ class WeChatPay:
 
 def _said(status: int, answer: Any) -> dict[str, Any]:
     """A signed answer; ChannelRefused with its code, ChannelSilent where it proves nothing."""
-    if 200 <= status < 300 and isinstance(answer, dict):
+    if 200 <= status < 300 and isinstance(answer, dict) and "code" not in answer:
         return answer
+    # A refusal may come as 202: USERPAYING does.
     code = str(answer.get("code", "")) if isinstance(answer, dict) else ""
     if status >= 500 or status == 429 or not code:
         raise ChannelSilent

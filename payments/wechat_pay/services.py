@@ -13,10 +13,11 @@ from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.cashier.rules import Arrival, RefundStatus
 from payments.channels import wechat
+from payments.channels.answers import ChannelRefused
 from payments.channels.wechat import Notice, Trade
 from payments.wechat_pay.models import WeChatNotice, WeChatTrade
 from payments.wechat_pay.queries import METHOD, SOURCE
-from payments.wechat_pay.rules import TRANSITIONS, Asked, Status, ask_next, differs
+from payments.wechat_pay.rules import ASK_AT, TRANSITIONS, Asked, Status, ask_next, differs
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,16 @@ def prepare(*, payment: Payment, at: datetime) -> None:
         return  # paid or closed meanwhile
     if trade.prepaid_at and at < trade.prepaid_at + wechat.PREPAY_LIVES:
         return
+    try:
+        _prepay(payment, trade, at)
+    except ChannelRefused:
+        # What it had taken before it does not take any more: closed there, or other facts of ours.
+        if not trade.prepaid_at or not shut(trade=trade, at=at):
+            raise
+        _prepay(payment, _another(payment, trade, at), at)
+
+
+def _prepay(payment: Payment, trade: WeChatTrade, at: datetime) -> None:
     prepay_id = wechat.wechat_pay().prepay(
         out_trade_no=trade.out_trade_no,
         description=f"订单 {payment.reference}",
@@ -47,6 +58,19 @@ def prepare(*, payment: Payment, at: datetime) -> None:
     )
     WeChatTrade.objects.filter(pk=trade.pk, status=Status.OPEN).update(
         prepay_id=prepay_id, prepaid_at=at
+    )
+
+
+def _another(payment: Payment, over: WeChatTrade, at: datetime) -> WeChatTrade:
+    """A new number, now that nobody can pay the one before."""
+    tried = WeChatTrade.objects.filter(payment=payment).count()
+    return WeChatTrade.objects.create(
+        payment=payment,
+        out_trade_no=f"{payment.number}-{tried + 1}",
+        openid=over.openid,
+        amount_fen=over.amount_fen,
+        opened_at=at,
+        ask_at=at + ASK_AT[0],
     )
 
 
