@@ -95,6 +95,8 @@ class PaymentPage(serializers.Serializer[object]):
 
 def _prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
     """The payment as it is now: a channel's signature has its time, and is never replayed."""
+    if not services.asks_channel(told["method"]):
+        return told
     mine = queries.for_payer(viewer(request))
     payment = get_object_or_404(mine, number=told["number"])
     services.prepare(payment=payment, at=now())

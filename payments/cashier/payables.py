@@ -54,6 +54,8 @@ class Payable(Protocol):
 
 
 class Method(Protocol):
+    ASKS_CHANNEL: bool  # whether `prepare` does anything
+
     @staticmethod
     def opened(payment: Payment, *, at: datetime) -> None:
         """Inside the transaction that opens the payment: assign what the payer needs."""
@@ -116,7 +118,7 @@ def doors_answer(**_: Any) -> list[CheckMessage]:
     wanted = {
         "PAYABLES": ("due", "paid", "unpaid", "reopen", "reversed", "refunded"),
         "PAYMENT_METHODS": (
-            *("opened", "prepare", "instructions", "unheard", "shut"),
+            *("ASKS_CHANNEL", "opened", "prepare", "instructions", "unheard", "shut"),
             *("send_back", "left_from"),
         ),
     }

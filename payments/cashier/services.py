@@ -30,13 +30,18 @@ from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 
 __all__ = [
-    "TooLateToUndo", "close", "confirm", "cover", "hold", "open_payment", "prepare", "reverse",
-    "shut", "take_back",
+    "TooLateToUndo", "asks_channel", "close", "confirm", "cover", "hold", "open_payment",
+    "prepare", "reverse", "shut", "take_back",
 ]  # fmt: skip
 
 
+def asks_channel(method: str) -> bool:
+    """Whether `prepare` must be called before the payer can pay."""
+    return method_named(method).ASKS_CHANNEL
+
+
 def prepare(*, payment: Payment, at: datetime) -> None:
-    """Ask the channel for what the payer needs, where it must be asked; see Method.prepare."""
+    """Ask the channel for what the payer needs; see Method.prepare."""
     method_named(payment.method).prepare(payment, at=at)
 
 

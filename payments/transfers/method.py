@@ -23,6 +23,7 @@ from payments.transfers.models import Allocation, StatementLine
 from payments.transfers.remarks import is_whole_account
 
 _SHORT_OF_CODES = ExpressionWrapper(Q(codes_in_use__gte=CODES_HALF_USED), BooleanField())
+ASKS_CHANNEL = False
 STATEMENT_WITHIN = 2  # working days after the last day; who uploads nothing holds nobody up longer
 LOOK_AGAIN = timedelta(minutes=15)  # whether that statement is in
 _SECOND = timedelta(seconds=1)

@@ -19,6 +19,7 @@ from payments.wechat_pay.models import WeChatTrade
 from payments.wechat_pay.queries import SOURCE
 from payments.wechat_pay.rules import ASK_AT, Status
 
+ASKS_CHANNEL = True
 LOOK_AGAIN = timedelta(seconds=15)  # whether WeChat has closed it
 
 

@@ -19,6 +19,7 @@ from config import embedded
 from config.processes import Process, ProcessError, Supervisor, require_free
 from tests.sandbox import keys
 from tests.sandbox.wechat import APPID, SECRET
+from tests.sandbox.wechat_pay import keys as wechat_pay_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("SIYU_DATA", ROOT / ".data")).resolve()
@@ -73,7 +74,7 @@ def step(text: str) -> None:
 
 
 def set_environment(ports: Ports) -> None:
-    pair = keys.ensure(SANDBOX)
+    pair, pay = keys.ensure(SANDBOX), wechat_pay_keys.ensure(SANDBOX)
     os.environ |= {
         "SIYU_ENV": "demo",
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -84,6 +85,14 @@ def set_environment(ports: Ports) -> None:
         "WECHAT_APPID": APPID,
         "WECHAT_SECRET": SECRET,
         "WECHAT_API_BASE_URL": ports.sandbox_url,
+        "WECHAT_PAY_MCHID": wechat_pay_keys.MCHID,
+        "WECHAT_PAY_URL": ports.sandbox_url,
+        "WECHAT_PAY_CERTIFICATE": str(pay.merchant_cert),
+        "WECHAT_PAY_PRIVATE_KEY": str(pay.merchant_private),
+        "WECHAT_PAY_API_KEY": str(pay.apiv3_key_file),
+        "WECHAT_PAY_PUBLIC_KEY_ID": pay.public_key_id,
+        "WECHAT_PAY_PUBLIC_KEY": str(pay.public_key),
+        "WECHAT_PAY_PLATFORM_CERTIFICATES": str(pay.platform_cert),
         "BANKS": "sandbox",
         "BANK_SANDBOX_URL": ports.sandbox_url,
         "BANK_SANDBOX_PUBLIC_KEY": str(pair.bank_public),

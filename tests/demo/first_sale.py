@@ -33,6 +33,7 @@ def play(demo: dict[str, Any], run: str) -> None:
     print("\n第一笔交易 · the first sale\n", flush=True)
     order = buy(demo, run)
     pay_by_statement(demo, run)
+    pay_by_wechat(demo, run)
     deliver(demo, order)
     live_sale(demo, run)
     print(flush=True)
@@ -104,6 +105,38 @@ def transfer(demo: dict[str, Any], account: str, fen: int, name: str, remark: st
     )
     answer.raise_for_status()
     return str(answer.json()["serial"])
+
+
+def pay_by_wechat(demo: dict[str, Any], run: str) -> None:
+    """A tap on the phone; then the buyer thinks better of it, and has the money back."""
+    buyer = Client(demo["base_url"]).wechat(f"阿强{run}")
+    address = buyer.post("me/addresses", HOME)["id"]
+    public = next(one for one in demo["merchants"][0]["products"] if not one["is_private"])
+    lines = [{"sku": public["skus"][0], "quantity": 1}]
+    order = buyer.post("orders", {"lines": lines, "address_id": address})["orders"][0]
+    payment = buyer.post("payments", {"order": order["number"], "method": "WECHAT"})
+    tapped = requests.post(
+        f"{demo['sandbox_url']}/__sandbox__/wechat-pay/pay",
+        json={"request_payment": payment["instructions"]},
+        timeout=10,
+    )
+    tapped.raise_for_status()
+    paid = wait_for(
+        "WeChat's notice",
+        lambda: buyer.get(f"payments/{payment['number']}"),
+        lambda answer: answer["status"] == "CONFIRMED",
+    )
+    say("wechat pay", f"¥{yuan(paid['received_fen'])} paid on the phone, told by WeChat, verified")
+    buyer.post(f"orders/{order['number']}/cancel")
+    wait_for(
+        "the refund",
+        lambda: requests.get(f"{demo['sandbox_url']}/__sandbox__/wechat-pay/trades", timeout=10),
+        lambda answer: any(
+            one["out_trade_no"] == payment["number"] and one["status"] == "SUCCESS"
+            for one in answer.json()["refunds"]
+        ),
+    )
+    say("refund", f"order {order['number']} is cancelled, the money is back in WeChat")
 
 
 def pay_by_statement(demo: dict[str, Any], run: str) -> None:

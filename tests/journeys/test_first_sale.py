@@ -117,6 +117,8 @@ def test_every_step_of_the_first_sale_is_told(demo):
         "guide 导购阿强",
         "pushed by the bank, matched",
         "1 matched",
+        "paid on the phone, told by WeChat, verified",
+        "the money is back in WeChat",
         "receipt confirmed",
         "导购阿强's commission: ¥26.80",
         "exactly 10 got one; {'SOLD_OUT': 40}",
