@@ -42,6 +42,7 @@ MENU: list[tuple[str, list[Item]]] = [
             ("支付单", "payments", "payments_payment_changelist"),
             ("退款单", "currency_exchange", "payments_refund_changelist", "refunds"),
             ("微信支付交易", "chat", "payments_wechattrade_changelist"),
+            ("微信退款", "undo", "payments_wechatrefund_changelist"),
             ("微信支付通知", "notifications", "payments_wechatnotice_changelist"),
             ("转账指引", "signpost", "payments_transferintent_changelist"),
             ("收款账户", "credit_card", "payments_receivingaccount_changelist"),

@@ -12,7 +12,7 @@ from payments.receiving.admin import (
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
-from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatTradeAdmin
+from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatRefundAdmin, WeChatTradeAdmin
 
 __all__ = [
     "AccountAdmin",
@@ -30,5 +30,6 @@ __all__ = [
     "TransferIntentAdmin",
     "VirtualAccountAdmin",
     "WeChatNoticeAdmin",
+    "WeChatRefundAdmin",
     "WeChatTradeAdmin",
 ]

@@ -20,7 +20,7 @@ from payments.transfers.models import (
     StatementLine,
     StatementPart,
 )
-from payments.wechat_pay.models import WeChatNotice, WeChatTrade
+from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
 
 __all__ = [
     "Account",
@@ -46,5 +46,6 @@ __all__ = [
     "TransferIntent",
     "VirtualAccount",
     "WeChatNotice",
+    "WeChatRefund",
     "WeChatTrade",
 ]

@@ -89,6 +89,7 @@ PAGES = {
     "payments.TransferIntent": Page(FINANCE),
     "payments.VirtualAccount": Page(FINANCE),
     "payments.WeChatNotice": Page(PLATFORM),
+    "payments.WeChatRefund": Page(FINANCE, FINANCE, "to_card"),
     "payments.WeChatTrade": Page(FINANCE),
     "shop.Category": Page(STAFF, types=PLATFORM, adds=PLATFORM),
     "shop.Offer": Page(STAFF),

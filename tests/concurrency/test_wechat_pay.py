@@ -21,25 +21,10 @@ from tests.payments.wechat_pay.conftest import sandbox, sandbox_process, scene  
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def theirs(payment):
-    told = WeChatTrade.objects.get(payment=payment)
-    return Trade(
-        told.out_trade_no, "SUCCESS", "1900000001", "wx5a9d0b3c7e1f2468", "4200001", told.amount_fen
-    )
-
-
-def letter_of(scene):  # noqa: F811
-    deadline = time.monotonic() + 10
-    while not scene.box.letters:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return scene.box.letters.pop()
-
-
 def test_one_notice_at_six_doors_is_money_once(scene):  # noqa: F811
     payment = scene.opened(9900)
     scene.pay(payment)
-    letter = letter_of(scene)
+    [letter] = scene.wait()
 
     assert together(6, lambda i: str(scene.hand_over(*letter))) == {"204": 6}
 
@@ -50,7 +35,7 @@ def test_one_notice_at_six_doors_is_money_once(scene):  # noqa: F811
 def test_notices_and_queries_at_once_are_money_once(scene):  # noqa: F811
     payment = scene.opened(9900)
     scene.pay(payment)
-    letter, trade = letter_of(scene), WeChatTrade.objects.select_related("payment").get()
+    [letter], trade = scene.wait(), WeChatTrade.objects.select_related("payment").get()
 
     def told(i):
         if i % 2:
