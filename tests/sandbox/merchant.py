@@ -79,8 +79,8 @@ class Merchant:
 
     def paid(self, out_trade_no: str = TRADE_NO, **more: Any) -> dict[str, Any]:
         """A trade that its buyer has paid."""
-        assert self.pay(out_trade_no)[0] == 200
-        return self.control("pay", out_trade_no=out_trade_no, **more)
+        assert self.pay(out_trade_no, **more)[0] == 200
+        return self.control("pay", out_trade_no=out_trade_no)
 
     def query(self, out_trade_no: str = TRADE_NO) -> tuple[int, Any]:
         return said(self.library.query(out_trade_no=out_trade_no))
