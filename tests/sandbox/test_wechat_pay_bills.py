@@ -1,16 +1,13 @@
 """Bills of the sandbox's WeChat Pay: downloaded by somebody else's library, read back by hand."""
 
-import gzip
-import hashlib
 import json
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
 
 from tests.sandbox.journal import SHANGHAI
-from tests.sandbox.merchant import OPENID, TRADE_NO, Merchant, said
+from tests.sandbox.merchant import OPENID, TRADE_NO, Merchant, downloaded, said
 from tests.sandbox.wechat import APPID
 from tests.sandbox.wechat_pay import keys
 from tests.sandbox.wechat_pay.books import OPENING_FEN
@@ -27,16 +24,6 @@ def at_noon(merchant: Merchant) -> date:
     noon = datetime.combine(today() + timedelta(days=1), time(12), SHANGHAI)
     merchant.sandbox.move_clock((noon - datetime.now(SHANGHAI)).total_seconds())
     return noon.date()
-
-
-def downloaded(merchant: Merchant, answer: tuple[int, Any]) -> bytes:
-    status, offer = said(answer)
-    assert (status, offer["hash_type"]) == (200, "SHA1"), offer
-    status, packed = merchant.library.download_bill(offer["download_url"])
-    assert status == 200
-    content = gzip.decompress(packed)
-    assert hashlib.sha1(content, usedforsecurity=False).hexdigest() == offer["hash_value"]
-    return content
 
 
 def read(content: bytes) -> tuple[list[dict[str, str]], dict[str, str]]:

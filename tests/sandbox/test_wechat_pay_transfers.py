@@ -66,10 +66,9 @@ def test_what_nobody_confirms_in_a_day_fails(merchant: Merchant) -> None:
     assert merchant.transferred("T1")["state"] == "WAIT_USER_CONFIRM"
     merchant.sandbox.move_clock(62)
 
-    found = merchant.transferred("T1")
-
-    assert (found["state"], found["fail_reason"]) == ("FAIL", "OVERDUE_CLOSE")
     assert finished(merchant) == [("T1", "FAIL")]
+    found = merchant.transferred("T1")
+    assert (found["state"], found["fail_reason"]) == ("FAIL", "OVERDUE_CLOSE")
     late = {"out_bill_no": "T1", "state": "SUCCESS"}
     answer = merchant.sandbox.post("/__sandbox__/wechat-pay/transfer", late)
     assert answer.status_code == 400
