@@ -385,7 +385,7 @@ def test_an_abnormal_refund_waits_for_another_card_of_the_buyers(scene, client):
     held = WeChatRefund.objects.get()
     assert held.status == "ABNORMAL"
     assert books.balance(CLEARING) == 9900
-    client.force_login(make_user(is_platform=True, is_staff=True))
+    client.force_login(make_user(is_superuser=True, is_staff=True))
     page = reverse("admin:payments_wechatrefund_to_card", args=[held.pk])
     card = {"bank_type": "ICBC_DEBIT", "card_no": "6222020200112233", "name": "王小明"}
 
