@@ -15,6 +15,8 @@ KINDS = {
     "INTAKE": "来账入账",
     "ELSEWHERE_IN": "非买家收入",
     "ELSEWHERE_OUT": "非买家支出",
+    "SET_ASIDE": "来账不处理",
+    "SET_ASIDE_UNDONE": "撤销不处理",
     "REVERSAL": "银行冲正",
     "OPENING": "期初余额",
     "RECEIPT": "收款",

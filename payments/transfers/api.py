@@ -119,6 +119,7 @@ class LineOut(serializers.Serializer[object]):
     amount_fen = serializers.IntegerField()
     allocated_fen = serializers.IntegerField(help_text="已核销")
     returned_fen = serializers.IntegerField(help_text="已退回")
+    set_aside_fen = serializers.IntegerField(help_text="不处理：由人认定不是买家的钱")
     left_fen = serializers.IntegerField(help_text="还可处理：不含退回中的金额")
     currency = serializers.CharField()
     payer_name = serializers.CharField()

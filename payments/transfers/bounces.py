@@ -84,6 +84,8 @@ def _of_a_return(
         actor,
         at,
         **{"return": back.number, "amount_fen": back.amount_fen, "line": row.number},
+        # The whole of it is decided anew: what was set aside waits beside what came back.
+        **({"reopened_fen": origin.set_aside_fen} if origin.set_aside_fen else {}),
     )
     matching.recount([row.pk])
 

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
+from config.kit.columns import in_yuan
 from payments.ledger import services as ledger
 from payments.transfers import backlog, desk, pulling, queries
 from payments.transfers.backlog import Asked, Sort
@@ -397,6 +398,8 @@ def test_ignoring_offers_to_undo_and_undoing_brings_the_line_back(clerk, lost):
 
     later = read(clerk)  # the message is gone, the offer is not
     assert undo in later
+    said = f"不处理 {in_yuan(lost.amount_fen)}　<b>剩余 {in_yuan(0)}</b>"
+    assert said in read(clerk, line=lost.number)
 
     back = decide(clerk, lost, "undo", {"reason": "看错了"})
     assert fresh(lost).verdict == "UNMATCHED"

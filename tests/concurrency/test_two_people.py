@@ -77,8 +77,51 @@ def test_one_returns_what_another_gives_away_and_one_succeeds(line):
     assert stalled(rows(line), 2, decide) == {"ok": 1, "DECIDED_MEANWHILE": 1}
 
 
+def ignore(line, i):
+    desk.ignore(line=line, reason="不是货款", actor=f"U{i}", at=NOON)
+
+
+def set_aside():
+    return books.balance("set_aside:755900000110")
+
+
+def test_two_who_ignore_one_line_at_once_set_it_aside_once(line):
+    mine = [seen(line.pk) for _ in range(4)]
+
+    endings = stalled(rows(line), 4, lambda i: ignore(mine[i], i))
+
+    assert endings == {"ok": 1, "DECIDED_MEANWHILE": 3}
+    assert (set_aside(), seen(line.pk).set_aside_fen) == (PRICE, PRICE)
+
+
+def test_one_ignores_what_another_gives_away_and_one_succeeds(line):
+    payment = expected()
+    mine = [seen(line.pk), seen(line.pk)]
+
+    def decide(i):
+        if i:
+            ignore(mine[i], i)
+        else:
+            shares, everyone = {payment.number: PRICE}, Payment.objects.all()
+            desk.assign(line=mine[i], shares=shares, payments=everyone, actor="U0", at=NOON)
+
+    assert stalled(rows(line), 2, decide) == {"ok": 1, "DECIDED_MEANWHILE": 1}
+    payment.refresh_from_db()
+    assert sorted([set_aside(), payment.received_fen]) == [0, PRICE]
+
+
+def test_two_who_undo_at_once_bring_it_back_once(line):
+    ignore(line, 0)
+    mine = [seen(line.pk) for _ in range(3)]
+
+    endings = stalled(rows(line), 3, lambda i: desk.undo(line=mine[i], actor=f"U{i}", at=NOON))
+
+    assert endings == {"ok": 1, "DECIDED_MEANWHILE": 2}
+    assert (set_aside(), seen(line.pk).verdict) == (0, "UNMATCHED")
+
+
 def test_without_the_lock_both_give_the_same_money_away(line):
-    """If this ever fails, the two tests above prove nothing."""
+    """If this ever fails, the five tests above prove nothing."""
     given = []
 
     def careless(i):
