@@ -1,4 +1,4 @@
-"""Lines that a person ignored leave suspense (decisions/0024)."""
+"""Lines that a person ignored leave suspense (decisions/0024); uploads close missing days."""
 
 from django.db import migrations, models
 from django.db.models import F, Q
@@ -96,6 +96,41 @@ class Migration(migrations.Migration):
                 )
                 | Q(~Q(verdict="IGNORED", is_posted=True), set_aside_fen=0),
                 name="line_ignored_is_set_aside",
+            ),
+        ),
+        migrations.AddField(
+            model_name="missingday",
+            name="statement",
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                help_text="由人上传的",
+                max_length=24,
+                verbose_name="补上的流水文件",
+            ),
+        ),
+        migrations.AddField(
+            model_name="missingday",
+            name="closed_by",
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                help_text="用户编号；从银行取到的为空",
+                max_length=24,
+                verbose_name="上传人",
+            ),
+        ),
+        migrations.AlterField(
+            model_name="missingday",
+            name="fetched_at",
+            field=models.DateTimeField(blank=True, null=True, verbose_name="补齐时间"),
+        ),
+        migrations.AddConstraint(
+            model_name="missingday",
+            constraint=models.CheckConstraint(
+                condition=Q(statement="", closed_by="")
+                | Q(fetched_at__isnull=False) & ~Q(statement="") & ~Q(closed_by=""),
+                name="missing_day_closed_by_a_person_with_a_file",
             ),
         ),
     ]

@@ -4,7 +4,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.validators import MaxValueValidator
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from config.kit.admin import Edit, Look
+from config.kit.admin import Edit, Look, name_of
 from config.kit.columns import in_shanghai
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
 from payments.receiving.rules import CODES, CODES_HALF_USED, COLUMN_ROLES, VirtualState
@@ -37,6 +37,14 @@ def _in_words(names: Any) -> Any:
     if isinstance(names, tuple):
         return tuple(_in_words(name) for name in names)
     return "interface" if names == "provider" else names
+
+
+def _end(lost: Any) -> str:
+    """What became of a missing day; with `person`, the name of who closed it."""
+    if lost.fetched_at is None:
+        return f"最近尝试 {in_shanghai(lost.tried_at)}"
+    when = in_shanghai(lost.fetched_at)
+    return f"{lost.person or lost.closed_by}上传的流水 {lost.statement} 已补上，{when}"
 
 
 @admin.register(ReceivingAccount)
@@ -123,12 +131,16 @@ class ReceivingAccountAdmin(Edit):
 
     @display(description="未取到的流水")
     def missing(self, account: ReceivingAccount) -> str:
-        """Days that the bank did not give, or gave in a way that we refused; newest first."""
-        lost = account.missing_days.filter(fetched_at=None).order_by("-day")[:MOST_MISSING]
-        told = [(f"{one.day}", one.reason, in_shanghai(one.tried_at)) for one in lost]
+        """Days that the bank did not give, or gave in a way that we refused; newest first.
+
+        Those that somebody's own upload has closed say whose.
+        """
+        lost = account.missing_days.filter(Q(fetched_at=None) | ~Q(closed_by=""))
+        lost = lost.annotate(person=name_of("closed_by")).order_by("-day")[:MOST_MISSING]
+        told = [(f"{one.day}", one.reason, _end(one)) for one in lost]
         if not told:
             return "没有"
-        return format_html_join("", "<div>{}：{}（最近尝试 {}）</div>", told)
+        return format_html_join("", "<div>{}：{}（{}）</div>", told)
 
     @display(description="列对照")
     def mapped(self, account: ReceivingAccount) -> str:

@@ -76,7 +76,8 @@ class ReceivingAccount(models.Model):
 class MissingDay(models.Model):
     """A day whose statement the bank did not give, or gave in a way that we refused.
 
-    Pulling goes on with the days behind it and comes back, until it is fetched.
+    Pulling goes on with the days behind it and comes back, until it is fetched, or somebody has
+    uploaded a statement that has the day.
     """
 
     receiving_account = models.ForeignKey(
@@ -89,13 +90,24 @@ class MissingDay(models.Model):
     day = models.DateField("日期")
     reason = models.CharField("原因", max_length=300)
     tried_at = models.DateTimeField("最近一次尝试")
-    fetched_at = models.DateTimeField("补取时间", null=True, blank=True)
+    fetched_at = models.DateTimeField("补齐时间", null=True, blank=True)
+    statement = models.CharField(
+        "补上的流水文件", max_length=24, blank=True, db_default="", help_text="由人上传的"
+    )
+    closed_by = models.CharField(
+        "上传人", max_length=24, blank=True, db_default="", help_text="用户编号；从银行取到的为空"
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = "未取到的流水"
         constraints = [
             models.UniqueConstraint("receiving_account", "day", name="missing_day_once"),
             models.CheckConstraint(name="missing_day_says_why", condition=~Q(reason="")),
+            models.CheckConstraint(
+                name="missing_day_closed_by_a_person_with_a_file",
+                condition=Q(statement="", closed_by="")
+                | Q(fetched_at__isnull=False) & ~Q(statement="") & ~Q(closed_by=""),
+            ),
         ]
 
     def __str__(self) -> str:

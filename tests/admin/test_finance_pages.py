@@ -205,3 +205,15 @@ def test_days_that_could_not_be_fetched_are_on_the_accounts_page(first):
     days.take(account=account, day=date(2031, 1, 1), at=now())
 
     assert "2031-01-01：" not in client.get(address).content.decode()
+
+
+def test_who_has_uploaded_a_missing_day_is_on_the_accounts_page(first):
+    account, clerk = first.rows["payments.ReceivingAccount"], first.people["FINANCE"]
+    day = date(2031, 1, 1)
+    days.miss(account=account, day=day, reason="银行没有给出可信的答复", at=now())
+    days.close(account=account, day=day, statement="B0001", by=clerk.number, at=now())
+
+    page = opened(clerk).get(url("payments.ReceivingAccount", "change", account.pk))
+
+    name = clerk.nickname or clerk.username
+    assert f"（{name}上传的流水 B0001 已补上，" in page.content.decode()
