@@ -316,18 +316,26 @@ def test_what_nobody_claimed_for_75_days_is_listed_and_can_be_returned(clerk, fi
         cards = clerk.get("/admin/").context["cards"]
         return next(one for one in cards if one["title"] == "75 天未认领")
 
-    def booked(days):
-        StatementLine.objects.filter(pk=lost.pk).update(booked_at=now() - timedelta(days=days))
+    def booked(**ago):
+        StatementLine.objects.filter(pk=lost.pk).update(booked_at=now() - timedelta(**ago))
 
-    booked(74)
-    assert card()["value"] == 0
-    assert lost.number not in read(clerk, age="75+")
+    for ago in ({"days": 74}, {"days": 74, "hours": 23, "minutes": 59}):
+        booked(**ago)
+        assert card()["value"] == 0
+        assert lost.number not in read(clerk, age="75+")
 
-    booked(77)
+    booked(days=75)
     assert card()["value"] == 1
     page = clerk.get(card()["href"]).content.decode()
     assert numbers_on(page) == [lost.number]
     assert f"line={lost.number}&amp;act=return" in page
+
+    decide(clerk, lost, "ignore", {"reason": "股东借款"})
+    assert card()["value"] == 0
+    decide(clerk, lost, "undo", {"reason": "看错了"})
+    assert card()["value"] == 1
+    decide(clerk, lost, "return", {"amount": "", "reason": "无人认领"})
+    assert (fresh(lost).verdict, card()["value"]) == ("RETURNING", 0)
 
 
 def test_the_split_begins_with_the_candidates(clerk, hinted, payment):
