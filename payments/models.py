@@ -1,7 +1,14 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
 from payments.calendar.models import BankDay
-from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
+from payments.cashier.models import (
+    PartPaid,
+    Payment,
+    PaymentEvent,
+    Receipt,
+    Refund,
+    RefundPart,
+)
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
 from payments.receiving.models import (
@@ -30,6 +37,7 @@ __all__ = [
     "LineEvent",
     "LineReturn",
     "MissingDay",
+    "PartPaid",
     "Payment",
     "PaymentEvent",
     "Policy",

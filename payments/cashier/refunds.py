@@ -402,8 +402,7 @@ def bounced(*, refund: Refund, source: str, reference: str, actor: str, at: date
     """
     Payment.objects.filter(pk=refund.payment_id).locked()
     done = Refund.objects.filter(pk=refund.pk, status=RefundStatus.DONE)
-    again = {"done_at": None, "bounces": F("bounces") + 1}
-    move(done, RefundStatus.SENDING, REFUND_TRANSITIONS, **again)
+    move(done, RefundStatus.SENDING, REFUND_TRANSITIONS, done_at=None)
     came_back = refund.parts.filter(status=PartStatus.DONE)
     came_back.update(status=PartStatus.REFUSED, failure="收款银行退汇，款项已退回本店账户")
     PaymentEvent.objects.create(

@@ -1,5 +1,9 @@
-"""Lines that a person ignored leave suspense (decisions/0024); uploads close missing days."""
+"""Lines that a person ignored leave suspense (decisions/0024); uploads close missing days.
 
+What 0007_evidence made, a list kept by triggers, is a model from now on.
+"""
+
+import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import F, Q
 
@@ -132,5 +136,35 @@ class Migration(migrations.Migration):
                 | Q(fetched_at__isnull=False) & ~Q(statement="") & ~Q(closed_by=""),
                 name="missing_day_closed_by_a_person_with_a_file",
             ),
+        ),
+        migrations.RemoveField(
+            model_name="refund",
+            name="bounces",
+        ),
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.CreateModel(
+                    name="PartPaid",
+                    fields=[
+                        (
+                            "payment",
+                            models.OneToOneField(
+                                db_constraint=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                primary_key=True,
+                                related_name="+",
+                                serialize=False,
+                                to="payments.payment",
+                            ),
+                        ),
+                        ("left_fen", models.BigIntegerField(verbose_name="还差(分)")),
+                    ],
+                    options={
+                        "verbose_name": "部分付款",
+                        "verbose_name_plural": "部分付款",
+                        "indexes": [models.Index(models.F("left_fen"), name="part_paid_by_left")],
+                    },
+                ),
+            ],
         ),
     ]
