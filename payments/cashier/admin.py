@@ -20,6 +20,7 @@ EVENTS = {
     "CONFIRMED": "已到账",
     "OWED_BACK": "多收转应退",
     "CLOSED": "已关闭",
+    "ANY_PAYER": "买家改用其他账户付款",
     "UNDONE": "撤销核销",
     "REOPENED": "逾期到账，恢复支付",
     "REVERSED": "银行冲正",
