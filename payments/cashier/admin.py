@@ -126,7 +126,16 @@ class RefundAdmin(Look):
     ordering = ["-owed_at", "-pk"]
     fieldsets = [
         (None, {"fields": [("number", "status"), ("amount_fen", "reason"), ("payment", "order")]}),
-        ("退回", {"fields": [("channel_txn", "failure"), ("owed_at", "sent_at", "done_at")]}),
+        (
+            "退回",
+            {
+                "fields": [
+                    ("channel_txn", "failure"),
+                    ("owed_at", "sent_at", "done_at"),
+                    "chased_at",
+                ]
+            },
+        ),
     ]
     inlines = [Parts]
     actions = ["approve_chosen"]

@@ -177,6 +177,7 @@ class Refund(models.Model):
     )
     owed_at = models.DateTimeField("产生时间")
     sent_at = models.DateTimeField("退回发起时间", null=True, blank=True)
+    chased_at = models.DateTimeField("最近催问时间", null=True, blank=True)
     done_at = models.DateTimeField("退回完成时间", null=True, blank=True)
 
     class Meta:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from django.db import connection, transaction
-from django.db.models import F, Sum, Value
+from django.db.models import F, Q, Sum, Value
 from django.db.models.functions import Coalesce
 
 from config.kit import numbers, sql
@@ -241,6 +241,21 @@ def approve(*, refund: Refund, actor: str, at: datetime) -> Refund:
 
 
 # --- on its way -----------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def take_turns(*, before: datetime, at: datetime, limit: int = 50) -> list[int]:
+    """Refunds to send: approved, or sent before a time and without an answer.
+
+    Who has waited longest for it comes first, and goes to the end: however many never get an
+    answer, all others get their turn.  Two sweeps at once take different ones.
+    """
+    due = Q(status=RefundStatus.APPROVED) | Q(status=RefundStatus.SENDING, sent_at__lt=before)
+    waiting = Refund.objects.filter(due).order_by(Coalesce("chased_at", "owed_at"), "pk")
+    free = waiting.select_for_update(skip_locked=True, no_key=True)
+    ids = list(free.values_list("pk", flat=True)[:limit])
+    Refund.objects.filter(pk__in=ids).update(chased_at=at)
+    return ids
 
 
 def send(*, refund: Refund, at: datetime) -> None:

@@ -43,7 +43,7 @@ class LineReturnAdmin(Look):
                     ("line", "payer"),
                     "reason",
                     ("asker", "asked_at"),
-                    ("checker", "sent_at"),
+                    ("checker", "sent_at", "chased_at"),
                     ("serial", "done_at", "failure"),
                 ]
             },

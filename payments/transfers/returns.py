@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models.functions import Coalesce
 
 from config.kit import numbers
 from config.kit.errors import Refusal
@@ -148,6 +149,21 @@ def _locked(asked: LineReturn) -> StatementLine:
     """The line first, then its return: the order in which everybody takes them."""
     lines = StatementLine.objects.select_for_update(of=("self",))
     return lines.select_related("receiving_account").get(pk=asked.line_id)
+
+
+@transaction.atomic
+def take_turns(*, before: datetime, at: datetime, limit: int = 50) -> list[int]:
+    """Returns sent before a time and without an answer, whose turn it is to be asked about.
+
+    Who has waited longest for it comes first, and goes to the end: however many never get an
+    answer, all others get their turn.  Two sweeps at once take different ones.
+    """
+    sending = LineReturn.objects.filter(status=ReturnStatus.SENDING, sent_at__lt=before)
+    waiting = sending.order_by(Coalesce("chased_at", "sent_at"), "pk")
+    free = waiting.select_for_update(skip_locked=True, no_key=True)
+    ids = list(free.values_list("pk", flat=True)[:limit])
+    LineReturn.objects.filter(pk__in=ids).update(chased_at=at)
+    return ids
 
 
 # --- the bank -----------------------------------------------------------------------------------
