@@ -29,6 +29,8 @@ EVENTS = {
     "REFUND_OWED": "产生应退款",
     "REFUND_ASKED": "申请退款",
     "REFUND_APPROVED": "同意退款",
+    "REFUND_BY_HAND": "登记已在网银退款",
+    "REFUND_NOT_BY_HAND": "网银退款复核未通过",
     "REFUND_DONE": "已退款",
     "REFUND_FAILED": "退款失败",
     "REFUND_WRITTEN_OFF": "已冲正且未退出，作废",

@@ -172,6 +172,13 @@ class Refund(models.Model):
     asked_by = models.CharField(
         "申请人", max_length=24, blank=True, help_text="超过限额须另一人同意"
     )
+    hand_txn = models.CharField(
+        "网银付出流水",
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text="登记为已在网银退款，等待复核；系统不再提交银行",
+    )
     bounces = models.PositiveSmallIntegerField(
         "退汇次数", default=0, db_default=0, help_text="银行付出后又被退回"
     )
@@ -194,6 +201,9 @@ class Refund(models.Model):
             models.CheckConstraint(
                 name="refund_done_has_proof",
                 condition=~Q(status="DONE") | Q(channel_txn__isnull=False, done_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="refund_by_hand_is_under_way", condition=Q(hand_txn="") | Q(status="SENDING")
             ),
         ]
         indexes = [
