@@ -52,7 +52,7 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         old = backlog.aged(backlog.Age.UNCLAIMED, now())
         counts |= lines.aggregate(lines=Count("pk"), unclaimed=Count("pk", filter=old))
     if (finance := _of(request, "FINANCE", "line__receiving_account__merchant")) is not None:
-        asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED)
+        asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED, by_hand=None)
         counts["returns"] = asked.count()
     return counts
 

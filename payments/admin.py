@@ -10,12 +10,14 @@ from payments.receiving.admin import (
     VirtualAccountAdmin,
 )
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
+from payments.transfers.admin_by_hand import ByHandAdmin
 from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
 
 __all__ = [
     "AccountAdmin",
     "BankDayAdmin",
+    "ByHandAdmin",
     "DayCloseAdmin",
     "EntryAdmin",
     "LineReturnAdmin",

@@ -27,11 +27,13 @@ from payments.transfers.models import (
     StatementLine,
     StatementPart,
 )
+from payments.transfers.models_by_hand import ByHand
 
 __all__ = [
     "Account",
     "Allocation",
     "BankDay",
+    "ByHand",
     "DayClose",
     "Entry",
     "LineEvent",

@@ -193,8 +193,16 @@ class Refund(models.Model):
     asked_by = models.CharField(
         "申请人", max_length=24, blank=True, help_text="超过限额须另一人同意"
     )
+    hand_txn = models.CharField(
+        "网银付出流水",
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text="登记为已在网银退款，等待复核；系统不再提交银行",
+    )
     owed_at = models.DateTimeField("产生时间")
     sent_at = models.DateTimeField("退回发起时间", null=True, blank=True)
+    chased_at = models.DateTimeField("最近催问时间", null=True, blank=True)
     done_at = models.DateTimeField("退回完成时间", null=True, blank=True)
 
     class Meta:
@@ -211,6 +219,9 @@ class Refund(models.Model):
             models.CheckConstraint(
                 name="refund_done_has_proof",
                 condition=~Q(status="DONE") | Q(channel_txn__isnull=False, done_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="refund_by_hand_is_under_way", condition=Q(hand_txn="") | Q(status="SENDING")
             ),
         ]
         indexes = [

@@ -27,6 +27,8 @@ HELP = {
     "每位买家一个：老客户总用同一个账号，须按金额区分订单",
     "quarantine_days": "支付结束后，这个号码多少天内不给别人；期间迟到的款仍归原订单。建议 180",
     "is_capped": "请银行拒收超过应付金额的转账。需要银行支持，没有银行接口时不起作用",
+    "is_payer_bound": "老客户一直只用一个账户付款的，请银行这次也只收那个账户的钱；"
+    "买家在支付单上看得到尾号，要换账户可自己放开。只用于“每笔支付一个”的专属账号；需要银行支持，没有银行接口时不起作用",
     "is_active": "取消后新的支付单不再用这个账户；已开的支付单、买家存下的专属账号仍会来钱，"
     "所以流水照常上传、推送和取回",
     "merchant": "商家编号；留空为平台账户",
@@ -65,17 +67,17 @@ class ReceivingAccountAdmin(Edit):
                 ]
             },
         ),
-        ("专属账号", {"fields": [("gives", "quarantine_days"), "is_capped"]}),
+        ("专属账号", {"fields": [("gives", "quarantine_days"), ("is_capped", "is_payer_bound")]}),
         ("核对码", {"fields": ["codes"]}),
         ("流水", {"fields": ["pulled_until", "missing", "mapped"]}),
     ]
     editable = [
         *("account_name", "bank_name", "provider", "is_active"),
-        *("gives", "quarantine_days", "is_capped"),
+        *("gives", "quarantine_days", "is_capped", "is_payer_bound"),
     ]
     addable = [
         *("account_no", "account_name", "bank_name", "provider", "merchant"),
-        *("gives", "quarantine_days", "is_capped"),
+        *("gives", "quarantine_days", "is_capped", "is_payer_bound"),
     ]
     tenant_columns = ()
     search_fields = ["account_no", "account_name"]
@@ -214,7 +216,7 @@ class TransferIntentAdmin(Look):
     list_select_related = ["payment", "virtual_account", "receiving_account"]
     fields = [
         *("code", "virtual_account", "payment", "receiving_account", "assigned_at"),
-        *("is_shared", "released_at", "hinted_at"),
+        *("is_shared", "released_at", "hinted_at", "payer_account"),
         *("code_released_at", "is_code_again"),
     ]
     search_fields = ["code", "virtual_account__number", "payment__number", "payment__reference"]

@@ -50,6 +50,12 @@ class ReceivingAccount(models.Model):
         db_default=False,
         help_text="请银行拒收超过应付金额的转账；需要银行支持",
     )
+    is_payer_bound = models.BooleanField(
+        "限付款人",
+        default=False,
+        db_default=False,
+        help_text="老客户的支付单，请银行只收他一直用的那个账户；需要银行支持",
+    )
     codes_in_use = models.PositiveIntegerField(
         "在用核对码", default=0, db_default=0, help_text="每小时清点一次"
     )
@@ -144,7 +150,7 @@ class VirtualAccount(models.Model):
         "入账上限(分)", null=True, blank=True, help_text="银行已登记：超过即拒收"
     )
     payer_account = models.CharField(
-        "限付款账号", max_length=64, blank=True, help_text="银行已登记：只收这个账号的钱"
+        "限付款账号", max_length=64, blank=True, help_text="银行登记的，或可能已登记：只收这个账号"
     )
     limit_asked_at = models.DateTimeField(
         "限额提交时间", null=True, blank=True, help_text="银行还没有答复：登记了什么尚不确定"
@@ -207,6 +213,8 @@ class TransferIntent(models.Model):
     `released_at`: the virtual account was given to another payment since, and names this one no
     longer.  `code_released_at`: so long after the payment was over that its code names it no longer
     and may be given to another.  Without a code it has a virtual account.
+    `payer_account`: from where alone the bank is to take money, while its receiving account wants
+    it (`limits`).
     """
 
     payment = models.OneToOneField(
@@ -239,6 +247,13 @@ class TransferIntent(models.Model):
     is_shared = models.BooleanField(
         "买家共用", default=False, db_default=False, help_text="专属账号属于买家，可同时有多笔支付"
     )
+    payer_account = models.CharField(
+        "只收的付款账号",
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text="他一直用的那个账户；空为不限，或买家要改用别的账户",
+    )
     released_at = models.DateTimeField("专属账号收回时间", null=True, blank=True)
     hinted_at = models.DateTimeField("买家称已转账", null=True, blank=True)
 
@@ -269,6 +284,11 @@ class TransferIntent(models.Model):
             models.CheckConstraint(
                 name="transfer_without_code_has_an_account",
                 condition=~Q(code="") | Q(virtual_account__isnull=False),
+            ),
+            # A buyer's own number takes the money of all his orders, from whatever account.
+            models.CheckConstraint(
+                name="transfer_payer_bound_on_its_own_account",
+                condition=Q(payer_account="") | Q(virtual_account__isnull=False, is_shared=False),
             ),
         ]
         indexes = [

@@ -342,6 +342,7 @@ class LineReturn(models.Model):
     asked_at = models.DateTimeField("申请时间")
     checked_by = models.CharField("复核人", max_length=24, blank=True)
     sent_at = models.DateTimeField("提交银行时间", null=True, blank=True)
+    chased_at = models.DateTimeField("最近催问时间", null=True, blank=True)
     serial = models.CharField("退回流水号", max_length=64, blank=True)
     failure = models.CharField("失败原因", max_length=200, blank=True)
     done_at = models.DateTimeField("完成时间", null=True, blank=True)

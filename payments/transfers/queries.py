@@ -17,7 +17,7 @@ from payments.transfers.ladder.facts import Candidate, Fact
 from payments.transfers.ladder.ranking import rank
 from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
 from payments.transfers.remarks import codes_in, is_whole_account
-from payments.transfers.rules import GONE, OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
+from payments.transfers.rules import GONE, OPEN, UNDER_WAY, StatementStatus, Verdict
 from payments.transfers.screening import is_credible
 from payments.transfers.sight import Sight
 
@@ -316,11 +316,6 @@ def accounts_with_reversals() -> list[int]:
     waiting = StatementLine.objects.filter(verdict=Verdict.CONFLICT, rule="R").exclude(reverses="")
     accounts = waiting.order_by("receiving_account").values_list("receiving_account", flat=True)
     return list(accounts.distinct())
-
-
-def returns_under_way(*, before: datetime, limit: int = 50) -> list[int]:
-    sending = LineReturn.objects.filter(status=ReturnStatus.SENDING, sent_at__lt=before)
-    return list(sending.order_by("sent_at", "pk").values_list("pk", flat=True)[:limit])
 
 
 # --- money that we sent ourselves ---------------------------------------------------------------

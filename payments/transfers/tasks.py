@@ -48,7 +48,7 @@ def settle_reversals() -> None:
 @shared_task
 def send_returns() -> None:
     """Every half minute: returns without an answer."""
-    for return_id in queries.returns_under_way(before=now() - GRACE):
+    for return_id in returns.take_turns(before=now() - GRACE, at=now()):
         with _others_go_on("return", return_id):
             send_return(return_id=return_id)
 

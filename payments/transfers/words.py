@@ -5,7 +5,7 @@ from typing import Any
 
 from config.kit.columns import in_yuan
 from payments.transfers.models import LineEvent
-from payments.transfers.rules import ReturnStatus, StatementStatus, Verdict
+from payments.transfers.rules import HandStatus, ReturnStatus, StatementStatus, Verdict
 
 VERDICT_COLOURS = {
     Verdict.MATCHED: "success",
@@ -19,6 +19,11 @@ STATEMENT_COLOURS = {
     StatementStatus.DONE: "success",
     StatementStatus.REFUSED: "danger",
 }
+HAND_COLOURS = {
+    HandStatus.ASKED: "warning",
+    HandStatus.DONE: "success",
+    HandStatus.DECLINED: "danger",
+}
 RETURN_COLOURS = {
     ReturnStatus.ASKED: "warning",
     ReturnStatus.SENDING: "info",
@@ -30,6 +35,9 @@ EVENTS = {
     "UNDONE": "撤销",
     "TAKEN_IN": "作为来账处理",
     "RETURN_ASKED": "申请退回",
+    "BY_HAND": "登记为网银退款",
+    "NOT_BY_HAND": "不是网银退款",
+    "PAID_BY_HAND": "确认为网银退款",
     "RETURN_DECLINED": "退回未获同意",
     "RETURN_FAILED": "退回失败",
     "RETURN_BOUNCED": "退回被退汇",
@@ -44,6 +52,7 @@ FACTS = {
     "statement": "流水文件", "judged": "原判", "text": "",
     "elsewhere": "原记为非买家收支", "reversal": "冲正流水", "original": "原来账",
     "payout": "退款单", "line": "来账", "reopened_fen": "原不处理、重新待处理",
+    "booking": "付出流水",
 }  # fmt: skip
 
 BASIS = {

@@ -66,10 +66,12 @@ def test_the_platform_sets_how_virtual_accounts_are_given(platform, first):
     assert "期间迟到的款仍归原订单" in client.get(address).content.decode()
 
     changes = {"gives": "MEMBER", "quarantine_days": "90", "is_capped": "on"}
+    changes |= {"is_payer_bound": "on"}
     client.post(address, typed_account(account, **changes))
 
     account = fresh(account)
-    assert (account.gives, account.quarantine_days, account.is_capped) == ("MEMBER", 90, True)
+    assert (account.gives, account.quarantine_days) == ("MEMBER", 90)
+    assert (account.is_capped, account.is_payer_bound) == (True, True)
 
 
 @pytest.mark.parametrize("typed", [{"gives": "NOBODY"}, {"quarantine_days": "99999"}])

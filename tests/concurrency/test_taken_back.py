@@ -168,7 +168,7 @@ def test_two_people_say_at_once_what_came_back_and_it_is_owed_once(line):
     (pk,) = refunds._begin(refund, NOON)
     part = RefundPart.objects.select_related("receipt", "refund__payment").get(pk=pk)
     refunds._leave(part, "OUT1", NOON)
-    refunds._conclude(refund, NOON)
+    refunds.conclude(refund, NOON)
     rows = [booking(700, remark=f"退汇 {refund.number}", is_reversal=True) for _ in range(2)]
     credits = [seen(one.pk) for one in arrive(*rows)]
     everything = {"returned": LineReturn.objects.all(), "refunded": Refund.objects.all()}

@@ -194,7 +194,7 @@ def test_a_late_refusal_of_the_bank_does_not_undo_what_is_done(returned, refund)
 
     with pytest.raises(StaleState):
         returns._not_returned(asked, "银行拒绝退回", NOON)
-    refunds._conclude(refund, NOON)
+    refunds.conclude(refund, NOON)
 
     assert Refund.objects.get().status == refund.parts.get().status == "DONE"
     assert (fresh(line).verdict, payable()) == ("RETURNED", 0)
