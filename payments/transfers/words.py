@@ -43,7 +43,7 @@ FACTS = {
     "serial": "银行流水号", "return": "退回单", "amount_fen": "金额", "left_fen": "还剩",
     "statement": "流水文件", "judged": "原判", "text": "",
     "elsewhere": "原记为非买家收支", "reversal": "冲正流水", "original": "原来账",
-    "payout": "退款单", "line": "来账",
+    "payout": "退款单", "line": "来账", "fee_fen": "银行扣费",
 }  # fmt: skip
 
 BASIS = {
