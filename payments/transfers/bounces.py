@@ -169,7 +169,8 @@ def _refuse(
         ),
     }
     if why := next((why for why, is_so in reasons.items() if is_so), ""):
-        raise NotThisPayout(f"退汇的不是这笔退款：{why}", short_fen=max(short, 0))
+        said = why if why.startswith(compared) else f"退汇的不是这笔退款：{why}"
+        raise NotThisPayout(said, short_fen=max(short, 0))
 
 
 def _use_up(

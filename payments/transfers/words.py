@@ -49,7 +49,8 @@ FACTS = {
 BASIS = {
     "virtual_account": "专属账号", "code": "核对码", "codes": "核对码", "near_code": "相近的核对码",
     "payer_account": "付款账号", "payer_name": "付款户名", "fen": "到账", "left_fen": "应付",
-    "short_fen": "途中扣费", "split": "拆分", "equal": "金额相同的支付单数",
+    "short_fen": "途中扣费", "held_as": "疑似同一笔", "split": "拆分",
+    "equal": "金额相同的支付单数",
 }  # fmt: skip
 
 

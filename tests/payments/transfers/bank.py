@@ -180,12 +180,12 @@ def icbc_csv(rows: Sequence[Row], *, own: str = ACCOUNT, opening: int = 0) -> by
     return ("\r\n".join(lines) + "\r\n").encode("gb18030")
 
 
-def imported(content: bytes, *, at: datetime = NOON) -> Statement:
+def imported(content: bytes, *, at: datetime = NOON, account_no: str = ACCOUNT) -> Statement:
     """A file of the receiving account, taken and imported."""
     statement = services.upload(
         file=BytesIO(content),
         filename="明细.csv",
-        account_no=ACCOUNT,
+        account_no=account_no,
         tenants=None,
         uploaded_by_id=None,
         at=at,
