@@ -178,6 +178,28 @@ def _held_as(number: str, reason: str) -> Screening:
     return Screening(Verdict.CONFLICT, False, "T0", (reason,), held_as=number)
 
 
+def pairs(batch: Batch, groups: Collection[Group]) -> list[tuple[int, int]]:
+    """Bookings of the batch's source and of another that are both in the books, and are one.
+
+    By their ids.  More than the source with most of a day, amount and payer has is one too many:
+    what is in no books stands for a booking of the other source first.
+    """
+    names = _Names(batch, ())
+    lines = _grouped(_read(_HELD, batch, groups))
+    own = _grouped(_read(_OWN, batch, lines)) if lines else {}
+    found = []
+    for group, others in lines.items():
+        claims = _Claims(others, (), names)
+        ours = own.get(group, [])
+        for line in sorted(ours, key=lambda one: (one.is_booked and not one.held_as, one.id)):
+            other = claims.claim(line)
+            if other is None or line.held_as or other.held_as:
+                continue
+            if line.is_booked and other.is_booked:
+                found.append((line.id, other.id))
+    return found
+
+
 class Beside:
     """Groups of the days before and after, where bookings are minutes from midnight."""
 
@@ -320,16 +342,20 @@ class _Claims:
 
     def take(self, one: Booking, *, surely: bool = False) -> str:
         """Claim one line of each other source; the number of the first, or nothing."""
-        number = ""
+        other = self.claim(one, surely=surely)
+        return other.number if other else ""
+
+    def claim(self, one: Booking, *, surely: bool = False) -> Held | None:
+        first = None
         for form, pool in self._pools.items():
             if isinstance(one, Held) and one.form == form:
                 continue
             found = [other for other in pool if self._may_be(one, other)]
-            best = max(found, key=lambda other: _likeness(one, other), default=None)
+            best = max(found, key=lambda other: _preference(one, other), default=None)
             if best is not None and (not surely or _likeness(one, best) == _ALIKE):
                 pool.remove(best)
-                number = number or best.number
-        return number
+                first = first or best
+        return first
 
     def shared(self, fresh: Mapping[int, Staged]) -> dict[int, str]:
         """Which of these rows claim a line, with its number: those that say the same first."""
@@ -342,6 +368,12 @@ class _Claims:
 
 
 _ALIKE = (True, True)
+
+
+def _preference(one: Booking, other: Held) -> tuple[bool, bool, bool]:
+    """What is in no books stands for what is, before it is asked what was said."""
+    is_other_way = isinstance(one, Held) and one.is_booked != other.is_booked
+    return (is_other_way, *_likeness(one, other))
 
 
 def _likeness(one: Booking, other: Held) -> tuple[bool, bool]:

@@ -34,6 +34,8 @@ EVENTS = {
     "RETURN_FAILED": "退回失败",
     "RETURN_BOUNCED": "退回被退汇",
     "BOUNCED": "认定为退汇",
+    "HELD_BACK": "疑似重复收录，退出记账",
+    "TWIN": "疑似重复收录，请人工核对",
     "CONTRADICTED": "内容矛盾",
     "CONFIRMED": "流水已确认",
     "NOTE": "备注",
@@ -43,7 +45,7 @@ FACTS = {
     "serial": "银行流水号", "return": "退回单", "amount_fen": "金额", "left_fen": "还剩",
     "statement": "流水文件", "judged": "原判", "text": "",
     "elsewhere": "原记为非买家收支", "reversal": "冲正流水", "original": "原来账",
-    "payout": "退款单", "line": "来账", "fee_fen": "银行扣费",
+    "held_as": "疑似同一笔", "payout": "退款单", "line": "来账", "fee_fen": "银行扣费",
 }  # fmt: skip
 
 BASIS = {
