@@ -1,7 +1,7 @@
 """Money that goes back: owed, approved, sent, done."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -412,9 +412,12 @@ def _fail(refund: Refund, fen: int, why: str, at: datetime) -> None:
 
 
 @joined
-def bounced(*, refund: Refund, source: str, reference: str, actor: str, at: datetime) -> None:
-    """Money that the channel had paid is here again, in `source`: it is owed as before.
+def bounced(
+    *, refund: Refund, sources: Mapping[str, int], reference: str, actor: str, at: datetime
+) -> None:
+    """Money that the channel had paid is here again: it is owed as before, all of it.
 
+    `sources`: the accounts that have it, in fen, an expense for what banks kept among them;
     `reference` names the arrival.  StaleState unless the refund is done.
     """
     Payment.objects.filter(pk=refund.payment_id).locked()
@@ -434,7 +437,7 @@ def bounced(*, refund: Refund, source: str, reference: str, actor: str, at: date
             Draft(
                 kind="REFUND_BOUNCED",
                 reference=reference,
-                debits={source: refund.amount_fen},
+                debits=dict(sources),
                 credits={f"refund_payable:{refund.payment.method}": refund.amount_fen},
             )
         ],

@@ -31,6 +31,8 @@ KINDS = {
     "REFUND_PAID": "退款付出",
     "REFUND_WRITTEN_OFF": "退款作废（已冲正、未退出）",
     "REFUND_BOUNCED": "退款被退汇",
+    "BOUNCE_FEE": "退汇扣费",
+    "HELD_BACK": "重复收录退出记账",
     "RETURN": "原路退回",
     "RELEASE": "放款给商家",
     "COMMISSION": "导购佣金",

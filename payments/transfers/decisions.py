@@ -131,7 +131,7 @@ def leave_trace(line: StatementLine, kind: str, actor: str, at: datetime, **fact
 
 def decided_meanwhile(line: StatementLine, at: datetime) -> DecidedMeanwhile:
     """For example: 李会计已在 10:32 核销到 P9EXYWENMGM9TR，请刷新."""
-    decisive = LineEvent.objects.filter(line=line).exclude(kind__in=["CONFIRMED", "NOTE"])
+    decisive = LineEvent.objects.filter(line=line).exclude(kind__in=["CONFIRMED", "NOTE", "TWIN"])
     event = decisive.order_by("-pk").first()
     if event is None:  # as it came in
         event = LineEvent(kind=line.verdict, actor="", at=line.decided_at or at)
@@ -175,6 +175,7 @@ def _told(line: StatementLine, event: LineEvent) -> str:
         "RETURN_FAILED": f"记下退回 {yuan(fen)} 元失败",
         "RETURN_DECLINED": f"否决退回 {yuan(fen)} 元",
         "CONTRADICTED": "发现同一流水号的不同内容",
+        "HELD_BACK": "发现疑似重复收录，退出记账",
     }
     known = dict(Verdict.choices)
     return words.get(event.kind, f"判为{known.get(event.kind, event.kind)}")

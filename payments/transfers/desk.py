@@ -147,13 +147,14 @@ def undo(*, line: StatementLine, actor: str, at: datetime) -> StatementLine:
     elif row.verdict == Verdict.IGNORED:  # with which what was set aside is in suspense again
         settle(row, actor=actor, at=at, rule="", reasons=["人工撤销，待重新处理"])
     else:
-        _take_back(row, actor, at)
+        take_back(row, actor, at)
     aside = {"amount_fen": row.set_aside_fen} if row.set_aside_fen else {}
     leave_trace(line, "UNDONE", actor, at, was=row.verdict, **aside)
     return line
 
 
-def _take_back(row: StatementLine, actor: str, at: datetime) -> None:
+def take_back(row: StatementLine, actor: str, at: datetime) -> None:
+    """What a locked line has paid, by compensating entries; see `undo` for what is raised."""
     if not row.allocated_fen:
         raise AlreadyReturned if row.returned_fen else NothingToUndo
     settle(

@@ -12,7 +12,7 @@ from config.kit.errors import Refusal, StaleState
 from config.kit.limits import TooManyRequests, allow
 from payments.channels import transfer
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import pulling, queries, returns, reversals, services
+from payments.transfers import pulling, queries, returns, reversals, second_look, services
 from payments.transfers.models import LineReturn, Statement
 from payments.transfers.rules import ReturnStatus, StatementStatus
 
@@ -43,6 +43,16 @@ def settle_reversals() -> None:
     for account in ReceivingAccount.objects.filter(pk__in=queries.accounts_with_reversals()):
         with _others_go_on("reversals of account", account.pk), transaction.atomic():
             reversals.settle(account=account, at=now())
+
+
+@shared_task
+def look_again() -> None:
+    """Every half minute: one booking under two names that came in at the same moment."""
+    at = now()
+    for statement_id in second_look.due(at=at):
+        with _others_go_on("statement", statement_id):
+            statement = Statement.objects.select_related("receiving_account").get(pk=statement_id)
+            second_look.look_again(statement=statement, at=at)
 
 
 @shared_task

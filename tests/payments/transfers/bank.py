@@ -190,12 +190,12 @@ def _csv(
     return "\r\n".join(lines) + "\r\n"
 
 
-def imported(content: bytes, *, at: datetime = NOON) -> Statement:
+def imported(content: bytes, *, at: datetime = NOON, account_no: str = ACCOUNT) -> Statement:
     """A file of the receiving account, taken and imported."""
     statement = services.upload(
         file=BytesIO(content),
         filename="明细.csv",
-        account_no=ACCOUNT,
+        account_no=account_no,
         tenants=None,
         uploaded_by_id=None,
         at=at,
