@@ -124,3 +124,16 @@ def test_it_is_not_among_the_returns_that_the_bank_is_asked_for(first):
     page = act(first, "OWNER", "payments.LineReturn", "approve", row=back)
     assert "请在“网银退款”里复核" in page.content.decode()
     assert LineReturn.objects.get(pk=back.pk).status == "ASKED"
+
+
+def test_who_may_confirm_sees_how_many_wait(first, second):
+    """One for each merchant; the badge is of one's own."""
+    pages = [opened(side.people["OWNER"]).get("/admin/") for side in (first, second)]
+    assert [page.context["request"]._siyu_waiting["by_hand"] for page in pages] == [1, 1]
+
+    act(first, "OWNER", LABEL, "approve", row=asked(first))
+
+    assert (
+        opened(first.people["OWNER"]).get("/admin/").context["request"]._siyu_waiting["by_hand"]
+        == 0
+    )
