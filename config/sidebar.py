@@ -39,6 +39,7 @@ MENU: list[tuple[str, list[Item]]] = [
             ("银行来账", "account_balance", "payments_statementline_changelist"),
             ("每日对账", "balance", "payments_dayclose_changelist"),
             ("来账退回", "undo", "payments_linereturn_changelist"),
+            ("网银退款", "assured_workload", "payments_byhand_changelist", "by_hand"),
             ("支付单", "payments", "payments_payment_changelist"),
             ("退款单", "currency_exchange", "payments_refund_changelist", "refunds"),
             ("微信支付交易", "chat", "payments_wechattrade_changelist"),

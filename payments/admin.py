@@ -10,6 +10,7 @@ from payments.receiving.admin import (
     VirtualAccountAdmin,
 )
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
+from payments.transfers.admin_by_hand import ByHandAdmin
 from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
 from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatRefundAdmin, WeChatTradeAdmin
@@ -17,6 +18,7 @@ from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatRefundAdmin, WeCh
 __all__ = [
     "AccountAdmin",
     "BankDayAdmin",
+    "ByHandAdmin",
     "DayCloseAdmin",
     "EntryAdmin",
     "LineReturnAdmin",

@@ -1,7 +1,14 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
 from payments.calendar.models import BankDay
-from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
+from payments.cashier.models import (
+    PartPaid,
+    Payment,
+    PaymentEvent,
+    Receipt,
+    Refund,
+    RefundPart,
+)
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
 from payments.receiving.models import (
@@ -21,16 +28,19 @@ from payments.transfers.models import (
     StatementPart,
 )
 from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
+from payments.transfers.models_by_hand import ByHand
 
 __all__ = [
     "Account",
     "Allocation",
     "BankDay",
+    "ByHand",
     "DayClose",
     "Entry",
     "LineEvent",
     "LineReturn",
     "MissingDay",
+    "PartPaid",
     "Payment",
     "PaymentEvent",
     "Policy",

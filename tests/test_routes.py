@@ -50,6 +50,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "payments": {"GET": SIGNED_IN, "POST": SIGNED_IN},
     "payments/{payment}": {"GET": SIGNED_IN},
     "payments/{payment}/transferred": {"POST": SIGNED_IN},
+    "payments/{payment}/any-payer": {"POST": SIGNED_IN},
     "payments/{owed_payment}/refunds/{refund}/return": {"POST": SIGNED_IN},
     "bank/statements": {"GET": "FINANCE", "POST": "FINANCE"},
     "bank/statements/{statement}": {"GET": "FINANCE"},

@@ -20,6 +20,7 @@ EVENTS = {
     "CONFIRMED": "已到账",
     "OWED_BACK": "多收转应退",
     "CLOSED": "已关闭",
+    "ANY_PAYER": "买家改用其他账户付款",
     "UNDONE": "撤销核销",
     "REOPENED": "逾期到账，恢复支付",
     "REVERSED": "银行冲正",
@@ -28,6 +29,8 @@ EVENTS = {
     "REFUND_OWED": "产生应退款",
     "REFUND_ASKED": "申请退款",
     "REFUND_APPROVED": "同意退款",
+    "REFUND_BY_HAND": "登记已在网银退款",
+    "REFUND_NOT_BY_HAND": "网银退款复核未通过",
     "REFUND_DONE": "已退款",
     "REFUND_FAILED": "退款失败",
     "REFUND_WRITTEN_OFF": "已冲正且未退出，作废",
@@ -125,7 +128,16 @@ class RefundAdmin(Look):
     ordering = ["-owed_at", "-pk"]
     fieldsets = [
         (None, {"fields": [("number", "status"), ("amount_fen", "reason"), ("payment", "order")]}),
-        ("退回", {"fields": [("channel_txn", "failure"), ("owed_at", "sent_at", "done_at")]}),
+        (
+            "退回",
+            {
+                "fields": [
+                    ("channel_txn", "failure"),
+                    ("owed_at", "sent_at", "done_at"),
+                    "chased_at",
+                ]
+            },
+        ),
     ]
     inlines = [Parts]
     actions = ["approve_chosen"]

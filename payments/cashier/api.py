@@ -38,6 +38,12 @@ class TransferInstructions(serializers.Serializer[object]):
     message = serializers.CharField(
         help_text="可直接显示的一句话，如“已收到 60.00 元，还差 39.00 元”"
     )
+    payer_account = serializers.CharField(
+        allow_null=True, help_text="银行只收这个账户的钱，如“****1234”；空为不限"
+    )
+    payer_lifting = serializers.BooleanField(
+        help_text="买家要改用别的账户，银行还没有放开：payer_account 变为空之前先不要用它转账"
+    )
     hinted_at = serializers.DateTimeField(allow_null=True, help_text="买家按下“我已转账”的时间")
 
 

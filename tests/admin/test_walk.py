@@ -75,6 +75,7 @@ PAGES = {
     "payments.Account": Page(FINANCE),
     "payments.DayClose": Page(FINANCE),
     "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
+    "payments.ByHand": Page(FINANCE, FINANCE, "approve decline", of_list="enter"),
     "payments.Entry": Page(FINANCE),
     "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
     "payments.Payment": Page(FINANCE, FINANCE),

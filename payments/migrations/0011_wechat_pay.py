@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("payments", "0008_sources"),
+        ("payments", "0010_payer"),
     ]
 
     operations = [
