@@ -4,6 +4,7 @@ from payments.calendar.models import BankDay
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
+from payments.offering.models import MethodRule, MethodRuleEvent
 from payments.receiving.models import (
     MissingDay,
     ReceivingAccount,
@@ -30,6 +31,8 @@ __all__ = [
     "Entry",
     "LineEvent",
     "LineReturn",
+    "MethodRule",
+    "MethodRuleEvent",
     "MissingDay",
     "Payment",
     "PaymentEvent",

@@ -2,7 +2,9 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.timezone import now
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
+    OpenApiParameter,
     PolymorphicProxySerializer,
     extend_schema,
     extend_schema_field,
@@ -15,15 +17,19 @@ from rest_framework.response import Response
 from config.kit.api import Query, Shape, Text, View, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
-from payments.cashier import queries, services
+from payments.cashier import offers, queries, services
 from payments.cashier.rules import OWED_REASONS, RefundStatus
+from payments.offering.rules import Asker, Client, Offer
 
 TAGS = ["支付"]
 
 
 class PaymentIn(Shape):
     order = Text(max_length=24)
-    method = serializers.ChoiceField(choices=sorted(settings.PAYMENT_METHODS))
+
+    def get_fields(self) -> dict[str, Any]:
+        methods = serializers.ChoiceField(choices=sorted(settings.PAYMENT_METHODS))
+        return {**super().get_fields(), "method": methods}
 
 
 class TransferInstructions(serializers.Serializer[object]):
@@ -103,8 +109,75 @@ def _prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
     return queries.shown([payment])[0]
 
 
+CLIENTS = {"mini-program": Client.MINI_PROGRAM, "h5": Client.H5, "admin": Client.ADMIN}
+X_CLIENT = OpenApiParameter(
+    "X-Client",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    enum=list(CLIENTS),
+    default="mini-program",
+    description="Where the buyer is; decides which methods are offered",
+)
+
+
+def _asker(request: Request) -> Asker:
+    """What the client says of itself: it gets no more for it than the rules let anybody have."""
+    told = request.headers.get("X-Client", "mini-program")
+    if told not in CLIENTS:
+        allowed = "、".join(CLIENTS)
+        raise serializers.ValidationError({"X-Client": [f"只能是 {allowed}"]})
+    client = CLIENTS[told]
+    browser = request.headers.get("User-Agent", "")
+    return Asker(client, client == Client.MINI_PROGRAM or "MicroMessenger" in browser)
+
+
+class MethodsQuery(Shape):
+    from_query = True
+    order = Text(max_length=24)
+
+
+class MethodOut(serializers.Serializer[object]):
+    method = serializers.CharField(help_text="传给 POST payments")
+    title = serializers.CharField(help_text="可直接显示的名称")
+    is_offered = serializers.BooleanField()
+    reason = serializers.CharField(
+        allow_null=True, help_text="不提供的原因，可直接显示；提供时为 null"
+    )
+    max_fen = serializers.IntegerField(
+        allow_null=True, help_text="现在一次最多可付；0 为不能付，null 为不限"
+    )
+
+
+class MethodsOut(serializers.Serializer[object]):
+    methods = MethodOut(many=True, help_text="可用的在前，按推荐顺序")
+
+
+class PaymentMethods(View):
+    @extend_schema(tags=TAGS, parameters=[MethodsQuery, X_CLIENT], responses=MethodsOut)
+    def get(self, request: Request) -> Response:
+        """这张订单可以怎样付款；选一种 is_offered 的，传给 POST payments。"""
+        found = offers.offered(
+            payer_id=viewer(request).pk,
+            purpose="ORDER",
+            reference=self.asked(MethodsQuery)["order"],
+            asker=_asker(request),
+            at=now(),
+        )
+        return Response({"methods": [_method_shown(offer) for offer in found]})
+
+
+def _method_shown(offer: Offer) -> dict[str, Any]:
+    return {
+        "method": offer.method,
+        "title": offer.title,
+        "is_offered": offer.is_offered,
+        "reason": offer.reason or None,
+        "max_fen": offer.max_fen,
+    }
+
+
 class Payments(View):
-    @extend_schema(tags=TAGS, request=PaymentIn, responses={201: PaymentOut})
+    @extend_schema(tags=TAGS, parameters=[X_CLIENT], request=PaymentIn, responses={201: PaymentOut})
     @idempotent(required=True, after=_prepared)
     def post(self, request: Request) -> Response:
         body = self.body(PaymentIn)
@@ -113,6 +186,7 @@ class Payments(View):
             purpose="ORDER",
             reference=body["order"],
             method=body["method"],
+            asker=_asker(request),
             at=now(),
         )
         return Response(queries.shown([payment])[0], status=201)
