@@ -12,6 +12,7 @@ from payments.offering.rules import (
     Client,
     Rule,
     Status,
+    title_of,
 )
 
 
@@ -113,7 +114,8 @@ class MethodRule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.method} {self.merchant} {self.category}".strip()
+        about = [title_of(self.method), self.merchant or "全部商家", self.category]
+        return " ".join(part for part in about if part)
 
 
 class MethodRuleEvent(models.Model):
