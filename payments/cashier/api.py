@@ -2,9 +2,7 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.timezone import now
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
-    OpenApiParameter,
     PolymorphicProxySerializer,
     extend_schema,
     extend_schema_field,
@@ -19,7 +17,8 @@ from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.cashier import offers, queries, services
 from payments.cashier.rules import OWED_REASONS, RefundStatus
-from payments.offering.rules import Asker, Client, Offer
+from payments.offering.clients import X_CLIENT, asker_of
+from payments.offering.rules import Offer
 
 TAGS = ["支付"]
 
@@ -109,28 +108,6 @@ def _prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
     return queries.shown([payment])[0]
 
 
-CLIENTS = {"mini-program": Client.MINI_PROGRAM, "h5": Client.H5, "admin": Client.ADMIN}
-X_CLIENT = OpenApiParameter(
-    "X-Client",
-    OpenApiTypes.STR,
-    OpenApiParameter.HEADER,
-    enum=list(CLIENTS),
-    default="mini-program",
-    description="Where the buyer is; decides which methods are offered",
-)
-
-
-def _asker(request: Request) -> Asker:
-    """What the client says of itself: it gets no more for it than the rules let anybody have."""
-    told = request.headers.get("X-Client", "mini-program")
-    if told not in CLIENTS:
-        allowed = "、".join(CLIENTS)
-        raise serializers.ValidationError({"X-Client": [f"只能是 {allowed}"]})
-    client = CLIENTS[told]
-    browser = request.headers.get("User-Agent", "")
-    return Asker(client, client == Client.MINI_PROGRAM or "MicroMessenger" in browser)
-
-
 class MethodsQuery(Shape):
     from_query = True
     order = Text(max_length=24)
@@ -160,7 +137,7 @@ class PaymentMethods(View):
             payer_id=viewer(request).pk,
             purpose="ORDER",
             reference=self.asked(MethodsQuery)["order"],
-            asker=_asker(request),
+            asker=asker_of(request),
             at=now(),
         )
         return Response({"methods": [_method_shown(offer) for offer in found]})
@@ -186,7 +163,7 @@ class Payments(View):
             purpose="ORDER",
             reference=body["order"],
             method=body["method"],
-            asker=_asker(request),
+            asker=asker_of(request),
             at=now(),
         )
         return Response(queries.shown([payment])[0], status=201)

@@ -226,7 +226,7 @@ def _too_much_today(rule: Rule, asked: Asked, spent: Spent) -> str:
         return ""
     left = max(0, limit - _spent_by(rule, spent))
     title = title_of(rule.method)
-    return f"超过{title}每日限额 {yuan(limit)} 元，今天还可付 {yuan(left)} 元（含待支付）"
+    return f"超过{title}每日限额 {yuan(limit)} 元（待支付的也计入），今天还可付 {yuan(left)} 元"
 
 
 # --- all of them, as they are shown -------------------------------------------------------------

@@ -266,7 +266,7 @@ def test_what_a_buyer_may_pay_in_a_day_counts_what_is_open_and_what_is_paid(
 
     said = refused(client, third)
     assert said == (
-        "超过银行转账每日限额 250.00 元，今天还可付 50.00 元（含待支付），请换一种支付方式"
+        "超过银行转账每日限额 250.00 元（待支付的也计入），今天还可付 50.00 元，请换一种支付方式"
     )
     assert of(client, third, "BANK_TRANSFER")["max_fen"] == 50_00
     assert of(client, second, "BANK_TRANSFER")["is_offered"]

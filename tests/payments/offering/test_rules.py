@@ -210,7 +210,7 @@ def test_a_merchants_limit_counts_what_was_spent_there():
 def test_the_reason_says_what_is_left():
     found = offer("WECHAT", DAILY._replace(text="…"), spent=Spent(450_00))
 
-    assert found.reason == "超过微信支付每日限额 500.00 元，今天还可付 50.00 元（含待支付）"
+    assert found.reason == "超过微信支付每日限额 500.00 元（待支付的也计入），今天还可付 50.00 元"
 
 
 def test_the_lower_of_both_limits_is_the_most():
