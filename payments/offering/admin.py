@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.conf import settings
@@ -8,17 +8,17 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
+from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 from django.utils.timezone import now
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
-from config.kit import numbers
 from config.kit.admin import Edit, Lines, name_of, viewer_of
 from config.kit.columns import in_yuan
 from payments.offering import services
-from payments.offering.models import MethodRule, MethodRuleEvent
+from payments.offering.models import SETTABLE, MethodRule, MethodRuleEvent
 from payments.offering.rules import TITLES, Client, Status, title_of
 
 COLOURS = {Status.OFFERED: "success", Status.WITHHELD: "warning", Status.VOID: ""}
@@ -61,13 +61,17 @@ class RuleForm(forms.ModelForm):
             self.initial[_SEEN] = self.instance.changed_at.isoformat()
 
     def clean_merchant(self) -> str:
-        number = str(self.cleaned_data["merchant"]).strip()
-        if number and not (number.startswith("M") and numbers.is_sound(number)):
-            raise forms.ValidationError("没有这个商家编号，请核对")
-        return number
+        return self._of_somebody("merchant", "没有这个商家编号，请核对")
 
     def clean_category(self) -> str:
-        return str(self.cleaned_data["category"]).strip()
+        return self._of_somebody("category", "没有这个类目代码，请核对")
+
+    def _of_somebody(self, name: str, unknown: str) -> str:
+        """A mistyped rule would hold for nothing, and what was to be withheld be offered."""
+        typed = str(self.cleaned_data[name]).strip()
+        if typed and not _called(name, typed):
+            raise forms.ValidationError(unknown)
+        return typed
 
 
 class Changes(Lines):
@@ -81,10 +85,15 @@ class Changes(Lines):
     def what(self, event: MethodRuleEvent) -> str:
         lines = (
             (f"{_name(field)}：{' → '.join(_read(field, value) for value in event.facts[field])}",)
-            for field in services.SETTABLE
+            for field in SETTABLE
             if field in event.facts
         )
         return format_html_join(SafeString("<br>"), "{}", lines) or "—"
+
+
+def _called(kind: str, code: str) -> str:
+    """The name of a merchant or category; empty when there is none."""
+    return cast(str, import_string(settings.RULES_ARE_ABOUT[kind])(code))
 
 
 @admin.register(MethodRule)
@@ -106,8 +115,8 @@ class MethodRuleAdmin(Edit):
     search_fields = ["method", "merchant", "category", "note"]
     search_help_text = "支付方式、商家编号、类目代码或合规说明"
     ordering = ["method", "merchant", "category"]
-    editable = [*services.SETTABLE, _SEEN]
-    addable = ["method", "merchant", "category", *services.SETTABLE]
+    editable = [*SETTABLE, _SEEN]
+    addable = ["method", "merchant", "category", *SETTABLE]
     inlines = [Changes]
 
     @display(description="商家")
@@ -117,6 +126,14 @@ class MethodRuleAdmin(Edit):
     @display(description="类目")
     def about(self, rule: MethodRule) -> str:
         return rule.category or "全部类目"
+
+    @display(description="商家")
+    def whose_name(self, rule: MethodRule) -> str:
+        return f"{_called('merchant', rule.merchant)} {rule.merchant}".strip() or "全部商家"
+
+    @display(description="类目")
+    def about_name(self, rule: MethodRule) -> str:
+        return f"{_called('category', rule.category)} {rule.category}".strip() or "全部类目"
 
     @display(description="在哪里提供")
     def places(self, rule: MethodRule) -> str:
@@ -134,7 +151,7 @@ class MethodRuleAdmin(Edit):
             about = {"fields": [("method", "status"), ("merchant", "category")]}
             return [(None, about), *_CONDITIONS, ("合规", {"fields": ["note"]})]
         fieldsets = [
-            (None, {"fields": [("method", "status"), ("whose", "about")]}),
+            (None, {"fields": [("method", "status"), ("whose_name", "about_name")]}),
             *_CONDITIONS,
             ("合规", {"fields": ["note", ("enabler", "enabled_at"), _SEEN]}),
         ]

@@ -15,6 +15,12 @@ from payments.offering.rules import (
     title_of,
 )
 
+# What people may say in a rule; `MethodRuleEvent.facts` has the old and the new of each.
+SETTABLE = (
+    *("status", "clients", "from_fen", "to_fen", "limit_fen", "day_limit_fen"),
+    *("text", "note"),
+)
+
 
 class MethodRuleQuerySet(models.QuerySet["MethodRule"]):
     def about(self, merchant: str) -> Self:

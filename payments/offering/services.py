@@ -5,7 +5,7 @@ from typing import Any
 from django.db import transaction
 
 from config.kit.errors import Refusal, StaleState
-from payments.offering.models import MethodRule, MethodRuleEvent
+from payments.offering.models import SETTABLE, MethodRule, MethodRuleEvent
 from payments.offering.rules import (
     NOT_INSIDE_WECHAT,
     Client,
@@ -13,11 +13,6 @@ from payments.offering.rules import (
     is_inside_alipay,
     only_in,
     works_in,
-)
-
-SETTABLE = (
-    *("status", "clients", "from_fen", "to_fen", "limit_fen", "day_limit_fen"),
-    *("text", "note"),
 )
 
 

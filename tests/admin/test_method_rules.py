@@ -75,6 +75,7 @@ def test_the_platform_makes_a_rule_in_yuan_and_it_is_kept_who_and_why(client, pl
         ({"from_fen": "2", "to_fen": "1"}, "金额“到”不能小于“从”"),
         ({"limit_fen": "0"}, "0.01"),
         ({"merchant": "M123"}, "没有这个商家编号，请核对"),
+        ({"category": "teh"}, "没有这个类目代码，请核对"),
         ({"method": "ALIPAY_H5"}, "ALIPAY_H5"),
     ],
 )
@@ -83,6 +84,16 @@ def test_what_makes_no_sense_is_said_and_nothing_is_kept(client, typed, said):
 
     assert said in page.content.decode()
     assert not everybodys().exists()
+
+
+def test_a_rule_is_about_a_merchant_and_a_category_that_there_are(client, first):
+    about = {"merchant": first.merchant.number, "category": "tea"}
+    client.post(ADD, TYPED | about)
+    rule = MethodRule.objects.get(**about)
+    text = client.get(page_of(rule)).content.decode()
+
+    assert f"{first.merchant.name} {first.merchant.number}" in text
+    assert "茶叶 tea" in text
 
 
 def test_a_second_rule_for_the_same_is_refused_in_words(client, rule):

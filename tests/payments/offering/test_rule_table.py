@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 
 from payments.offering import services
 from payments.offering.models import MethodRule, MethodRuleEvent
-from payments.offering.queries import rules_about
+from payments.offering.queries import findings, rules_about
 from tests.factories import NOON
 from tests.payments.offered import NOTE, offer
 
@@ -149,3 +149,37 @@ def test_a_merchants_things_are_ruled_by_its_own_and_everybodys_rules():
     found = {(rule.method, rule.merchant) for rule in rules_about(merchant="M1")}
     assert found == {("ALIPAY_LINK", ""), ("ALIPAY_LINK", "M1"), ("ALIPAY_QR", "M1")}
     assert len(rules_about(merchant="M1", method="ALIPAY_QR")) == 1
+
+
+# --- the audit ----------------------------------------------------------------------------------
+
+
+def test_the_audit_is_content_with_what_went_through_the_service():
+    offer("ALIPAY_LINK", limit_fen=500_00)
+    change(limit_fen=None, clients=["H5"])
+    change(status="VOID")
+    offer("BANK_TRANSFER", merchant="M1", status="WITHHELD", clients=[], note="")
+
+    assert list(findings()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"limit_fen": None}, "单笔限额(分)"),
+        ({"status": "WITHHELD"}, "状态"),
+        ({"note": "别的理由"}, "合规说明"),
+        ({"clients": ["H5"]}, "在哪里提供"),
+    ],
+)
+def test_the_audit_notices_a_rule_that_was_changed_past_the_service(changes, named):
+    offer("ALIPAY_LINK", limit_fen=500_00)
+    MethodRule.objects.update(**changes)
+
+    assert list(findings()) == [f"收银台规则 支付宝链接 全部商家 与变更记录不符：{named}"]
+
+
+def test_the_audit_notices_a_rule_that_nobody_made():
+    row(status="WITHHELD", clients=[], note="", enabled_by="", enabled_at=None)
+
+    assert list(findings()) == ["收银台规则 支付宝链接 全部商家 与变更记录不符：没有记录"]
