@@ -90,6 +90,11 @@ if optional("WECHAT_PAY_MCHID"):
     PAYMENT_METHODS["WECHAT"] = "payments.wechat_pay.method"
 # The openid of a payer in our mini program; empty for who never logged in there.
 PAYER_OPENID = "members.accounts.queries.openid_of"
+# What a rule of the cashier may be about: the name of a merchant, of a category; "" for none.
+RULES_ARE_ABOUT = {
+    "merchant": "members.merchants.queries.name_of",
+    "category": "shop.catalog.queries.category_name",
+}
 # Above what amount (fen, by merchant) giving money back takes two people.
 REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
 # What a guide's share code may open.
@@ -107,6 +112,7 @@ AUDITS = [
     "payments.transfers.queries.findings",
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
+    "payments.offering.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",

@@ -50,6 +50,7 @@ MENU: list[tuple[str, list[Item]]] = [
             ("专属账号", "tag", "payments_virtualaccount_changelist"),
             ("银行工作日", "event", "payments_bankday_changelist"),
             ("核销策略", "rule_settings", "payments_policy_changelist"),
+            ("收银台规则", "point_of_sale", "payments_methodrule_changelist"),
         ],
     ),
     (

@@ -4,6 +4,7 @@ from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
+from payments.offering.admin import MethodRuleAdmin
 from payments.receiving.admin import (
     ReceivingAccountAdmin,
     TransferIntentAdmin,
@@ -22,6 +23,7 @@ __all__ = [
     "DayCloseAdmin",
     "EntryAdmin",
     "LineReturnAdmin",
+    "MethodRuleAdmin",
     "PaymentAdmin",
     "PolicyAdmin",
     "PostingAdmin",

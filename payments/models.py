@@ -11,6 +11,7 @@ from payments.cashier.models import (
 )
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
+from payments.offering.models import MethodRule, MethodRuleEvent
 from payments.receiving.models import (
     MissingDay,
     ReceivingAccount,
@@ -27,8 +28,8 @@ from payments.transfers.models import (
     StatementLine,
     StatementPart,
 )
-from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
 from payments.transfers.models_by_hand import ByHand
+from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
 
 __all__ = [
     "Account",
@@ -39,6 +40,8 @@ __all__ = [
     "Entry",
     "LineEvent",
     "LineReturn",
+    "MethodRule",
+    "MethodRuleEvent",
     "MissingDay",
     "PartPaid",
     "Payment",

@@ -48,6 +48,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "orders/{order}/shipments": {"POST": "OPERATOR"},
     "staff/orders": {"GET": "OPERATOR"},
     "payments": {"GET": SIGNED_IN, "POST": SIGNED_IN},
+    "payments/methods": {"GET": SIGNED_IN},
     "payments/{payment}": {"GET": SIGNED_IN},
     "payments/{payment}/transferred": {"POST": SIGNED_IN},
     "payments/{payment}/any-payer": {"POST": SIGNED_IN},

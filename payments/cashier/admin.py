@@ -12,8 +12,8 @@ from config.kit.columns import DayFilter, in_yuan
 from payments.cashier import refunds
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
 from payments.cashier.rules import REFUND_TRANSITIONS, PartStatus, RefundStatus, Status
+from payments.offering.rules import TITLES
 
-METHODS = {"BANK_TRANSFER": "银行转账", "WECHAT": "微信支付", "WALLET": "余额支付"}
 PURPOSES = {"ORDER": "订单"}
 EVENTS = {
     "OPENED": "发起支付",
@@ -87,7 +87,7 @@ class PaymentAdmin(Look):
     tenant_name_path = "merchant"
     role = act_role = "FINANCE"
     colours = {"status": PAYMENT_COLOURS}
-    words = {"method": METHODS, "purpose": PURPOSES}
+    words = {"method": TITLES, "purpose": PURPOSES}
     list_display = [
         "number", "status", "amount_fen", "received_fen", "reference", "payer", "method",
         "merchant", "opened_at",

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from config.kit import sql
 from config.kit.errors import Refusal
@@ -53,13 +53,21 @@ class CannotSendBack(Refusal):
     message = "无法原路退回"
 
 
+def hindered(*, payer_id: int, merchant: str) -> str:
+    return "" if _taking(merchant).exists() else NoReceivingAccount.message
+
+
+def _taking(merchant: str) -> QuerySet[ReceivingAccount]:
+    return ReceivingAccount.objects.filter(is_active=True, merchant__in={merchant, ""})
+
+
 def opened(payment: Payment, *, at: datetime) -> None:
     """Assign a receiving account, a virtual one below it and a reference code.
 
     Two statements, and a third where the account wants to know the payer.
     """
     # The merchant's own account before the platform's; of several, one with codes to give.
-    taking = ReceivingAccount.objects.filter(is_active=True, merchant__in={payment.merchant, ""})
+    taking = _taking(payment.merchant)
     account = taking.order_by("-merchant", _SHORT_OF_CODES, "pk").first()
     if account is None:
         raise NoReceivingAccount(merchant=payment.merchant)

@@ -34,6 +34,10 @@ class BeingPaid(Refusal):
     message = "这笔微信支付正在支付或刚刚支付，请稍后再试"
 
 
+def hindered(*, payer_id: int, merchant: str) -> str:
+    return "" if _openid(payer_id) else NoWechatLogin.message
+
+
 def opened(payment: Payment, *, at: datetime) -> None:
     """Write down the trade's number before anybody is asked: it is never another one."""
     openid = _openid(payment.payer_id)

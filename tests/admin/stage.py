@@ -39,6 +39,7 @@ from tests.factories import (
     place,
     ship,
 )
+from tests.payments.offered import offer
 from tests.payments.transfers.bank import account, arrive, booking, ccb_csv, transfer_in
 
 PASSWORD = "long-enough-for-staff"
@@ -191,6 +192,7 @@ def _money(side: Side, account_no: str, at: datetime) -> None:
         )
     )
     side.keep(_paid_by_hand(side, account_no, at))
+    side.keep(offer("BANK_TRANSFER", merchant=side.merchant.number, at=at))
     held = Account.objects.get(code=f"held:{side.merchant.number}")
     entry = Entry.objects.filter(account=held).earliest("pk")
     side.keep(held, entry, Posting.objects.get(pk=entry.posting_id))

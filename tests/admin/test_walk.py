@@ -78,6 +78,7 @@ PAGES = {
     "payments.ByHand": Page(FINANCE, FINANCE, "approve decline", of_list="enter"),
     "payments.Entry": Page(FINANCE),
     "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
+    "payments.MethodRule": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Payment": Page(FINANCE, FINANCE),
     "payments.Policy": Page(FINANCE, FINANCE, of_list="trial", types=FINANCE, adds=FINANCE),
     "payments.Posting": Page(FINANCE),
