@@ -1,5 +1,6 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
+from payments.bills.models import ChannelDay, ChannelDifference
 from payments.calendar.models import BankDay
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
 from payments.closing.models import DayClose
@@ -26,6 +27,8 @@ __all__ = [
     "Account",
     "Allocation",
     "BankDay",
+    "ChannelDay",
+    "ChannelDifference",
     "DayClose",
     "Entry",
     "LineEvent",

@@ -17,6 +17,7 @@ KINDS = {
     "ELSEWHERE_OUT": "非买家支出",
     "REVERSAL": "银行冲正",
     "OPENING": "期初余额",
+    "CHANNEL_DAY": "渠道资金账单",
     "RECEIPT": "收款",
     "RECEIPT_UNDONE": "撤销收款",
     "OWE_BACK": "转为应退",
