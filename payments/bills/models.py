@@ -2,7 +2,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from config.kit.states import known
-from payments.bills.rules import DayStatus, Kind, Subject
+from payments.bills.rules import DayStatus, Kind, Name, Subject
 
 
 class ChannelDay(models.Model):
@@ -12,7 +12,7 @@ class ChannelDay(models.Model):
     balances where nothing moved.
     """
 
-    channel = models.CharField("渠道", max_length=16)
+    channel = models.CharField("渠道", max_length=16, choices=Name)
     day = models.DateField("日期")
     account = models.CharField("渠道账户", max_length=64, blank=True)
     status = models.CharField("结果", max_length=8, choices=DayStatus, default=DayStatus.WAITING)
@@ -31,6 +31,9 @@ class ChannelDay(models.Model):
         verbose_name = verbose_name_plural = "渠道对账"
         constraints = [
             models.UniqueConstraint("channel", "day", name="channel_day_once"),
+            models.CheckConstraint(
+                name="channel_day_channel_known", condition=known("channel", Name.values)
+            ),
             models.CheckConstraint(
                 name="channel_day_status_known", condition=known("status", DayStatus.values)
             ),
@@ -54,7 +57,7 @@ class ChannelDay(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.channel} {self.day}"
+        return f"{self.get_channel_display()} {self.day}"
 
 
 class ChannelDifference(models.Model):

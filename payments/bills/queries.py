@@ -1,12 +1,12 @@
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby, pairwise
 
 from django.db.models import Count, Q
 
 from config.kit.money import yuan
 from payments.bills.models import ChannelDay, ChannelDifference
-from payments.bills.rules import DayStatus
+from payments.bills.rules import DayStatus, newest
 from payments.ledger import queries as books
 
 SHOWN = 20
@@ -14,6 +14,12 @@ SHOWN = 20
 
 def open_differences() -> int:
     return ChannelDifference.objects.filter(closed_at=None).count()
+
+
+def late_days(at: datetime) -> int:
+    """Days whose bills are made, were asked for in vain, and are not in."""
+    waiting = ChannelDay.objects.filter(status=DayStatus.WAITING).exclude(problem="")
+    return waiting.filter(day__lte=newest(at)).count()
 
 
 def findings() -> Iterator[str]:

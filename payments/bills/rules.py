@@ -15,6 +15,13 @@ MOST_DAYS = 7  # new ones at once, and of those that were tried in vain
 KEPT_DAYS = timedelta(days=89)  # channels hand out no older bills
 
 
+class Name(models.TextChoices):
+    """A channel's, which is that of the way to pay."""
+
+    WECHAT = "WECHAT", "微信支付"
+    ALIPAY = "ALIPAY", "支付宝"
+
+
 class DayStatus(models.TextChoices):
     WAITING = "WAITING", "待取账单"
     EVEN = "EVEN", "相符"
@@ -58,16 +65,21 @@ def begins(day: date) -> datetime:
     return datetime.combine(day, time.min, tzinfo=SHANGHAI)
 
 
+def newest(at: datetime) -> date:
+    """The last day whose bills are made."""
+    return (at - READY).astimezone(SHANGHAI).date() - timedelta(days=1)
+
+
 def due(*, last: date | None, waiting: Collection[date], at: datetime) -> list[date]:
     """Days whose bills to ask for now: those that were tried in vain, then new ones, oldest first.
 
     `last` is the latest day that was ever asked for; a new channel begins with yesterday.
     `waiting` in the order in which they are to be tried.
     """
-    newest = (at - READY).astimezone(SHANGHAI).date() - timedelta(days=1)
-    first = max(last + timedelta(days=1), newest - KEPT_DAYS) if last else newest
-    new = [first + timedelta(days=n) for n in range((newest - first).days + 1)]
-    again = [day for day in waiting if newest - KEPT_DAYS <= day <= newest]
+    until = newest(at)
+    first = max(last + timedelta(days=1), until - KEPT_DAYS) if last else until
+    new = [first + timedelta(days=n) for n in range((until - first).days + 1)]
+    again = [day for day in waiting if until - KEPT_DAYS <= day <= until]
     return [*again[:MOST_DAYS], *new[:MOST_DAYS]]
 
 

@@ -43,7 +43,14 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("channel", models.CharField(max_length=16, verbose_name="渠道")),
+                (
+                    "channel",
+                    models.CharField(
+                        choices=[("WECHAT", "微信支付"), ("ALIPAY", "支付宝")],
+                        max_length=16,
+                        verbose_name="渠道",
+                    ),
+                ),
                 ("day", models.DateField(verbose_name="日期")),
                 ("account", models.CharField(blank=True, max_length=64, verbose_name="渠道账户")),
                 (
@@ -215,6 +222,13 @@ class Migration(migrations.Migration):
             model_name="channelday",
             constraint=models.UniqueConstraint(
                 models.F("channel"), models.F("day"), name="channel_day_once"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="channelday",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("channel__in", ["WECHAT", "ALIPAY"])),
+                name="channel_day_channel_known",
             ),
         ),
         migrations.AddConstraint(
