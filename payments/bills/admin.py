@@ -13,7 +13,10 @@ from config.kit.admin import Lines, Look, Reason, Sure, viewer_of
 from config.kit.columns import NOTHING, DayFilter, in_yuan, label
 from payments.bills import services
 from payments.bills.models import ChannelDay, ChannelDifference
-from payments.bills.rules import DayStatus, Kind, Subject
+from payments.bills.rules import DayStatus, Kind
+from payments.cashier.rules import PartStatus
+from payments.wechat_pay.rules import RefundState
+from payments.wechat_pay.rules import Status as TradeStatus
 
 FINANCE = "FINANCE"
 DAY_COLOURS = {
@@ -31,16 +34,33 @@ KIND_COLOURS = {
 }
 
 
+# Ours, and the bills' own words for how a refund ended.
+STATES = {
+    **dict(TradeStatus.choices),
+    **dict(RefundState.choices),
+    **dict(PartStatus.choices),
+    "SUCCESS": "成功",
+    "FAIL": "已关闭",
+    "CHANGE": "退款异常",
+}
+
+
 class SideBySide:
     """How a difference is shown: what we have, what the channel has, and the difference."""
 
+    @display(description="商户单号 / 渠道单号")
+    def numbers(self, row: ChannelDifference) -> SafeString:
+        return format_html("{}<br>{}", row.our_number or NOTHING, row.their_number or NOTHING)
+
     @display(description="本店")
     def ours(self, row: ChannelDifference) -> str:
-        return NOTHING if row.kind == Kind.MISSING_HERE else in_yuan(row.our_fen)
+        return NOTHING if row.kind == Kind.MISSING_HERE else _side(row.our_fen, row.our_state)
 
     @display(description="渠道")
     def theirs(self, row: ChannelDifference) -> str:
-        return NOTHING if row.kind == Kind.MISSING_THERE else in_yuan(row.their_fen)
+        if row.kind == Kind.MISSING_THERE:
+            return NOTHING
+        return _side(row.their_fen, row.their_state)
 
     @display(description="渠道比本店多")
     def differs(self, row: ChannelDifference) -> str:
@@ -61,11 +81,7 @@ class Differences(SideBySide, Lines):
     fields = [
         "subject", "kind", "numbers", "ours", "theirs", "differs", "outcome", "onward",
     ]  # fmt: skip
-    in_order = ["closed_at", "pk"]
-
-    @display(description="商户单号 / 渠道单号")
-    def numbers(self, row: ChannelDifference) -> SafeString:
-        return format_html("{}<br>{}", row.our_number or NOTHING, row.their_number or NOTHING)
+    in_order = ["-closed_at", "pk"]  # open ones first
 
     @display(description="详情")
     def onward(self, row: ChannelDifference) -> SafeString:
@@ -80,8 +96,7 @@ class ChannelDayAdmin(Look):
     role = act_role = FINANCE
     colours = {"status": DAY_COLOURS}
     list_display = [
-        "day", "channel", "status", "open", "trades", "trades_fen", "refunds", "refunds_fen",
-        "fee_fen", "closing_fen", "problem",
+        "on", "channel", "status", "open", "took", "gave_back", "fee_fen", "closing_fen", "problem",
     ]  # fmt: skip
     list_filter = [("status", ChoicesDropdownFilter), ("day", RangeDateFilter)]
     ordering = ["-day", "channel"]
@@ -90,10 +105,9 @@ class ChannelDayAdmin(Look):
             None,
             {
                 "fields": [
-                    ("day", "channel", "status"),
-                    ("trades", "trades_fen", "fee_fen"),
-                    ("refunds", "refunds_fen", "account"),
-                    ("opening_fen", "closing_fen"),
+                    ("on", "channel", "status"),
+                    ("took", "gave_back", "fee_fen"),
+                    ("opening_fen", "closing_fen", "account"),
                     ("fetched_at", "tried_at", "problem"),
                 ]
             },
@@ -106,6 +120,18 @@ class ChannelDayAdmin(Look):
     def get_queryset(self, request: HttpRequest) -> QuerySet[ChannelDay]:
         is_open = Q(differences__isnull=False, differences__closed_at=None)
         return super().get_queryset(request).annotate(open=Count("differences", filter=is_open))
+
+    @display(description="日期", ordering="day")
+    def on(self, day: ChannelDay) -> str:
+        return f"{day.day}"
+
+    @display(description="收款", ordering="trades_fen")
+    def took(self, day: ChannelDay) -> str:
+        return _sum(day.trades, day.trades_fen)
+
+    @display(description="退款", ordering="refunds_fen")
+    def gave_back(self, day: ChannelDay) -> str:
+        return _sum(day.refunds, day.refunds_fen)
 
     @display(description="未处理差异", ordering="open")
     def open(self, day: ChannelDay) -> str:
@@ -124,6 +150,14 @@ class ChannelDayAdmin(Look):
         )
 
 
+def _sum(count: int, fen: int) -> str:
+    return f"{count} 笔 {in_yuan(fen)}" if count else NOTHING
+
+
+def _side(fen: int, state: str) -> str:
+    return f"{in_yuan(fen)} {STATES.get(state, state)}".strip()
+
+
 class Why(Reason):
     reason = forms.CharField(
         label="原因",
@@ -136,10 +170,9 @@ class Why(Reason):
 @admin.register(ChannelDifference)
 class ChannelDifferenceAdmin(SideBySide, Look):
     role = act_role = FINANCE
-    colours = {"kind": KIND_COLOURS, "subject": dict.fromkeys(Subject, "")}
+    colours = {"kind": KIND_COLOURS}
     list_display = [
-        "channel_day", "subject", "kind", "our_number", "their_number", "ours", "theirs",
-        "differs", "outcome",
+        "on", "channel", "subject", "kind", "numbers", "ours", "theirs", "differs", "outcome",
     ]  # fmt: skip
     list_select_related = ["channel_day"]
     list_filter = [
@@ -160,6 +193,14 @@ class ChannelDifferenceAdmin(SideBySide, Look):
     ]
     actions_detail = ["close_difference"]
     offered = {"close_difference": lambda row: row.closed_at is None}
+
+    @display(description="日期", ordering="channel_day__day")
+    def on(self, row: ChannelDifference) -> str:
+        return f"{row.channel_day.day}"
+
+    @display(description="渠道")
+    def channel(self, row: ChannelDifference) -> str:
+        return row.channel_day.get_channel_display()
 
     @action(description="关闭差异", icon="task_alt", permissions=["act"])
     def close_difference(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -12,9 +12,9 @@ from payments.transfers.parsers.channels.bill import BillRow
 class Channel(Protocol):
     """`NAME` is in the codes of the ledger; `…_FORM` is what the readers call its bills.
 
-    `DIFFERENCES` selects subject, kind, our_number, their_number, our_fen and their_fen by the
-    rows in `payments_billrow` (%(batch)s) and the moments between which the day lies (%(begins)s,
-    %(ends)s).
+    `DIFFERENCES` selects subject, kind, our_number, their_number, our_fen, their_fen, our_state
+    and their_state by the rows in `payments_billrow` (%(batch)s) and the moments between which the
+    day lies (%(begins)s, %(ends)s).
     """
 
     NAME: str

@@ -75,6 +75,8 @@ class ChannelDifference(models.Model):
     their_number = models.CharField("渠道单号", max_length=64, blank=True)
     our_fen = models.BigIntegerField("本店(分)")
     their_fen = models.BigIntegerField("渠道(分)")
+    our_state = models.CharField("本店状态", max_length=16, blank=True)
+    their_state = models.CharField("渠道状态", max_length=16, blank=True)
     found_at = models.DateTimeField("发现时间")
     seen_at = models.DateTimeField("最近核对")
     closed_at = models.DateTimeField("关闭时间", null=True, blank=True)

@@ -96,11 +96,13 @@ def _funds(channel: Channel, day: date) -> Funds:
 _FOUND = """
 INSERT INTO payments_channeldifference
     (channel_day_id, subject, kind, our_number, their_number, our_fen, their_fen,
-     found_at, seen_at, closed_by, reason)
-SELECT %(row)s, subject, kind, our_number, their_number, our_fen, their_fen, %(at)s, %(at)s, '', ''
+     our_state, their_state, found_at, seen_at, closed_by, reason)
+SELECT %(row)s, subject, kind, our_number, their_number, our_fen, their_fen,
+       our_state, left(their_state, 16), %(at)s, %(at)s, '', ''
 FROM ({differences}) d
 ON CONFLICT (channel_day_id, subject, kind, our_number, their_number, our_fen, their_fen)
-DO UPDATE SET seen_at = EXCLUDED.seen_at
+DO UPDATE SET seen_at = EXCLUDED.seen_at,
+              our_state = EXCLUDED.our_state, their_state = EXCLUDED.their_state
 """
 # Seen again neither on its own day, nor missing there any more: a bill of another day has it.
 _MET = """

@@ -163,30 +163,30 @@ WITH trades AS (
     WHERE b.batch = %(batch)s AND b.is_refund
 )
 SELECT 'TRADE' AS subject, 'MISSING_HERE' AS kind, our_number, their_number,
-       0 AS our_fen, fen AS their_fen
+       0 AS our_fen, fen AS their_fen, '' AS our_state, 'SUCCESS' AS their_state
 FROM trades WHERE id IS NULL
-UNION ALL SELECT 'TRADE', 'AMOUNT', our_number, their_number, amount_fen, fen
+UNION ALL SELECT 'TRADE', 'AMOUNT', our_number, their_number, amount_fen, fen, status, 'SUCCESS'
 FROM trades WHERE amount_fen <> fen
-UNION ALL SELECT 'TRADE', 'STATE', our_number, their_number, amount_fen, fen
+UNION ALL SELECT 'TRADE', 'STATE', our_number, their_number, amount_fen, fen, status, 'SUCCESS'
 FROM trades WHERE amount_fen = fen AND (status <> 'PAID' OR transaction_id <> their_number)
-UNION ALL SELECT 'TRADE', 'FEE', our_number, their_number, due_fen, fee_fen
+UNION ALL SELECT 'TRADE', 'FEE', our_number, their_number, due_fen, fee_fen, status, 'SUCCESS'
 FROM trades WHERE id IS NOT NULL AND fee_fen <> due_fen
-UNION ALL SELECT 'TRADE', 'MISSING_THERE', out_trade_no, transaction_id, amount_fen, 0
+UNION ALL SELECT 'TRADE', 'MISSING_THERE', out_trade_no, transaction_id, amount_fen, 0, status, ''
 FROM payments_wechattrade
 WHERE status = 'PAID' AND billed_on IS NULL
   AND success_at >= %(begins)s AND success_at < %(ends)s
-UNION ALL SELECT 'REFUND', 'MISSING_HERE', our_number, their_number, 0, fen
+UNION ALL SELECT 'REFUND', 'MISSING_HERE', our_number, their_number, 0, fen, '', state
 FROM refunds WHERE id IS NULL
-UNION ALL SELECT 'REFUND', 'AMOUNT', our_number, their_number, amount_fen, fen
+UNION ALL SELECT 'REFUND', 'AMOUNT', our_number, their_number, amount_fen, fen, status, state
 FROM refunds WHERE amount_fen <> fen
-UNION ALL SELECT 'REFUND', 'STATE', our_number, their_number, amount_fen, fen
+UNION ALL SELECT 'REFUND', 'STATE', our_number, their_number, amount_fen, fen, status, state
 FROM refunds WHERE amount_fen = fen AND (
     state = 'SUCCESS' AND status <> 'DONE'
     OR state = 'FAIL' AND status IN ('SENDING', 'DONE')
     OR state NOT IN ('SUCCESS', 'FAIL', 'PROCESSING') AND status <> 'DONE')
-UNION ALL SELECT 'REFUND', 'FEE', our_number, their_number, due_fen, fee_fen
+UNION ALL SELECT 'REFUND', 'FEE', our_number, their_number, due_fen, fee_fen, status, state
 FROM refunds WHERE id IS NOT NULL AND abs(fee_fen - due_fen) > 1
-UNION ALL SELECT 'REFUND', 'MISSING_THERE', out_refund_no, refund_id, amount_fen, 0
+UNION ALL SELECT 'REFUND', 'MISSING_THERE', out_refund_no, refund_id, amount_fen, 0, status, ''
 FROM payments_wechatrefund
 WHERE billed_on IS NULL AND accepted_at >= %(begins)s AND accepted_at < %(ends)s
 """

@@ -136,6 +136,14 @@ class Migration(migrations.Migration):
                 ),
                 ("our_fen", models.BigIntegerField(verbose_name="本店(分)")),
                 ("their_fen", models.BigIntegerField(verbose_name="渠道(分)")),
+                (
+                    "our_state",
+                    models.CharField(blank=True, max_length=16, verbose_name="本店状态"),
+                ),
+                (
+                    "their_state",
+                    models.CharField(blank=True, max_length=16, verbose_name="渠道状态"),
+                ),
                 ("found_at", models.DateTimeField(verbose_name="发现时间")),
                 ("seen_at", models.DateTimeField(verbose_name="最近核对")),
                 ("closed_at", models.DateTimeField(blank=True, null=True, verbose_name="关闭时间")),

@@ -155,6 +155,8 @@ def test_an_abnormal_refund_is_a_difference_until_it_has_left(past, settings):
 
     day = past.taken_in()
     assert found() == [("REFUND", "STATE", 9_900, 9_900)]
+    states = ChannelDifference.objects.values_list("our_state", "their_state")
+    assert states.get() == ("SENDING", "CHANGE")
 
     past.scene.sandbox.control("wechat-pay/refund", out_refund_no=sent.number, state="SUCCESS")
     past.send(sent)
