@@ -24,7 +24,8 @@ def late_days(at: datetime) -> int:
 
 def findings() -> Iterator[str]:
     """The channels' accounts in the ledger against their last bills, gaps, and what is open."""
-    days = ChannelDay.objects.exclude(status=DayStatus.WAITING).order_by("account", "day")
+    # A day that is to be compared again stays booked meanwhile.
+    days = ChannelDay.objects.filter(fetched_at__isnull=False).order_by("account", "day")
     rows = days.values_list("account", "day", "opening_fen", "closing_fen")
     for account, told in groupby(rows.iterator(), key=lambda row: row[0]):
         yield from _of_account(account, [(day, first, last) for _, day, first, last in told])

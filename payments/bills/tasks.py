@@ -9,7 +9,7 @@ from config.kit.errors import Refusal, TryAgain
 from payments.bills import services
 from payments.bills.channels import CHANNELS
 from payments.bills.models import ChannelDay
-from payments.bills.rules import DayStatus, due
+from payments.bills.rules import DayStatus, due, newest
 from payments.channels.answers import ChannelRefused
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ def _fetch(name: str, day: date) -> None:
     try:
         row = services.take_in(name=name, day=day, at=now())
     except TryAgain as silent:
-        logger.warning("bills of %s, %s: %s", name, day, silent)
+        level = logging.ERROR if day < newest(now()) else logging.WARNING
+        logger.log(level, "bills of %s, %s: %s", name, day, silent)
         services.miss(name=name, day=day, reason=str(silent), at=now())
     except (Refusal, ChannelRefused) as no:
         logger.error("bills of %s, %s: %s", name, day, no)

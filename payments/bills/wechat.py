@@ -11,13 +11,14 @@ from django.db import connection
 from config.kit.errors import StaleState
 from payments.bills.rules import Moved
 from payments.cashier import refunds
-from payments.cashier.models import Refund
+from payments.cashier.models import Refund, RefundPart
+from payments.cashier.rules import PartStatus
 from payments.channels import wechat
-from payments.channels.answers import ChannelRefused
+from payments.channels.answers import ChannelSilent
 from payments.transfers.parsers.channels.bill import BillRow
 from payments.transfers.parsers.refusals import BadCell
 from payments.wechat_pay import services
-from payments.wechat_pay.models import WeChatTrade
+from payments.wechat_pay.models import WeChatRefund, WeChatTrade
 
 logger = logging.getLogger(__name__)
 
@@ -112,8 +113,11 @@ def _ask_trade(pk: int, at: datetime) -> None:
     trade = WeChatTrade.objects.select_related("payment").get(pk=pk)
     try:
         services.ask(trade=trade, at=at)
-    except ChannelRefused as no:
-        logger.warning("trade %s: %s", trade.out_trade_no, no)
+    except ChannelSilent:
+        raise
+    except Exception:
+        # One that cannot be taken is a difference, and no reason to know nothing of the others.
+        logger.exception("trade %s could not be asked about", trade.out_trade_no)
 
 
 def _ask_refund(pk: int, at: datetime) -> None:
@@ -121,6 +125,14 @@ def _ask_refund(pk: int, at: datetime) -> None:
         refunds.send(refund=Refund.objects.select_related("payment").get(pk=pk), at=at)
     except StaleState:
         return  # another worker has just heard it
+    except Exception:
+        logger.exception("refund %d could not be asked about", pk)
+        return
+    open_parts = RefundPart.objects.filter(refund=pk, status=PartStatus.SENDING)
+    numbers = set(open_parts.values_list("number", flat=True))
+    heard = WeChatRefund.objects.filter(out_refund_no__in=numbers, heard_at__gte=at)
+    if numbers - set(heard.values_list("out_refund_no", flat=True)):
+        raise ChannelSilent
 
 
 # --- set against set ----------------------------------------------------------------------------

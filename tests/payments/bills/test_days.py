@@ -9,12 +9,14 @@ from payments.bills import services
 from payments.bills.models import ChannelDay, ChannelDifference
 from payments.cashier.models import Payment, Receipt
 from payments.channels import wechat
+from payments.channels.answers import ChannelSilent
 from payments.channels.wechat import Trade
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.ledger.models import Posting
 from payments.wechat_pay import services as wechat_pay
 from payments.wechat_pay.models import WeChatRefund, WeChatTrade
+from tests.payments import payable
 from tests.payments.bills.past import ACCOUNT, OPENING, close_all, fee, found
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +78,35 @@ def test_a_refund_whose_answer_was_lost_is_healed_and_then_even(past):
     refund.refresh_from_db()
     assert (refund.status, day.status) == ("DONE", "EVEN")
     assert books.balance(CLEARING) == 0
+
+
+def test_a_refund_of_which_nothing_can_be_heard_just_now_makes_the_day_wait(past):
+    payment = past.paid(9900)
+    past.scene.switch("error_after", on="/v3/refund/*")
+    refund = past.refunded(payment, 4_000, ends=False)
+    past._wait_for(refund.number)
+    past.scene.switch("error_before", on="/v3/refund/*")
+
+    with pytest.raises(ChannelSilent):
+        past.taken_in()
+    assert not Posting.objects.filter(kind="CHANNEL_DAY").exists()
+
+    assert past.taken_in().status == "EVEN"
+
+
+def test_one_payment_that_cannot_be_taken_is_a_difference_and_stops_no_other(past):
+    poisoned = past.paid(9900, told=False)
+    healed = past.paid(8800, told=False)
+    payable.told.poisonous.add(poisoned.reference)
+
+    day = past.taken_in()
+
+    healed.refresh_from_db()
+    assert (day.status, healed.status) == ("DIFFERS", "CONFIRMED")
+    assert found() == [("TRADE", "STATE", 9_900, 9_900)]
+    payable.told.poisonous.clear()
+    services.compare_again(day=day)
+    assert past.taken_in().status == "EVEN"
 
 
 def test_a_trade_of_theirs_that_we_never_had_is_missing_here(past):

@@ -1,6 +1,8 @@
 """Bills that are not what WeChat signed for: nothing comes of them, and the day waits."""
 
 import gzip
+import hashlib
+import random
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -54,6 +56,18 @@ def test_a_bill_that_is_not_what_its_hash_says_is_not_taken(
         past.taken_in()
 
     assert nothing_came_of_it()
+
+
+def test_a_bill_that_is_larger_than_memory_may_hold_is_a_file_of_the_disk():
+    content = random.Random(1).randbytes(3 * downloads.IN_MEMORY // 2)
+    packed = gzip.compress(content, 1)
+    chunks = [packed[n : n + 100_000] for n in range(0, len(packed), 100_000)]
+
+    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+    with downloads.unpacked(chunks, sha1=sha1.upper()) as file:
+        assert file.read() == content
+        assert file.seek(0) == 0
 
 
 def test_a_file_that_grows_too_large_on_the_way_is_given_up(past, monkeypatch):
