@@ -63,13 +63,14 @@ class ChannelDay(models.Model):
 class ChannelDifference(models.Model):
     """Where a bill and our rows disagree; open until a person closes it, or the two have met.
 
-    A fee's `our_fen` is what the agreed rate makes.  0 fen where one side has no such row.
+    Of a `…_SUM` ours is the trade bill's, theirs the fund bill's.  A fee's `our_fen` is what the
+    agreed rate makes.  0 fen where one side has no such row.
     """
 
     channel_day = models.ForeignKey(
         ChannelDay, models.PROTECT, related_name="differences", verbose_name="日期"
     )
-    subject = models.CharField("事项", max_length=8, choices=Subject)
+    subject = models.CharField("事项", max_length=12, choices=Subject)
     kind = models.CharField("差异", max_length=16, choices=Kind)
     our_number = models.CharField("商户单号", max_length=64, blank=True)
     their_number = models.CharField("渠道单号", max_length=64, blank=True)

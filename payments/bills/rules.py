@@ -40,16 +40,21 @@ class Kind(models.TextChoices):
 class Subject(models.TextChoices):
     TRADE = "TRADE", "收款"
     REFUND = "REFUND", "退款"
+    # The channel's two bills against each other: one of them is not whole.
+    TRADE_SUM = "TRADE_SUM", "收款合计"
+    REFUND_SUM = "REFUND_SUM", "退款合计"
 
 
 class Moved(NamedTuple):
     """What the channel's own account moved, in fen, + is into it; a refund is gross.
 
-    `paid`: of trades; `refunded`: of refunds, below zero; `fee`: below zero where it was kept.
+    `paid`: of trades; `refunded`: of refunds, below zero; `returned`: of refunds that came to
+    nothing; `fee`: below zero where it was kept.
     """
 
     paid_fen: int = 0
     refunded_fen: int = 0
+    returned_fen: int = 0
     fee_fen: int = 0
     other_fen: int = 0
 
@@ -95,7 +100,7 @@ def posting(*, name: str, account: str, day: date, moved: Moved) -> Draft | None
     """
     legs = {
         account: moved.total_fen,
-        f"clearing:{name}": -moved.paid_fen - moved.refunded_fen,
+        f"clearing:{name}": -moved.paid_fen - moved.refunded_fen - moved.returned_fen,
         f"channel_fee:{name}": -moved.fee_fen,
         f"elsewhere:{name}": -moved.other_fen,
     }

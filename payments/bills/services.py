@@ -104,6 +104,11 @@ ON CONFLICT (channel_day_id, subject, kind, our_number, their_number, our_fen, t
 DO UPDATE SET seen_at = EXCLUDED.seen_at,
               our_state = EXCLUDED.our_state, their_state = EXCLUDED.their_state
 """
+_SUMS = """
+SELECT %(subject)s AS subject, 'AMOUNT' AS kind, '' AS our_number, '' AS their_number,
+       %(traded)s::bigint AS our_fen, %(moved)s::bigint AS their_fen,
+       '' AS our_state, '' AS their_state
+"""
 # Seen again neither on its own day, nor missing there any more: a bill of another day has it.
 _MET = """
 UPDATE payments_channeldifference d SET closed_at = %(at)s, reason = %(met)s
@@ -133,8 +138,17 @@ def _compare(name: str, day: date, batch: str, funds: Funds, at: datetime) -> Ch
         "met": MET,
     }
     channel.mark(facts)
+    totals = staging.totals(batch)
     with connection.cursor() as cursor:
         cursor.execute(_FOUND.format(differences=channel.DIFFERENCES), facts)
+        sums = (
+            ("TRADE_SUM", totals.trades_fen, funds.moved.paid_fen),
+            ("REFUND_SUM", totals.refunds_fen, -funds.moved.refunded_fen),
+        )
+        for subject, traded, moved in sums:
+            if traded != moved:
+                more = {"subject": subject, "traded": traded, "moved": moved}
+                cursor.execute(_FOUND.format(differences=_SUMS), facts | more)
         cursor.execute(_MET, facts)
     account = f"{channel.NAME}:{channel.account_no()}"
     ChannelDay.objects.filter(pk=row.pk).update(
@@ -145,7 +159,7 @@ def _compare(name: str, day: date, batch: str, funds: Funds, at: datetime) -> Ch
         problem="",
         tried_at=at,
         fetched_at=at,
-        **staging.totals(batch)._asdict(),
+        **totals._asdict(),
     )
     _settle(name)
     booking.book(

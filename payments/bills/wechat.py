@@ -52,7 +52,9 @@ def moved(row: BillRow) -> Moved:
         return Moved(paid_fen=fen)
     if row.kind.startswith("退款"):
         gross, fee = _refunded(row)
-        return Moved(refunded_fen=-gross, fee_fen=fee) if fen < 0 else Moved(0, gross, -fee)
+        if fen > 0:
+            return Moved(returned_fen=gross, fee_fen=-fee)
+        return Moved(refunded_fen=-gross, fee_fen=fee)
     if "手续费" in row.kind:
         return Moved(fee_fen=fen)
     return Moved(other_fen=fen)

@@ -107,8 +107,13 @@ class Migration(migrations.Migration):
                 (
                     "subject",
                     models.CharField(
-                        choices=[("TRADE", "收款"), ("REFUND", "退款")],
-                        max_length=8,
+                        choices=[
+                            ("TRADE", "收款"),
+                            ("REFUND", "退款"),
+                            ("TRADE_SUM", "收款合计"),
+                            ("REFUND_SUM", "退款合计"),
+                        ],
+                        max_length=12,
                         verbose_name="事项",
                     ),
                 ),
@@ -302,7 +307,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="channeldifference",
             constraint=models.CheckConstraint(
-                condition=models.Q(("subject__in", ["TRADE", "REFUND"])),
+                condition=models.Q(("subject__in", ["TRADE", "REFUND", "TRADE_SUM", "REFUND_SUM"])),
                 name="channel_difference_subject_known",
             ),
         ),

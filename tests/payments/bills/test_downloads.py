@@ -119,7 +119,7 @@ def test_what_is_neither_trade_nor_refund_nor_fee_is_elsewhere(past):
     assert moved(row(kind="提现", fen=-5_000)).other_fen == -5_000
     assert moved(row(kind="充值", fen=5_000)).other_fen == 5_000
     back = moved(row(kind="退款退回", fen=795, remark="退款总金额8.00元;含手续费0.05元"))
-    assert back == (0, 800, -5, 0)
+    assert back == (0, 0, 800, -5, 0)
 
 
 def row(*, kind, fen, remark=""):
