@@ -14,6 +14,7 @@ from config.kit.admin import tenants_of
 from config.kit.columns import in_yuan
 from members.memberships.models import Membership
 from members.memberships.rules import Status as MemberStatus
+from payments.bills import queries as bills
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
 from payments.receiving.models import ReceivingAccount, TransferIntent
@@ -57,6 +58,8 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         counts["returns"] = asked.count()
     if (finance := _of(request, "FINANCE", "booking__receiving_account__merchant")) is not None:
         counts["by_hand"] = ByHand.objects.filter(finance, status=HandStatus.ASKED).count()
+    if tenants_of(request, "FINANCE") is None:
+        counts["differences"] = bills.open_differences()
     return counts
 
 
@@ -141,8 +144,36 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "href": reverse("admin:payments_transferintent_changelist") + "?said_paid=1",
             }
         )
+    context["cards"] += _bills(counts, at)
     context["cards"] += _codes(request)
     return context
+
+
+def _bills(counts: dict[str, int], at: datetime) -> list[dict[str, Any]]:
+    """Where payment channels say otherwise than we, and days of which they have not said it."""
+    cards = []
+    if differences := counts.get("differences"):
+        cards.append(
+            {
+                "title": "渠道差异",
+                "value": differences,
+                "note": "支付渠道的账单与本店记录不符，等待处理",
+                "icon": "difference",
+                "href": reverse("admin:payments_channeldifference_changelist")
+                + "?closed_at__isempty=1",
+            }
+        )
+    if "differences" in counts and (days := bills.late_days(at)):
+        cards.append(
+            {
+                "title": "渠道账单未取到",
+                "value": days,
+                "note": "天，原因见渠道对账；系统每小时再取",
+                "icon": "cloud_off",
+                "href": reverse("admin:payments_channelday_changelist") + "?status__exact=WAITING",
+            }
+        )
+    return cards
 
 
 def _codes(request: HttpRequest) -> list[dict[str, Any]]:

@@ -17,6 +17,11 @@ def nightly(hour: int, minute: int, task: str) -> dict[str, Any]:
     return {"task": task, "schedule": crontab(hour=hour, minute=minute)}
 
 
+def from_ten(task: str) -> dict[str, Any]:
+    """Every hour of the day from ten in the morning, Asia/Shanghai."""
+    return {"task": task, "schedule": crontab(hour="10-23", minute=5), "options": {"expires": 3600}}
+
+
 SCHEDULE: dict[str, dict[str, Any]] = {
     "heartbeat of the worker": every(10, "config.kit.tasks.beat"),
     "forget old idempotency keys": nightly(4, 10, "config.kit.tasks.forget_old_keys"),
@@ -34,6 +39,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "take reference codes back": every(3600, "payments.receiving.tasks.take_codes_back"),
     "limits of virtual accounts": every(30, "payments.receiving.tasks.tell_limits"),
     "ask after trades of WeChat Pay": every(10, "payments.wechat_pay.tasks.ask_open"),
+    "fetch the bills of payment channels": from_ten("payments.bills.tasks.fetch_bills"),
     "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),
     "receive by itself": every(60, "shop.fulfilment.tasks.receive_overdue"),
     "finish orders": every(20, "shop.orders.tasks.finish_received"),

@@ -4,8 +4,10 @@ SIYU_ENV is `production` unless it says `demo` or `test`; those two may talk to 
 """
 
 import os
+import re
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,6 +44,13 @@ def number(name: str, default: int) -> int:
     if not value.isdecimal():
         stop(f"{name} must be a whole number, not {value!r}")
     return int(value)
+
+
+def rate(name: str, default: str) -> Decimal:
+    value = os.environ.get(name, default)
+    if not re.fullmatch(r"\d{1,2}(\.\d{1,4})?", value):
+        stop(f"{name} must be a percentage such as 0.6, not {value!r}")
+    return Decimal(value)
 
 
 def names(name: str, default: str = "") -> list[str]:
@@ -113,6 +122,7 @@ AUDITS = [
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
     "payments.offering.queries.findings",
+    "payments.bills.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",
@@ -373,6 +383,9 @@ if optional("WECHAT_PAY_MCHID"):
         stop("WECHAT_PAY_PUBLIC_KEY_ID or WECHAT_PAY_PLATFORM_CERTIFICATES must be set")
     if PRODUCTION and WECHAT_PAY["base_url"] != "https://api.mch.weixin.qq.com":
         stop("WECHAT_PAY_URL must not be set in production")
+
+# What each channel keeps of a payment, in per cent: its bills are held against it.
+CHANNEL_FEE_PERCENT = {"wechat": rate("WECHAT_PAY_FEE_PERCENT", "0.6")}
 
 # Banks that push and pay out: BANK_<NAME>_URL and two PEM files each.
 BANK_PROVIDERS: dict[str, dict[str, Any]] = {

@@ -38,6 +38,8 @@ MENU: list[tuple[str, list[Item]]] = [
             ("银行流水", "upload_file", "payments_statement_changelist"),
             ("银行来账", "account_balance", "payments_statementline_changelist"),
             ("每日对账", "balance", "payments_dayclose_changelist"),
+            ("渠道对账", "compare_arrows", "payments_channelday_changelist"),
+            ("渠道差异", "difference", "payments_channeldifference_changelist", "differences"),
             ("来账退回", "undo", "payments_linereturn_changelist"),
             ("网银退款", "assured_workload", "payments_byhand_changelist", "by_hand"),
             ("支付单", "payments", "payments_payment_changelist"),

@@ -1,5 +1,6 @@
 """The admin classes of this app, for Django; nobody else imports this list."""
 
+from payments.bills.admin import ChannelDayAdmin, ChannelDifferenceAdmin
 from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
@@ -20,6 +21,8 @@ __all__ = [
     "AccountAdmin",
     "BankDayAdmin",
     "ByHandAdmin",
+    "ChannelDayAdmin",
+    "ChannelDifferenceAdmin",
     "DayCloseAdmin",
     "EntryAdmin",
     "LineReturnAdmin",

@@ -1,5 +1,6 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
+from payments.bills.models import ChannelDay, ChannelDifference
 from payments.calendar.models import BankDay
 from payments.cashier.models import (
     PartPaid,
@@ -36,6 +37,8 @@ __all__ = [
     "Allocation",
     "BankDay",
     "ByHand",
+    "ChannelDay",
+    "ChannelDifference",
     "DayClose",
     "Entry",
     "LineEvent",

@@ -14,9 +14,9 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -34,9 +34,11 @@ from wechatpayv3.type import RequestType
 from wechatpayv3.utils import build_authorization
 
 from config.kit.outside import assert_no_transaction, waiting
+from payments.channels import downloads
 from payments.channels.answers import BadNotice, ChannelRefused, ChannelSilent
 
 TIMEOUT = (3, 5)  # seconds: connect, read
+BILL_TIMEOUT = (3, 60)
 FRESH_SECONDS = 300
 SIGNED_BY = "WECHATPAY2-SHA256-RSA2048"
 PREPAY_LIVES = timedelta(minutes=110)  # two hours, and who taps late has some left
@@ -57,6 +59,7 @@ class Trade:
     fen: int = 0
     currency: str = "CNY"
     openid: str = ""
+    success_at: datetime | None = None
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> "Trade":
@@ -72,6 +75,7 @@ class Trade:
                 fen=int(amount.get("total") or 0),
                 currency=str(amount.get("currency") or "CNY"),
                 openid=str(payer.get("openid") or ""),
+                success_at=_moment(said.get("success_time")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadNotice from error
@@ -84,6 +88,7 @@ class Sent:
     out_refund_no: str
     refund_id: str
     status: str
+    accepted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,13 +168,9 @@ class _Checked(Core):
         assert_no_transaction()
         body = json.dumps(data, ensure_ascii=False) if data else ""
         headers = {
-            "Accept": "application/json",
             "Content-Type": "application/json",
-            "User-Agent": "siyu",
             "Wechatpay-Serial": self._public_key_id,
-            "Authorization": build_authorization(
-                path, method.value, self._mchid, self._cert_serial_no, self._private_key, data=body
-            ),
+            **self._signed(path, method, body),
         }
         try:
             with waiting():
@@ -190,6 +191,44 @@ class _Checked(Core):
             logger.warning("WeChat Pay %s %s: %d, unproven", method.value, path, said.status_code)
             raise ChannelSilent from error
         return said.status_code, answer
+
+    def download(self, url: str, *, sha1: str) -> IO[bytes]:
+        """The bill behind an address that a signed answer named; raises ChannelSilent.
+
+        Asked of our own gateway, whatever host is named: our signature goes nowhere else.  The
+        answer is not signed.
+        """
+        assert_no_transaction()
+        address = urlsplit(url)
+        path = f"{address.path}?{address.query}"
+        headers = {**self._signed(path, RequestType.GET, ""), "Accept-Encoding": "identity"}
+        try:
+            with (
+                waiting(),
+                self._http.get(
+                    self._gate_way + path,
+                    headers=headers,
+                    timeout=BILL_TIMEOUT,
+                    stream=True,
+                    allow_redirects=False,
+                ) as said,
+            ):
+                if said.status_code != 200:
+                    raise ChannelSilent(f"账单下载失败（{said.status_code}）")
+                return downloads.unpacked(said.iter_content(downloads.CHUNK), sha1=sha1)
+        except requests.RequestException as error:
+            logger.warning("WeChat Pay bill: %s", type(error).__name__)
+            raise ChannelSilent from error
+
+    def _signed(self, path: str, method: RequestType, body: str) -> dict[str, str]:
+        authorization = build_authorization(
+            path, method.value, self._mchid, self._cert_serial_no, self._private_key, data=body
+        )
+        return {
+            "Accept": "application/json",
+            "User-Agent": "siyu",
+            "Authorization": authorization,
+        }
 
 
 class WeChatPay:
@@ -299,6 +338,34 @@ class WeChatPay:
         )
         return _sent(said)
 
+    # --- bills
+
+    def trade_bill(self, day: date) -> IO[bytes] | None:
+        """交易账单 (ALL) of a past day in Shanghai, from 10:00 of the next; None: nothing to tell.
+
+        A file that the caller closes.  Raises ChannelSilent (not made yet, too), ChannelRefused.
+        """
+        return self._bill(*self._ask.trade_bill(f"{day}"))
+
+    def fund_bill(self, day: date, account: str = "BASIC") -> IO[bytes] | None:
+        """资金账单 of one of our accounts (BASIC, OPERATION, FEES), in the same way."""
+        return self._bill(*self._ask.fundflow_bill(f"{day}", account))
+
+    def _bill(self, status: int, answer: Any) -> IO[bytes] | None:
+        try:
+            said = _said(status, answer)
+        except ChannelRefused as no:
+            if no.code == "NO_STATEMENT_EXIST":
+                return None
+            if no.code == "STATEMENT_CREATING":
+                raise ChannelSilent("账单还在生成，稍后再取") from no
+            raise
+        url, sha1 = said.get("download_url"), said.get("hash_value")
+        if said.get("hash_type") != "SHA1" or not isinstance(url, str) or not isinstance(sha1, str):
+            raise ChannelSilent
+        core: _Checked = self._ask._core
+        return core.download(url, sha1=sha1)
+
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
         """A notice, verified and decrypted; BadNotice for whatever is not one."""
         self.keys.check(headers, body, now.timestamp())
@@ -322,9 +389,24 @@ class WeChatPay:
 
 def _sent(said: Mapping[str, Any]) -> Sent:
     try:
-        return Sent(str(said["out_refund_no"]), str(said["refund_id"]), str(said["status"]))
-    except KeyError as error:
+        return Sent(
+            str(said["out_refund_no"]),
+            str(said["refund_id"]),
+            str(said["status"]),
+            _moment(said.get("create_time")),
+        )
+    except (KeyError, ValueError) as error:
         raise ChannelSilent from error
+
+
+def _moment(said: object) -> datetime | None:
+    """RFC 3339 with its offset; ValueError for what is none."""
+    if not said:
+        return None
+    at = datetime.fromisoformat(str(said))
+    if at.tzinfo is None:
+        raise ValueError(said)
+    return at
 
 
 def _said(status: int, answer: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ KINDS = {
     "SET_ASIDE_UNDONE": "撤销不处理",
     "REVERSAL": "银行冲正",
     "OPENING": "期初余额",
+    "CHANNEL_DAY": "渠道资金账单",
     "RECEIPT": "收款",
     "RECEIPT_UNDONE": "撤销收款",
     "RECEIPT_REVERSED": "收款被银行冲正",

@@ -35,6 +35,9 @@ CHART: Mapping[str, Kind] = {
     "opening": Kind(Side.CREDIT, "期初余额"),
     # What a payment channel has for us until it settles: WeChat Pay, Alipay.
     "clearing": Kind(Side.DEBIT, "渠道在途资金"),
+    # Our own accounts there, as their bills say them, and what the channels keep for their work.
+    "wechat": Kind(Side.DEBIT, "微信支付账户"),
+    "channel_fee": Kind(Side.DEBIT, "渠道手续费"),
     "fee": Kind(Side.DEBIT, "途中扣费"),
     "held": Kind(Side.CREDIT, "担保待放款"),
     "refund_payable": Kind(Side.CREDIT, "应退款"),

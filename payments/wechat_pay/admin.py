@@ -28,7 +28,8 @@ class WeChatTradeAdmin(Look):
     role = "FINANCE"
     colours = {"status": COLOURS}
     list_display = [
-        "out_trade_no", "status", "amount_fen", "payment", "transaction_id", "opened_at", "paid_at",
+        "out_trade_no", "status", "amount_fen", "payment", "transaction_id", "opened_at",
+        "success_at",
     ]  # fmt: skip
     list_select_related = ["payment"]
     list_filter = [("status", ChoicesDropdownFilter), ("opened_at", DayFilter)]
@@ -39,7 +40,8 @@ class WeChatTradeAdmin(Look):
         ("out_trade_no", "status"),
         ("amount_fen", "payment"),
         ("transaction_id", "openid"),
-        ("opened_at", "paid_at", "closed_at"),
+        ("opened_at", "success_at", "billed_on"),
+        ("paid_at", "closed_at"),
         ("prepaid_at", "ask_at"),
     ]
 
@@ -67,7 +69,12 @@ class WeChatRefundAdmin(Look):
     search_fields = ["out_refund_no", "refund_id", "trade__out_trade_no"]
     search_help_text = "商户退款单号、微信退款单号或商户订单号"
     ordering = ["-heard_at", "-pk"]
-    fields = [("out_refund_no", "status"), ("amount_fen", "trade"), ("refund_id", "heard_at")]
+    fields = [
+        ("out_refund_no", "status"),
+        ("amount_fen", "trade"),
+        ("refund_id", "heard_at"),
+        ("accepted_at", "billed_on"),
+    ]
     actions_detail = ["to_card"]
     offered = {"to_card": lambda refund: refund.status == RefundState.ABNORMAL}
 

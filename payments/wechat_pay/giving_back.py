@@ -85,6 +85,7 @@ def _note(trade: WeChatTrade, sent: Sent, fen: int, at: datetime) -> None:
             "refund_id": sent.refund_id,
             "amount_fen": fen,
             "status": sent.status,
+            "accepted_at": sent.accepted_at or at,
             "heard_at": at,
         },
     )

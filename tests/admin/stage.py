@@ -15,6 +15,7 @@ from members.guides import services as guides
 from members.memberships import services as memberships
 from members.memberships.models import Level
 from members.merchants.models import Merchant
+from payments.bills.models import ChannelDay, ChannelDifference
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.closing.models import DayClose
@@ -193,6 +194,27 @@ def _money(side: Side, account_no: str, at: datetime) -> None:
     )
     side.keep(_paid_by_hand(side, account_no, at))
     side.keep(offer("BANK_TRANSFER", merchant=side.merchant.number, at=at))
+    channel_day = ChannelDay.objects.create(
+        channel="WECHAT",
+        day=at.date() - timedelta(days=ChannelDay.objects.count() + 1),
+        status="DIFFERS",
+        trades=1,
+        trades_fen=5_000,
+        tried_at=at,
+        fetched_at=at,
+    )
+    difference = ChannelDifference.objects.create(
+        channel_day=channel_day,
+        subject="TRADE",
+        kind="MISSING_HERE",
+        our_number="SOMEBODY-ELSE-1",
+        their_number="4200002026",
+        our_fen=0,
+        their_fen=5_000,
+        found_at=at,
+        seen_at=at,
+    )
+    side.keep(channel_day, difference)
     held = Account.objects.get(code=f"held:{side.merchant.number}")
     entry = Entry.objects.filter(account=held).earliest("pk")
     side.keep(held, entry, Posting.objects.get(pk=entry.posting_id))

@@ -73,6 +73,8 @@ PAGES = {
         PLATFORM, PLATFORM, "password block unblock", types=PLATFORM, adds=PLATFORM
     ),
     "payments.Account": Page(FINANCE),
+    "payments.ChannelDay": Page(PLATFORM, PLATFORM, "compare_again"),
+    "payments.ChannelDifference": Page(PLATFORM, PLATFORM, "close_difference"),
     "payments.DayClose": Page(FINANCE),
     "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "payments.ByHand": Page(FINANCE, FINANCE, "approve decline", of_list="enter"),
