@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.sandbox import keys, page
+from tests.sandbox.alipay import notify as alipay_notify
+from tests.sandbox.alipay.control import Alipay
 from tests.sandbox.bank import Bank
 from tests.sandbox.faults import Fault, Faults
 from tests.sandbox.journal import Journal
@@ -35,6 +37,7 @@ class World:
         appid: str = APPID,
         secret: str = SECRET,
         push_delays: Sequence[float] = DELAYS,
+        alipay_delays: Sequence[float] = alipay_notify.DELAYS,
     ) -> None:
         held = keys.ensure(home)
         self.faults = Faults()
@@ -45,6 +48,7 @@ class World:
         self.pusher.shop_url = shop_url
         self.bank = Bank(self.journal, self.pusher)
         self.wechat = WeChat(self.journal, appid, secret)
+        self.alipay = Alipay(self.journal, home, alipay_delays)
         self._signed: dict[tuple[str, str], Road] = {
             ("POST", "/bank/units"): self.bank.register_units,
             ("POST", "/bank/units/limits"): self.bank.limit_unit,
@@ -62,15 +66,18 @@ class World:
             ("POST", "/cgi-bin/message/subscribe/send"): self.wechat.send_message,
             ("GET", "/__sandbox__/*"): self._look,
             ("POST", "/__sandbox__/*"): self._control,
+            **self.alipay.roads,
         }
 
     def start(self) -> None:
         self.journal.replay()
         self.pusher.start()
         self.bank.push_again()
+        self.alipay.start()
 
     def stop(self) -> None:
         self.pusher.stop()
+        self.alipay.stop()
         self.journal.close()
 
     # --- one request
@@ -207,6 +214,7 @@ class World:
             self.pusher.clear()
             self.bank.clear()
             self.wechat.clear()
+            self.alipay.clear()
             self.journal.forget()
 
     def _taken(self, event_id: str) -> None:
@@ -215,7 +223,7 @@ class World:
 
 def _spoilt(said: Answer, fault: Fault | None) -> Answer | None:
     kind = fault.kind if fault else ""
-    if kind == "reset":
+    if kind == "reset" or not said.status:
         return None
     if kind == "error_after":
         return Answer(500, b"<html><h1>500 Internal Server Error</h1></html>", "text/html")
