@@ -17,8 +17,11 @@ Control   POST /__sandbox__/alipay/…
                                          in every later answer, notification and bill
   finish  {out_trade_no}                 the refund window is over: TRADE_FINISHED
   payout  {out_biz_no, status}           SUCCESS, FAIL or REFUND for what was DEALING
-  notify  {out_trade_no, fields?, key?, url?}    one more notification, of the trade as it is, with
-                                         fields replaced and signed; `key`: other_key, bad_signature
+  notify  {out_trade_no, fields?, unsigned?, without?, key?, charset?, url?}
+                                         one more notification, of the trade as it is: `fields`
+                                         replaced and signed (notify_id too: a replay), `unsigned`
+                                         added after the signature, names left out; `key`:
+                                         other_key, bad_signature, sha1; `charset`: gbk
   faults  {kind, …}                      see faults.py
   GET trades · GET payouts · GET notifies ({waiting: {now, later}, tried})
 """

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -99,6 +100,7 @@ def client_of(sandbox: Sandbox) -> AliPay:
     return client
 
 
+@contextmanager
 def shop_of(sandbox: Sandbox) -> Iterator[Shop]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -127,4 +129,5 @@ def shop_of(sandbox: Sandbox) -> Iterator[Shop]:
 
 @pytest.fixture
 def shop(sandbox: Sandbox) -> Iterator[Shop]:
-    yield from shop_of(sandbox)
+    with shop_of(sandbox) as here:
+        yield here

@@ -12,7 +12,7 @@ from tests.sandbox.alipay.cashier import Cashier
 from tests.sandbox.alipay.faults import Faults
 from tests.sandbox.alipay.gateway import Gateway
 from tests.sandbox.alipay.methods import Methods
-from tests.sandbox.alipay.notify import DELAYS, Notifier, is_near
+from tests.sandbox.alipay.notify import DELAYS, Craft, Notifier, is_near
 from tests.sandbox.alipay.payouts import Payouts
 from tests.sandbox.alipay.signing import Signer, Verifier
 from tests.sandbox.alipay.trades import Notice, Trade, Trades, not_there
@@ -38,6 +38,7 @@ class Alipay:
         methods = Methods(self._trades, self._faults)
         cashier = Cashier(self._trades, methods, signer)
         gateway = Gateway(
+            lock=journal.lock,
             signer=signer,
             verifier=Verifier(held.app_public),
             faults=self._faults,
@@ -119,21 +120,14 @@ class Alipay:
             raise ValueError("amount_fen is a positive whole number")
         self._trades.pay(self._scan(out_trade_no), amount_fen)
 
-    def _notify(
-        self,
-        out_trade_no: str,
-        fields: dict[str, str] | None = None,
-        key: str = "",
-        url: str = "",
-    ) -> dict[str, str]:
+    def _notify(self, out_trade_no: str, url: str = "", **craft: Any) -> dict[str, str]:
         """A notification that no change asked for; not remembered over a restart."""
         trade = self._trades.find(out_trade_no)
         url = url or trade.offer.notify_url
         if not is_near(url):
             raise ValueError("url must be of this machine")
         notify_id = f"2026010101222{secrets.randbelow(10**21):021d}"
-        more = {name: str(value) for name, value in (fields or {}).items()}
-        self._notifier.tell(Notice(notify_id, url, trade), {**more, "_key": key})
+        self._notifier.tell(Notice(notify_id, url, trade), Craft(**craft))
         return {"notify_id": notify_id}
 
 

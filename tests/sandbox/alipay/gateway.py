@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from html import escape
+from threading import RLock
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.sandbox.alipay import wire
@@ -42,6 +43,7 @@ class Gateway:
     def __init__(
         self,
         *,
+        lock: RLock,
         signer: Signer,
         verifier: Verifier,
         faults: Faults,
@@ -50,6 +52,7 @@ class Gateway:
         payouts: Payouts,
         bills: Bills,
     ) -> None:
+        self._lock = lock
         self._signer = signer
         self._verifier = verifier
         self._faults = faults
@@ -94,7 +97,8 @@ class Gateway:
 
     def _do(self, method: str, biz: Biz, common: Biz) -> Inner:
         try:
-            return {"code": "10000", "msg": "Success", **self._does[method](biz, common)}
+            with self._lock:
+                return {"code": "10000", "msg": "Success", **self._does[method](biz, common)}
         except Failed as no:
             named = {name: biz[name] for name in ("out_trade_no", "out_biz_no") if name in biz}
             return {**no.inner, **named}

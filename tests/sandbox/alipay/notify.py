@@ -27,13 +27,31 @@ BUYER_LOGON = "159****5620"
 TAKEN = b"success"
 
 
+@dataclass(frozen=True)
+class Craft:
+    """What a test wants otherwise; nothing, for all that Alipay does by itself.
+
+    `fields` are replaced before they are signed, `unsigned` come after the signature (a name
+    may come twice), `without` are left out, `key` is as for Signer.sign.
+    """
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    unsigned: Mapping[str, str] = field(default_factory=dict)
+    without: Sequence[str] = ()
+    key: str = ""
+    charset: str = "utf-8"
+
+
+PLAIN = Craft()
+
+
 @dataclass(order=True)
 class Due:
     at: float
     turn: int
     notice: Notice = field(compare=False)
     attempt: int = field(compare=False, default=0)
-    more: Mapping[str, str] = field(compare=False, default_factory=dict)
+    craft: Craft = field(compare=False, default=PLAIN)
     plain: bool = field(compare=False, default=False)  # its fault has been used up
 
 
@@ -128,9 +146,8 @@ class Notifier:
             self._due, self._held, self.tried = [], [], []
             self._age += 1
 
-    def tell(self, notice: Notice, more: Mapping[str, str] | None = None) -> None:
-        """`more`: fields that a test wants otherwise; `_key` "other_key" or "bad_signature"."""
-        self._enqueue(Due(self._trades.now(), 0, notice, more=more or {}))
+    def tell(self, notice: Notice, craft: Craft = PLAIN) -> None:
+        self._enqueue(Due(self._trades.now(), 0, notice, craft=craft))
 
     def waiting(self) -> dict[str, int]:
         """`now`: due or under way; `later`: retries, late ones, and those held back."""
@@ -183,7 +200,7 @@ class Notifier:
             self._trades.told(due.notice.notify_id)
         elif due.attempt < len(self._delays):
             later = self._trades.now() + self._delays[due.attempt]
-            self._enqueue(Due(later, 0, due.notice, due.attempt + 1, due.more), age=age)
+            self._enqueue(Due(later, 0, due.notice, due.attempt + 1, due.craft), age=age)
         self._release(age)
 
     def _release(self, age: int) -> None:
@@ -237,8 +254,9 @@ class Notifier:
         return status == 200 and said == TAKEN
 
     def _body(self, due: Due, kind: str, notify_id: str) -> bytes:
+        craft = due.craft
         said = fields(due.notice, self._trades.now()) | {"notify_id": notify_id}
-        said |= {name: value for name, value in due.more.items() if name != "_key"}
+        said |= {"charset": craft.charset, **craft.fields}
         if kind == "wrong_amount":
             said["total_amount"] = yuan(due.notice.trade.total_fen + 1)
         said |= {
@@ -247,6 +265,8 @@ class Notifier:
             "unknown_order": {"out_trade_no": f"NOBODY{due.notice.notify_id}"},
             "empty_field": {"body": ""},
         }.get(kind, {})
-        how = due.more.get("_key") or (kind if kind in {"bad_signature", "other_key"} else "")
-        signature = self._signer.sign(text(said), how)
-        return urlencode({**said, "sign_type": "RSA2", "sign": signature}).encode()
+        how = craft.key or (kind if kind in {"bad_signature", "other_key"} else "")
+        said["sign"] = self._signer.sign(text(said), how, craft.charset)
+        said["sign_type"] = "RSA" if how == "sha1" else "RSA2"
+        pairs = [pair for pair in said.items() if pair[0] not in craft.without]
+        return urlencode([*pairs, *craft.unsigned.items()], encoding=craft.charset).encode()

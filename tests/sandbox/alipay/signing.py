@@ -47,11 +47,14 @@ class Signer:
         assert isinstance(key, rsa.RSAPrivateKey)
         self._key = key
 
-    def sign(self, said: str, how: str = "") -> str:
-        """`how`: "" well, "bad_signature" over another text, "other_key" with a stranger's key."""
+    def sign(self, said: str, how: str = "", charset: str = "utf-8") -> str:
+        """`how`: "" well, "bad_signature" over another text, "other_key" with a stranger's key,
+        "sha1" as the old sign_type RSA.
+        """
         key = _stranger() if how == "other_key" else self._key
         spoilt = said + " " if how == "bad_signature" else said
-        signature = key.sign(spoilt.encode(), padding.PKCS1v15(), hashes.SHA256())
+        algorithm = hashes.SHA1() if how == "sha1" else hashes.SHA256()  # noqa: S303
+        signature = key.sign(spoilt.encode(charset), padding.PKCS1v15(), algorithm)
         return base64.b64encode(signature).decode()
 
 

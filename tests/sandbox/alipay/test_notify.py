@@ -1,12 +1,15 @@
 """Notifications: the schedule, and each way in which they go wrong."""
 
-import itertools
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
+import requests
+from alipay.exceptions import AliPayException
 
 from tests.sandbox.alipay.conftest import Shop, client_of, shop_of
-from tests.sandbox_fixtures import running
+from tests.sandbox_fixtures import Sandbox, running, start, stop
 
 SCHEDULE = (240, 600, 600, 3_600, 7_200, 21_600, 54_000)
 
@@ -187,31 +190,79 @@ def test_wap_tells_of_every_end_and_precreate_only_of_success(shop: Shop) -> Non
 
 def test_any_notification_can_be_ordered(shop: Shop) -> None:
     shop.paid("A1")
+    [true] = shop.heard(1)
 
     shop.order("notify", out_trade_no="A1", fields={"trade_status": "WAIT_BUYER_PAY"})
-    shop.order("notify", out_trade_no="A1", fields={"total_amount": "0.01"}, key="other_key")
-    _, odd, forged = shop.heard(3)
+    shop.order("notify", out_trade_no="A1", fields={"notify_id": true["notify_id"]})
+    _, odd, replayed = shop.heard(3)
 
     assert shop.verifies(odd)
     assert odd["trade_status"] == "WAIT_BUYER_PAY"
-    assert not shop.verifies(forged)
+    assert shop.verifies(replayed)
+    assert replayed["notify_id"] == true["notify_id"]
     away = {"out_trade_no": "A1", "url": "http://example.com/"}
     assert shop.sandbox.post("/__sandbox__/alipay/notify", away).status_code == 400
 
 
-def test_a_restart_forgets_nothing(tmp_path: Path, settings: object) -> None:
-    with running(tmp_path) as sandbox:
-        for shop in itertools.islice(shop_of(sandbox), 1):
-            shop.answers = [(500, b"")] * 9
-            shop.paid("A1")
-            shop.refund("A1", "30.00", "R1")
-            before, told = shop.trade("A1"), shop.heard(2)
+@pytest.mark.parametrize(
+    "craft",
+    [
+        {"fields": {"total_amount": "0.01"}, "key": "other_key"},
+        {"key": "bad_signature"},
+        {"unsigned": {"total_amount": "0.01"}},  # a second one, after the first
+        {"unsigned": {"extra": "1"}},
+        {"without": ["buyer_id"]},
+        {"key": "sha1", "unsigned": {"sign_type": "RSA2"}},
+    ],
+)
+def test_a_forged_notification_does_not_verify(shop: Shop, craft: dict[str, object]) -> None:
+    shop.paid("A1")
 
-    with running(tmp_path) as sandbox:
-        assert sandbox.get("/__sandbox__/alipay/trades").json() == [before]
-        query = client_of(sandbox).api_alipay_trade_query("A1")
-        assert query["trade_status"] == "TRADE_SUCCESS"
-        sandbox_waits = sandbox.get("/__sandbox__/alipay/notifies").json()
-    assert {one["notify_id"] for one in sandbox_waits["tried"]} <= {
-        one["notify_id"] for one in told
-    }
+    shop.order("notify", out_trade_no="A1", **craft)
+
+    assert not shop.verifies(shop.heard(2)[1])
+
+
+def test_a_downgraded_signature_says_so_and_is_one(shop: Shop) -> None:
+    shop.paid("A1")
+    shop.order("notify", out_trade_no="A1", key="sha1")
+
+    downgraded = shop.heard(2)[1]
+
+    assert downgraded["sign_type"] == "RSA"
+    with pytest.raises(AliPayException):
+        shop.verifies(downgraded)
+    shop.client._sign_type = "RSA"
+    assert shop.verifies(downgraded)
+
+
+def test_gbk_is_signed_as_gbk(shop: Shop) -> None:
+    shop.paid("A1")
+    shop.order("notify", out_trade_no="A1", charset="gbk")
+    shop.heard(2)
+
+    told = dict(parse_qsl(shop.bodies[1], encoding="gbk"))
+
+    assert (told["charset"], told["subject"]) == ("gbk", "一箱苹果")
+    assert not shop.verifies(told)
+
+
+def test_a_kill_forgets_neither_trades_nor_what_is_untold(tmp_path: Path) -> None:
+    process, base_url = start(tmp_path)
+    http = requests.Session()
+    with http, shop_of(Sandbox(base_url, tmp_path, http)) as shop:
+        shop.answers = [(500, b"")] * 2
+        shop.paid("A1")
+        shop.refund("A1", "30.00", "R1")
+        told = shop.heard(2)
+        shop.paid("A2")
+        before = [shop.trade("A1"), shop.trade("A2")]
+        process.kill()
+        assert stop(process) != 0
+
+        with running(tmp_path) as sandbox:
+            again = replace(shop, client=client_of(sandbox), sandbox=sandbox)
+            assert sandbox.get("/__sandbox__/alipay/trades").json() == before
+            assert again.refund("A1", "30.00", "R1")["fund_change"] == "N"
+            ids = [one["notify_id"] for one in again.heard(5)[3:]]
+            assert sorted(ids) == sorted(one["notify_id"] for one in told)
