@@ -6,7 +6,7 @@
 Gateway   GET|POST /alipay/gateway.do, method=
   alipay.trade.precreate · .wap.pay (a page) · .query · .close · .cancel · .refund
   alipay.trade.fastpay.refund.query
-  alipay.data.dataservice.bill.downloadurl.query (bill_type trade)
+  alipay.data.dataservice.bill.downloadurl.query (bill_type trade, signcustomer)
   alipay.fund.trans.uni.transfer · alipay.fund.trans.common.query
 Buyers    GET /alipay/qr?code= is what a QR code holds · POST /alipay/cashier {token} pays
 Bills     GET /alipay/bill?fileId=
@@ -16,7 +16,8 @@ Control   POST /__sandbox__/alipay/…
   pay     {out_trade_no, amount_fen?}    and pays; `amount_fen`: another amount, in truth and
                                          in every later answer, notification and bill
   finish  {out_trade_no}                 the refund window is over: TRADE_FINISHED
-  payout  {out_biz_no, status}           SUCCESS, FAIL or REFUND for what was DEALING
+  payout  {out_biz_no, status}           SUCCESS, FAIL or REFUND for what was DEALING; REFUND
+                                         for what was SUCCESS
   notify  {out_trade_no, fields?, unsigned?, without?, key?, charset?, url?}
                                          one more notification, of the trade as it is: `fields`
                                          replaced and signed (notify_id too: a replay), `unsigned`

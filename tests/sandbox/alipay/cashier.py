@@ -71,7 +71,7 @@ class Cashier:
         """What Alipay shows a buyer whose shop made a mistake, or who comes too late."""
         code = str(inner["sub_code"]).rpartition(".")[2]
         return _page(
-            "支付宝",
+            "沙箱支付宝",
             "<p>抱歉，支付未能发起，请返回商家重新下单。</p>"
             f"<dl><dt>错误代码<dd>{escape(code)}<dt>错误原因<dd>{escape(inner['sub_msg'])}</dl>",
         )
@@ -84,7 +84,7 @@ class Cashier:
                 f"<button>支付 ¥{yuan(trade.total_fen)}</button></form>"
                 f"<p>请在 {clock(trade.expires_at)} 前完成支付</p>"
             )
-            return _page("支付宝收银台", _bill(trade) + button)
+            return _page("沙箱支付宝收银台", _bill(trade) + button)
         if trade.status == CLOSED:
             return _page("交易已关闭", _bill(trade))
         back = ""

@@ -34,7 +34,7 @@ class Alipay:
         self._trades = Trades(journal)
         self._notifier = Notifier(self._trades, signer, self._faults, delays)
         self._payouts = Payouts(journal, self._faults)
-        self._bills = Bills(self._trades)
+        self._bills = Bills(self._trades, self._payouts)
         methods = Methods(self._trades, self._faults)
         cashier = Cashier(self._trades, methods, signer)
         gateway = Gateway(

@@ -79,6 +79,11 @@ class Fault:
     out_trade_no: str = ""
     seconds: float = 6.0
 
+    def __post_init__(self) -> None:
+        if self.kind not in NOTIFY | GATEWAY | METHOD:
+            raise ValueError(f"no such fault: {self.kind}")
+        self.times, self.seconds = int(self.times), float(self.seconds)
+
 
 class Faults:
     """The switches, oldest first."""
@@ -89,8 +94,6 @@ class Faults:
 
     def add(self, wanted: dict[str, Any]) -> None:
         fault = Fault(**wanted)
-        if fault.kind not in NOTIFY | GATEWAY | METHOD:
-            raise ValueError(f"no such fault: {fault.kind}")
         with self._lock:
             self._set.append(fault)
 

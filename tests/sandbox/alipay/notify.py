@@ -7,6 +7,7 @@ machine is ever told.
 import heapq
 import http.client
 import json
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Condition, Thread
@@ -25,6 +26,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 BUYER_ID = "2088102175953034"
 BUYER_LOGON = "159****5620"
 TAKEN = b"success"
+FORGED = {"bad_signature", "other_key"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Craft:
     without: Sequence[str] = ()
     key: str = ""
     charset: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        if self.charset not in {"utf-8", "gbk"} or self.key not in {"", *FORGED, "sha1"}:
+            raise ValueError(f"no such charset or key: {self.charset}, {self.key}")
+        if not all(isinstance(value, str) for value in {**self.fields, **self.unsigned}.values()):
+            raise ValueError("fields are texts")
 
 
 PLAIN = Craft()
@@ -115,7 +123,7 @@ class Notifier:
     def __init__(
         self, trades: Trades, signer: Signer, faults: Faults, delays: Sequence[float] = DELAYS
     ) -> None:
-        self.tried: list[dict[str, Any]] = []
+        self.tried: deque[dict[str, Any]] = deque(maxlen=20_000)
         self._trades = trades
         self._signer = signer
         self._faults = faults
@@ -143,7 +151,8 @@ class Notifier:
 
     def clear(self) -> None:
         with self._wake:
-            self._due, self._held, self.tried = [], [], []
+            self._due, self._held = [], []
+            self.tried.clear()
             self._age += 1
 
     def tell(self, notice: Notice, craft: Craft = PLAIN) -> None:
@@ -265,8 +274,10 @@ class Notifier:
             "unknown_order": {"out_trade_no": f"NOBODY{due.notice.notify_id}"},
             "empty_field": {"body": ""},
         }.get(kind, {})
-        how = craft.key or (kind if kind in {"bad_signature", "other_key"} else "")
+        how = craft.key or (kind if kind in FORGED else "")
         said["sign"] = self._signer.sign(text(said), how, craft.charset)
         said["sign_type"] = "RSA" if how == "sha1" else "RSA2"
         pairs = [pair for pair in said.items() if pair[0] not in craft.without]
-        return urlencode([*pairs, *craft.unsigned.items()], encoding=craft.charset).encode()
+        return urlencode(
+            [*pairs, *craft.unsigned.items()], encoding=craft.charset, errors="replace"
+        ).encode()

@@ -11,7 +11,12 @@ from tests.sandbox.journal import Fact, Journal
 TRANSFER, QUERY = "alipay.fund.trans.uni.transfer", "alipay.fund.trans.common.query"
 LEAST_FEN = 10
 NOBODY = "nobody"  # identities that begin so belong to nobody
-SETTLED = {"SUCCESS", "FAIL", "REFUND"}
+ENDS = {
+    "DEALING": {"SUCCESS", "FAIL", "REFUND"},
+    "SUCCESS": {"REFUND"},
+    "FAIL": set(),
+    "REFUND": set(),
+}
 
 
 class Payouts:
@@ -26,6 +31,7 @@ class Payouts:
 
     def clear(self) -> None:
         self.payouts: dict[str, Fact] = {}
+        self.moves: list[tuple[int, int, Fact]] = []  # moment, signed fen, payout
 
     def transfer(self, biz: Biz, common: Biz) -> Inner:
         order = _order(biz)
@@ -75,11 +81,13 @@ class Payouts:
         return said
 
     def settle(self, out_biz_no: str, status: str) -> None:
-        """What becomes of a payout that is DEALING: SUCCESS or FAIL; or a late REFUND."""
+        """What becomes of a payout: DEALING ends as any, SUCCESS may still come back as REFUND."""
         with self._journal.lock:
-            if status not in SETTLED or out_biz_no not in self.payouts:
-                raise ValueError("an out_biz_no that was paid, and SUCCESS, FAIL or REFUND")
-            self._journal.record("alipay_payout_end", out_biz_no=out_biz_no, status=status)
+            before = self.payouts[out_biz_no]["status"]
+            if status not in ENDS[before]:
+                raise ValueError(f"{before} may become {sorted(ENDS[before])}")
+            at = int(self._journal.now())
+            self._journal.record("alipay_payout_end", out_biz_no=out_biz_no, status=status, at=at)
 
     def _check(self, order: dict[str, Any]) -> None:
         if self._faults.take({"no_balance"}, order["out_biz_no"], TRANSFER):
@@ -103,9 +111,15 @@ class Payouts:
 
     def _note(self, fact: Fact) -> None:
         self.payouts[fact["order"]["out_biz_no"]] = fact
+        if fact["status"] == "SUCCESS":
+            self.moves.append((fact["at"], -fact["order"]["amount_fen"], fact))
 
     def _end(self, fact: Fact) -> None:
-        self.payouts[fact["out_biz_no"]]["status"] = fact["status"]
+        payout = self.payouts[fact["out_biz_no"]]
+        amount, came_back = payout["order"]["amount_fen"], payout["status"] == "SUCCESS"
+        payout["status"] = fact["status"]
+        if fact["status"] == "SUCCESS" or came_back:
+            self.moves.append((fact["at"], amount if came_back else -amount, payout))
 
 
 def _order(biz: Biz) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Signer:
         key = _stranger() if how == "other_key" else self._key
         spoilt = said + " " if how == "bad_signature" else said
         algorithm = hashes.SHA1() if how == "sha1" else hashes.SHA256()  # noqa: S303
-        signature = key.sign(spoilt.encode(charset), padding.PKCS1v15(), algorithm)
+        signature = key.sign(spoilt.encode(charset, "replace"), padding.PKCS1v15(), algorithm)
         return base64.b64encode(signature).decode()
 
 

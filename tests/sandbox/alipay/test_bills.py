@@ -9,7 +9,9 @@ from decimal import Decimal
 import pytest
 
 from payments.transfers.parsers.channels import alipay_bills
+from payments.transfers.parsers.statement import Stream
 from tests.sandbox.alipay.conftest import Shop
+from tests.sandbox.alipay.test_payouts import ORDER, TRANSFER
 from tests.sandbox.journal import SHANGHAI
 
 URL = "alipay.data.dataservice.bill.downloadurl.query"
@@ -22,9 +24,9 @@ def tomorrow(shop: Shop) -> None:
     shop.sandbox.move_clock((midnight - now).total_seconds() + 3_600)
 
 
-def download(shop: Shop, day: str = TODAY) -> dict[str, bytes]:
+def download(shop: Shop, day: str = TODAY, kind: str = "trade") -> dict[str, bytes]:
     """Members by their names, which are GBK and do not say so."""
-    url = shop.call(URL, bill_type="trade", bill_date=day)["bill_download_url"]
+    url = shop.call(URL, bill_type=kind, bill_date=day)["bill_download_url"]
     answer = shop.sandbox.http.get(url, timeout=10)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         return {
@@ -77,6 +79,35 @@ def test_the_shops_own_reader_takes_it(detail: bytes) -> None:
     assert all(row.booked_at.astimezone(SHANGHAI).date().isoformat() == TODAY for row in rows)
 
 
+def test_the_account_bill_holds_fees_and_payouts_and_a_balance_after_each(shop: Shop) -> None:
+    shop.call(TRANSFER, **ORDER)
+    shop.paid("A1", "88.00", notify_url="")
+    shop.refund("A1", "30.00", "R1")
+    shop.order("payout", out_biz_no="P1", status="REFUND")
+    shop.order("faults", kind="dealing")
+    shop.call(TRANSFER, **{**ORDER, "out_biz_no": "P2"})
+    tomorrow(shop)
+    shop.order("payout", out_biz_no="P2", status="SUCCESS")
+    shop.sandbox.move_clock(86_400)
+    next_day = f"{datetime.now(SHANGHAI) + timedelta(days=1):%Y-%m-%d}"
+
+    names = list(download(shop, TODAY, "signcustomer"))
+    day, late = read(shop, TODAY), read(shop, next_day)
+    rows, [row] = list(day.rows), list(late.rows)
+
+    assert [name.rpartition("_")[2] for name in names] == ["账务明细.csv", "账务明细(汇总).csv"]
+    assert sorted(row.amount_fen for row in rows) == [-3_000, -1_230, -53, 1_230, 8_800]
+    assert day.summary.opening_fen == 100_000_000
+    assert day.summary.closing_fen == 100_000_000 + 8_800 - 53 - 3_000
+    assert (row.amount_fen, row.texts[0].strip()) == (-1_230, "P2")
+    assert late.summary.opening_fen == day.summary.closing_fen
+
+
+def read(shop: Shop, day: str) -> Stream:
+    """The 账务明细 of that day as the shop reads it; it checks every balance and both totals."""
+    return alipay_bills.open(io.BytesIO(next(iter(download(shop, day, "signcustomer").values()))))
+
+
 def test_a_month_is_whole(shop: Shop) -> None:
     shop.paid("A1", "88.00", notify_url="")
     shop.sandbox.move_clock(32 * 86_400)
@@ -93,7 +124,8 @@ def test_a_month_is_whole(shop: Shop) -> None:
         ("trade", TODAY, "isp.bill_not_exist"),  # not over yet
         ("trade", "20260105", "isp.INVALID_ARGUMENTS"),
         ("trade", "2026-13", "isp.INVALID_ARGUMENTS"),
-        ("signcustomer", TODAY, "isp.INVALID_ARGUMENTS"),
+        ("signcustomer", "2026-01-05", "isp.bill_not_exist"),
+        ("merchant_act", TODAY, "isp.INVALID_ARGUMENTS"),
     ],
 )
 def test_a_bill_that_is_not_there(shop: Shop, kind: str, day: str, sub_code: str) -> None:

@@ -1,5 +1,6 @@
 """Notifications: the schedule, and each way in which they go wrong."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -266,3 +267,12 @@ def test_a_kill_forgets_neither_trades_nor_what_is_untold(tmp_path: Path) -> Non
             assert again.refund("A1", "30.00", "R1")["fund_change"] == "N"
             ids = [one["notify_id"] for one in again.heard(5)[3:]]
             assert sorted(ids) == sorted(one["notify_id"] for one in told)
+
+
+def test_another_schedule_can_be_asked_for(tmp_path: Path) -> None:
+    with running(tmp_path, "--alipay-delays", "0.1,0.1") as sandbox, shop_of(sandbox) as shop:
+        shop.answers = [(200, b"fail")] * 9
+        pay(shop)
+        time.sleep(1)
+
+        shop.heard(3)

@@ -85,6 +85,17 @@ def test_dealing_waits_for_its_end(shop: Shop, end: str) -> None:
     assert ("fail_reason" in query(shop)) == (end != "SUCCESS")
 
 
+def test_what_has_ended_does_not_end_again(shop: Shop) -> None:
+    shop.call(TRANSFER, **ORDER)
+
+    for end in ("FAIL", "SUCCESS"):
+        asked = {"out_biz_no": "P1", "status": end}
+        assert shop.sandbox.post("/__sandbox__/alipay/payout", asked).status_code == 400
+    shop.order("payout", out_biz_no="P1", status="REFUND")
+
+    assert query(shop)["status"] == "REFUND"
+
+
 def test_unknown_and_yet_paid(shop: Shop) -> None:
     shop.order("faults", kind="unknown_after", method=TRANSFER, out_trade_no="P1")
 

@@ -9,6 +9,7 @@ from tests.sandbox.journal import SHANGHAI
 
 APP_ID = "2021000000000001"
 SELLER_ID = "2088000000000001"
+ACCOUNT = f"{SELLER_ID}0156"  # the seller's, as bills name it
 MOST_FEN = 100_000_000_00
 Biz = Mapping[str, Any]
 Inner = dict[str, Any]
@@ -69,9 +70,9 @@ def word(biz: Biz, name: str, most: int = 64, *, required: bool = True) -> str:
 
 
 def number(biz: Biz, name: str) -> str:
-    """A number of the shop's own making: letters, digits and underlines."""
+    """A number of the shop's own making: letters, digits and underlines, as the pages say."""
     value = word(biz, name)
-    if not re.fullmatch(r"[0-9A-Za-z_\-]{1,64}", value, re.ASCII):
+    if not re.fullmatch(r"[0-9A-Za-z_]{1,64}", value, re.ASCII):
         raise bad(name)
     return value
 
