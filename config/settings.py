@@ -88,8 +88,13 @@ PAYABLES = {"ORDER": "shop.payable"}
 PAYMENT_METHODS = {"BANK_TRANSFER": "payments.transfers.method"}
 if optional("WECHAT_PAY_MCHID"):
     PAYMENT_METHODS["WECHAT"] = "payments.wechat_pay.method"
+if optional("ALIPAY_APP_ID"):
+    PAYMENT_METHODS["ALIPAY_LINK"] = "payments.alipay.link"
+    PAYMENT_METHODS["ALIPAY_QR"] = "payments.alipay.qr"
 # The openid of a payer in our mini program; empty for who never logged in there.
 PAYER_OPENID = "members.accounts.queries.openid_of"
+# What buyers call a merchant, by its number.
+MERCHANT_NAME = "members.merchants.queries.name_of"
 # Above what amount (fen, by merchant) giving money back takes two people.
 REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
 # What a guide's share code may open.
@@ -107,6 +112,7 @@ AUDITS = [
     "payments.transfers.queries.findings",
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
+    "payments.alipay.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",
@@ -367,6 +373,20 @@ if optional("WECHAT_PAY_MCHID"):
         stop("WECHAT_PAY_PUBLIC_KEY_ID or WECHAT_PAY_PLATFORM_CERTIFICATES must be set")
     if PRODUCTION and WECHAT_PAY["base_url"] != "https://api.mch.weixin.qq.com":
         stop("WECHAT_PAY_URL must not be set in production")
+
+# Alipay, where the installation has an app there; keys as files, PEM or as its console gives them.
+ALIPAY: dict[str, str] = {}
+if optional("ALIPAY_APP_ID"):
+    ALIPAY = {
+        "app_id": text("ALIPAY_APP_ID"),
+        "seller_id": text("ALIPAY_SELLER_ID"),
+        "gateway": text("ALIPAY_URL", "https://openapi.alipay.com/gateway.do"),
+        "notify_url": f"{PUBLIC_URL}/api/v1/hooks/alipay",
+        "private_key": file_text("ALIPAY_PRIVATE_KEY"),
+        "public_key": file_text("ALIPAY_PUBLIC_KEY"),
+    }
+    if PRODUCTION and ALIPAY["gateway"] != "https://openapi.alipay.com/gateway.do":
+        stop("ALIPAY_URL must not be set in production")
 
 # Banks that push and pay out: BANK_<NAME>_URL and two PEM files each.
 BANK_PROVIDERS: dict[str, dict[str, Any]] = {

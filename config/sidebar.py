@@ -43,6 +43,8 @@ MENU: list[tuple[str, list[Item]]] = [
             ("退款单", "currency_exchange", "payments_refund_changelist", "refunds"),
             ("微信支付交易", "chat", "payments_wechattrade_changelist"),
             ("微信支付通知", "notifications", "payments_wechatnotice_changelist"),
+            ("支付宝交易", "qr_code_scanner", "payments_alipaytrade_changelist"),
+            ("支付宝通知", "notifications_active", "payments_alipaynotice_changelist"),
             ("转账指引", "signpost", "payments_transferintent_changelist"),
             ("收款账户", "credit_card", "payments_receivingaccount_changelist"),
             ("专属账号", "tag", "payments_virtualaccount_changelist"),

@@ -1,5 +1,6 @@
 """The admin classes of this app, for Django; nobody else imports this list."""
 
+from payments.alipay.admin import AlipayNoticeAdmin, AlipayTradeAdmin
 from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
@@ -16,6 +17,8 @@ from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatTradeAdmin
 
 __all__ = [
     "AccountAdmin",
+    "AlipayNoticeAdmin",
+    "AlipayTradeAdmin",
     "BankDayAdmin",
     "DayCloseAdmin",
     "EntryAdmin",

@@ -1,5 +1,6 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
+from payments.alipay.models import AlipayLink, AlipayNotice, AlipayTrade
 from payments.calendar.models import BankDay
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
 from payments.closing.models import DayClose
@@ -24,6 +25,9 @@ from payments.wechat_pay.models import WeChatNotice, WeChatTrade
 
 __all__ = [
     "Account",
+    "AlipayLink",
+    "AlipayNotice",
+    "AlipayTrade",
     "Allocation",
     "BankDay",
     "DayClose",

@@ -33,6 +33,11 @@ def trading(number: str) -> Merchant:
     return merchant
 
 
+def name_of(number: str) -> str:
+    """What buyers call a merchant, also one that is suspended; empty for an unknown number."""
+    return Merchant.objects.filter(number=number).values_list("name", flat=True).first() or ""
+
+
 def by_member_no(typed: str) -> Merchant | None:
     """The trading merchant whose present member number this is."""
     number = tidy_member_no(typed)

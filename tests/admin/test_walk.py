@@ -74,6 +74,8 @@ PAGES = {
     ),
     "payments.Account": Page(FINANCE),
     "payments.DayClose": Page(FINANCE),
+    "payments.AlipayNotice": Page(PLATFORM),
+    "payments.AlipayTrade": Page(FINANCE),
     "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "payments.Entry": Page(FINANCE),
     "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
