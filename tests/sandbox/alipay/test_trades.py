@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.sandbox.alipay.conftest import Shop
+from tests.sandbox.alipay_shop import Shop
 
 
 def test_a_code_becomes_a_trade_when_it_is_scanned_and_the_shop_is_told_when_it_is_paid(
