@@ -107,7 +107,7 @@ def test_after_time_expire_nobody_can_pay(shop: Shop) -> None:
     page = shop.sandbox.http.get(url, timeout=10).text
     shop.sandbox.move_clock(601)
 
-    assert "支付成功" not in press(shop, page).text
+    assert "交易已关闭" in press(shop, page).text
     assert "错误代码" in shop.sandbox.http.get(url, timeout=10).text
     assert shop.query("W1")["trade_status"] == "TRADE_CLOSED"
     [told] = shop.heard(1)
