@@ -1,5 +1,6 @@
 """The buyer's side: Alipay's cashier in a phone's browser, of wap.pay or of a scanned code."""
 
+from contextlib import suppress
 from html import escape
 from urllib.parse import urlencode
 
@@ -57,14 +58,14 @@ class Cashier:
         return self._ask(self._trades.offers[token], trade)
 
     def pay(self, request: Request) -> Answer:
-        """POST /alipay/cashier {token}: the button.  Once paid, pressing it again only says so."""
+        """POST /alipay/cashier {token}: the button."""
         token = request.form().get("token", "")
         try:
             trade = self._trades.open(token)
-            if trade.paid_at is None:
-                self._trades.pay(trade)
         except Failed as no:
             return self.refused(no.inner)
+        with suppress(Failed):  # pressed twice, or too late: the page says how it stands
+            self._trades.pay(trade)
         return self._ask(self._trades.offers[token], trade)
 
     def refused(self, inner: Inner) -> Answer:

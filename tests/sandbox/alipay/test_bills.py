@@ -10,8 +10,8 @@ import pytest
 
 from payments.transfers.parsers.channels import alipay_bills
 from payments.transfers.parsers.statement import Stream
-from tests.sandbox.alipay.conftest import Shop
 from tests.sandbox.alipay.test_payouts import ORDER, TRANSFER
+from tests.sandbox.alipay_shop import Shop
 from tests.sandbox.journal import SHANGHAI
 
 URL = "alipay.data.dataservice.bill.downloadurl.query"

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import requests
 
-from tests.sandbox.alipay.conftest import Shop
+from tests.sandbox.alipay_shop import Shop
 from tests.sandbox.journal import SHANGHAI
 
 
@@ -107,7 +107,7 @@ def test_after_time_expire_nobody_can_pay(shop: Shop) -> None:
     page = shop.sandbox.http.get(url, timeout=10).text
     shop.sandbox.move_clock(601)
 
-    assert "支付成功" not in press(shop, page).text
+    assert "交易已关闭" in press(shop, page).text
     assert "错误代码" in shop.sandbox.http.get(url, timeout=10).text
     assert shop.query("W1")["trade_status"] == "TRADE_CLOSED"
     [told] = shop.heard(1)
@@ -122,6 +122,17 @@ def test_a_scanned_code_shows_the_same_cashier(shop: Shop) -> None:
     assert shop.query("A1")["trade_status"] == "WAIT_BUYER_PAY"
     assert "支付成功" in press(shop, page).text
     assert shop.heard(1)[0]["out_trade_no"] == "A1"
+
+
+def test_two_codes_of_one_number_are_one_purchase(shop: Shop) -> None:
+    first = shop.precreate("A1", "88.00")["qr_code"]
+    second = shop.precreate("A1", "87.00")["qr_code"]
+    shop.sandbox.http.get(second, timeout=10)
+
+    page = shop.sandbox.http.get(first, timeout=10).text
+
+    assert "CONTEXT_INCONSISTENT" in page
+    assert shop.query("A1")["total_amount"] == "87.00"
 
 
 def test_what_a_shop_calls_its_goods_is_text(shop: Shop) -> None:

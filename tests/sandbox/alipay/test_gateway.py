@@ -11,7 +11,7 @@ from alipay import AliPay
 from alipay.exceptions import AliPayException, AliPayValidationError
 
 from tests.sandbox import keys
-from tests.sandbox.alipay.conftest import Shop
+from tests.sandbox.alipay_shop import Shop
 
 QUERY = "alipay.trade.query"
 

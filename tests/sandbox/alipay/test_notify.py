@@ -9,7 +9,7 @@ import pytest
 import requests
 from alipay.exceptions import AliPayException
 
-from tests.sandbox.alipay.conftest import Shop, client_of, shop_of
+from tests.sandbox.alipay_shop import Shop, client_of, shop_of
 from tests.sandbox_fixtures import Sandbox, running, start, stop
 
 SCHEDULE = (240, 600, 600, 3_600, 7_200, 21_600, 54_000)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.alipay.conftest import Shop
+from tests.sandbox.alipay_shop import Shop
 
 TRANSFER, QUERY = "alipay.fund.trans.uni.transfer", "alipay.fund.trans.common.query"
 ORDER = {

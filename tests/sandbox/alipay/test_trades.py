@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.sandbox.alipay.conftest import Shop
+from tests.sandbox.alipay_shop import Shop
 
 
 def test_a_code_becomes_a_trade_when_it_is_scanned_and_the_shop_is_told_when_it_is_paid(
@@ -167,9 +167,9 @@ def test_a_code_lives_two_hours_and_an_unpaid_trade_until_its_end(shop: Shop) ->
     shop.precreate("A2", timeout_express="5m")
     shop.order("scan", out_trade_no="A2")
 
-    shop.sandbox.move_clock(299)
+    shop.sandbox.move_clock(200)
     assert shop.query("A2")["trade_status"] == "WAIT_BUYER_PAY"
-    shop.sandbox.move_clock(2)
+    shop.sandbox.move_clock(101)
     assert shop.query("A2")["trade_status"] == "TRADE_CLOSED"
     assert "send_pay_date" not in shop.query("A2")
 
