@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils.timezone import now
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_GET
 
 from config.kit import limits
 from config.kit.errors import Refusal, StaleState
@@ -38,7 +38,7 @@ View = Callable[[HttpRequest, Linked, str], HttpResponse]
 def _of_holder(view: View) -> Callable[[HttpRequest, str], HttpResponse]:
     """For whoever holds the token of a link; a page for everybody else, too."""
 
-    @require_safe
+    @require_GET  # not HEAD: a robot that checks links must not press the button
     @wraps(view)
     def answer(request: HttpRequest, token: str) -> HttpResponse:
         try:

@@ -7,6 +7,7 @@ from django.utils.timezone import now
 from payments.alipay import services
 from payments.alipay.models import AlipayTrade
 from payments.alipay.rules import Status
+from payments.channels.answers import ChannelSilent
 
 logger = logging.getLogger(__name__)
 
@@ -34,4 +35,7 @@ def ask_payment(*, payment_id: int) -> None:
     """A buyer is back from Alipay."""
     mine = AlipayTrade.objects.filter(payment=payment_id, status=Status.OPEN)
     for trade in mine.select_related("payment"):
-        services.ask(trade=trade, at=now())
+        try:
+            services.ask(trade=trade, at=now())
+        except ChannelSilent:
+            return  # the sweep asks again

@@ -9,6 +9,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db.models import F
 from django.http import HttpResponse
@@ -141,7 +142,7 @@ class Scene:
     def page(self, payment: Payment, path: str = "", **more: Any) -> HttpResponse:
         """Of our own, in the browser: the address of the link, and below it."""
         address = self.instructions(payment).get("pay_url") or link_of(payment)
-        return Client().get(address.partition("localhost")[2] + path, **more)
+        return Client().get(urlsplit(address).path + path, **more)
 
     def leave(self, payment: Payment) -> str:
         """The button of our page is pressed: where it leads."""
