@@ -20,7 +20,8 @@ from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODES, CODES_HALF_USED
 from payments.transfers import backlog
 from payments.transfers.models import LineReturn, StatementLine
-from payments.transfers.rules import OPEN, ReturnStatus
+from payments.transfers.models_by_hand import ByHand
+from payments.transfers.rules import OPEN, HandStatus, ReturnStatus
 from shop.orders.models import Order
 from shop.orders.queries import PAID
 from shop.orders.rules import Status
@@ -52,8 +53,10 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         old = backlog.aged(backlog.Age.UNCLAIMED, now())
         counts |= lines.aggregate(lines=Count("pk"), unclaimed=Count("pk", filter=old))
     if (finance := _of(request, "FINANCE", "line__receiving_account__merchant")) is not None:
-        asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED)
+        asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED, by_hand=None)
         counts["returns"] = asked.count()
+    if (finance := _of(request, "FINANCE", "booking__receiving_account__merchant")) is not None:
+        counts["by_hand"] = ByHand.objects.filter(finance, status=HandStatus.ASKED).count()
     return counts
 
 

@@ -26,6 +26,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "send money back": every(30, "payments.cashier.tasks.send_refunds"),
     "send lines back": every(30, "payments.transfers.tasks.send_returns"),
     "reversals find their originals": every(30, "payments.transfers.tasks.settle_reversals"),
+    "one booking under two names": every(30, "payments.transfers.tasks.look_again"),
     "import statements left behind": every(30, "payments.transfers.tasks.import_waiting"),
     "fetch yesterday's statements": every(3600, "payments.transfers.tasks.pull_statements"),
     "keep virtual accounts in store": every(60, "payments.receiving.tasks.fill_pool"),

@@ -95,6 +95,11 @@ if optional("ALIPAY_APP_ID"):
 PAYER_OPENID = "members.accounts.queries.openid_of"
 # What buyers call a merchant, by its number.
 MERCHANT_NAME = "members.merchants.queries.name_of"
+# What a rule of the cashier may be about: the name of a merchant, of a category; "" for none.
+RULES_ARE_ABOUT = {
+    "merchant": MERCHANT_NAME,
+    "category": "shop.catalog.queries.category_name",
+}
 # Above what amount (fen, by merchant) giving money back takes two people.
 REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
 # What a guide's share code may open.
@@ -113,6 +118,7 @@ AUDITS = [
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
     "payments.alipay.queries.findings",
+    "payments.offering.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",

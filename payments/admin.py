@@ -5,24 +5,28 @@ from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
+from payments.offering.admin import MethodRuleAdmin
 from payments.receiving.admin import (
     ReceivingAccountAdmin,
     TransferIntentAdmin,
     VirtualAccountAdmin,
 )
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
+from payments.transfers.admin_by_hand import ByHandAdmin
 from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
-from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatTradeAdmin
+from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatRefundAdmin, WeChatTradeAdmin
 
 __all__ = [
     "AccountAdmin",
     "AlipayNoticeAdmin",
     "AlipayTradeAdmin",
     "BankDayAdmin",
+    "ByHandAdmin",
     "DayCloseAdmin",
     "EntryAdmin",
     "LineReturnAdmin",
+    "MethodRuleAdmin",
     "PaymentAdmin",
     "PolicyAdmin",
     "PostingAdmin",
@@ -33,5 +37,6 @@ __all__ = [
     "TransferIntentAdmin",
     "VirtualAccountAdmin",
     "WeChatNoticeAdmin",
+    "WeChatRefundAdmin",
     "WeChatTradeAdmin",
 ]

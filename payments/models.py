@@ -2,9 +2,17 @@
 
 from payments.alipay.models import AlipayLink, AlipayNotice, AlipayTrade
 from payments.calendar.models import BankDay
-from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
+from payments.cashier.models import (
+    PartPaid,
+    Payment,
+    PaymentEvent,
+    Receipt,
+    Refund,
+    RefundPart,
+)
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
+from payments.offering.models import MethodRule, MethodRuleEvent
 from payments.receiving.models import (
     MissingDay,
     ReceivingAccount,
@@ -21,7 +29,8 @@ from payments.transfers.models import (
     StatementLine,
     StatementPart,
 )
-from payments.wechat_pay.models import WeChatNotice, WeChatTrade
+from payments.transfers.models_by_hand import ByHand
+from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
 
 __all__ = [
     "Account",
@@ -30,11 +39,15 @@ __all__ = [
     "AlipayTrade",
     "Allocation",
     "BankDay",
+    "ByHand",
     "DayClose",
     "Entry",
     "LineEvent",
     "LineReturn",
+    "MethodRule",
+    "MethodRuleEvent",
     "MissingDay",
+    "PartPaid",
     "Payment",
     "PaymentEvent",
     "Policy",
@@ -50,5 +63,6 @@ __all__ = [
     "TransferIntent",
     "VirtualAccount",
     "WeChatNotice",
+    "WeChatRefund",
     "WeChatTrade",
 ]

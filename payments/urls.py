@@ -10,6 +10,7 @@ from payments.wechat_pay import api as wechat_pay
 
 urlpatterns = [
     path("payments", cashier.Payments.as_view()),
+    path("payments/methods", cashier.PaymentMethods.as_view()),
     path("payments/<str:number>", cashier.PaymentDetail.as_view()),
     path("payments/<str:number>/refunds/<str:refund>/return", cashier.OwedReturn.as_view()),
     *transfers.urlpatterns,

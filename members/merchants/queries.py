@@ -25,17 +25,17 @@ def of_staff(viewer: Viewer, number: str, role: str = Role.STAFF) -> Merchant:
     return merchant
 
 
+def name_of(number: str) -> str:
+    """Empty when there is no such merchant."""
+    return Merchant.objects.filter(number=number).values_list("name", flat=True).first() or ""
+
+
 def trading(number: str) -> Merchant:
     """What everybody may see; NotFound for unknown and suspended ones."""
     merchant = Merchant.objects.filter(number=number, status=Status.ACTIVE).first()
     if merchant is None:
         raise NotFound
     return merchant
-
-
-def name_of(number: str) -> str:
-    """What buyers call a merchant, also one that is suspended; empty for an unknown number."""
-    return Merchant.objects.filter(number=number).values_list("name", flat=True).first() or ""
 
 
 def by_member_no(typed: str) -> Merchant | None:

@@ -9,6 +9,7 @@ from django.utils.timezone import now
 from payments.alipay import offers
 from payments.alipay.method import (
     ASKS_CHANNEL,
+    hindered,
     left_from,
     opened,
     send_back,
@@ -21,8 +22,8 @@ from payments.cashier.models import Payment
 from payments.cashier.rules import Status as PaymentStatus
 
 __all__ = [
-    "ASKS_CHANNEL", "instructions", "left_from", "opened", "prepare", "send_back", "shut",
-    "unheard",
+    "ASKS_CHANNEL", "hindered", "instructions", "left_from", "opened", "prepare",
+    "send_back", "shut", "unheard",
 ]  # fmt: skip
 
 

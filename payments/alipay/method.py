@@ -25,6 +25,11 @@ class BeingPaid(Refusal):
     message = "这笔支付宝支付正在支付或刚刚支付，请稍后再试"
 
 
+def hindered(*, payer_id: int, merchant: str) -> str:
+    """Nobody is: `opened` asks nothing of a payer, nor of a merchant."""
+    return ""
+
+
 def opened(payment: Payment, *, at: datetime) -> None:
     offers.open_first(payment=payment, at=at)
 

@@ -11,6 +11,7 @@ from config.kit.errors import Refusal
 from payments.alipay import offers
 from payments.alipay.method import (
     ASKS_CHANNEL,
+    hindered,
     left_from,
     opened,
     send_back,
@@ -24,8 +25,8 @@ from payments.cashier.rules import Status as PaymentStatus
 from payments.channels.answers import ChannelRefused
 
 __all__ = [
-    "ASKS_CHANNEL", "instructions", "left_from", "opened", "prepare", "send_back", "shut",
-    "unheard",
+    "ASKS_CHANNEL", "hindered", "instructions", "left_from", "opened", "prepare",
+    "send_back", "shut", "unheard",
 ]  # fmt: skip
 
 

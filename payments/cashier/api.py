@@ -15,15 +15,20 @@ from rest_framework.response import Response
 from config.kit.api import Query, Shape, Text, View, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
-from payments.cashier import queries, services
+from payments.cashier import offers, queries, services
 from payments.cashier.rules import OWED_REASONS, RefundStatus
+from payments.offering.clients import X_CLIENT, asker_of
+from payments.offering.rules import Offer
 
 TAGS = ["支付"]
 
 
 class PaymentIn(Shape):
     order = Text(max_length=24)
-    method = serializers.ChoiceField(choices=sorted(settings.PAYMENT_METHODS))
+
+    def get_fields(self) -> dict[str, Any]:
+        methods = serializers.ChoiceField(choices=sorted(settings.PAYMENT_METHODS))
+        return {**super().get_fields(), "method": methods}
 
 
 class TransferInstructions(serializers.Serializer[object]):
@@ -37,6 +42,12 @@ class TransferInstructions(serializers.Serializer[object]):
     pay_before = serializers.DateTimeField()
     message = serializers.CharField(
         help_text="可直接显示的一句话，如“已收到 60.00 元，还差 39.00 元”"
+    )
+    payer_account = serializers.CharField(
+        allow_null=True, help_text="银行只收这个账户的钱，如“****1234”；空为不限"
+    )
+    payer_lifting = serializers.BooleanField(
+        help_text="买家要改用别的账户，银行还没有放开：payer_account 变为空之前先不要用它转账"
     )
     hinted_at = serializers.DateTimeField(allow_null=True, help_text="买家按下“我已转账”的时间")
 
@@ -119,8 +130,53 @@ def _prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
     return queries.shown([payment])[0]
 
 
+class MethodsQuery(Shape):
+    from_query = True
+    order = Text(max_length=24)
+
+
+class MethodOut(serializers.Serializer[object]):
+    method = serializers.CharField(help_text="传给 POST payments")
+    title = serializers.CharField(help_text="可直接显示的名称")
+    is_offered = serializers.BooleanField()
+    reason = serializers.CharField(
+        allow_null=True, help_text="不提供的原因，可直接显示；提供时为 null"
+    )
+    max_fen = serializers.IntegerField(
+        allow_null=True, help_text="现在一次最多可付；0 为不能付，null 为不限"
+    )
+
+
+class MethodsOut(serializers.Serializer[object]):
+    methods = MethodOut(many=True, help_text="可用的在前，按推荐顺序")
+
+
+class PaymentMethods(View):
+    @extend_schema(tags=TAGS, parameters=[MethodsQuery, X_CLIENT], responses=MethodsOut)
+    def get(self, request: Request) -> Response:
+        """这张订单可以怎样付款；选一种 is_offered 的，传给 POST payments。"""
+        found = offers.offered(
+            payer_id=viewer(request).pk,
+            purpose="ORDER",
+            reference=self.asked(MethodsQuery)["order"],
+            asker=asker_of(request),
+            at=now(),
+        )
+        return Response({"methods": [_method_shown(offer) for offer in found]})
+
+
+def _method_shown(offer: Offer) -> dict[str, Any]:
+    return {
+        "method": offer.method,
+        "title": offer.title,
+        "is_offered": offer.is_offered,
+        "reason": offer.reason or None,
+        "max_fen": offer.max_fen,
+    }
+
+
 class Payments(View):
-    @extend_schema(tags=TAGS, request=PaymentIn, responses={201: PaymentOut})
+    @extend_schema(tags=TAGS, parameters=[X_CLIENT], request=PaymentIn, responses={201: PaymentOut})
     @idempotent(required=True, after=_prepared)
     def post(self, request: Request) -> Response:
         body = self.body(PaymentIn)
@@ -129,6 +185,7 @@ class Payments(View):
             purpose="ORDER",
             reference=body["order"],
             method=body["method"],
+            asker=asker_of(request),
             at=now(),
         )
         told = queries.shown([payment])[0]

@@ -1,6 +1,6 @@
 """What money does to a payment: how much of an arrival is kept, how much is owed back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -65,11 +65,15 @@ OWED_REASONS = (Reason.EXCESS, Reason.LATE, Reason.TWICE, Reason.UNFINISHED)
 
 @dataclass(frozen=True)
 class Due:
-    """What a payable answers when it is asked what is to be paid."""
+    """What a payable answers when it is asked what is to be paid.
+
+    `categories`: of what is paid, each with those above it, nearest first; () for what has none.
+    """
 
     amount_fen: int
     merchant: str
     pay_before: datetime
+    categories: Sequence[Sequence[str]] = ()
 
 
 class Arrival(NamedTuple):

@@ -1,13 +1,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from config.kit import numbers, sql
 from config.kit.db import joined
-from config.kit.errors import Refusal, StaleState
-from payments.cashier import late, queries, refunds
+from config.kit.errors import StaleState
+from payments.cashier import late, offers, queries, refunds
 from payments.cashier.models import Payment, Refund
 from payments.cashier.payables import method as method_named
 from payments.cashier.payables import payable
@@ -28,6 +27,7 @@ from payments.cashier.rules import (
 )
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
+from payments.offering.rules import Asker
 
 __all__ = [
     "TooLateToUndo", "asks_channel", "close", "confirm", "cover", "hold", "open_payment",
@@ -54,21 +54,26 @@ def shut(*, purpose: str, reference: str, at: datetime) -> None:
         method_named(payment.method).shut(payment, at=at)
 
 
-class MethodNotOffered(Refusal):
-    status = 400
-    message = "暂不支持该支付方式"
+ON_MINI_PROGRAM = Asker()
 
 
 @joined
 def open_payment(
-    *, payer_id: int, purpose: str, reference: str, method: str, at: datetime
+    *,
+    payer_id: int,
+    purpose: str,
+    reference: str,
+    method: str,
+    at: datetime,
+    asker: Asker = ON_MINI_PROGRAM,
 ) -> Payment:
     """Start collecting; an open one for the same thing and method is answered again.
 
-    The amount comes from the thing being paid, never from the client.
+    The amount comes from the thing being paid, never from the client.  Raises MethodNotOffered
+    with the reason that is shown; what is open goes on, whatever the rules say since.
     """
-    if method not in settings.PAYMENT_METHODS:
-        raise MethodNotOffered(method=method)
+    offers.require_known(method)
+    offers.require_not_barred(method, asker)
     due = payable(purpose).due(reference=reference, payer_id=payer_id, method=method, at=at)
     waiting = Payment.objects.filter(
         purpose=purpose, reference=reference, method=method, status=Status.WAITING
@@ -77,6 +82,7 @@ def open_payment(
     # for the order that `due` has locked.
     if earlier := waiting.filter(payer_id=payer_id).first():
         return earlier
+    offers.require(due=due, payer_id=payer_id, method=method, asker=asker, at=at)
     payment = Payment(
         number=numbers.fresh("P"),
         payer_id=payer_id,

@@ -230,7 +230,9 @@ class WeChatPay:
                 time_expire=pay_before.astimezone(SHANGHAI).isoformat(timespec="seconds"),
             )
         )
-        return str(said["prepay_id"])
+        if not isinstance(prepay_id := said.get("prepay_id"), str):
+            raise ChannelSilent
+        return prepay_id
 
     def to_pay(self, prepay_id: str, at: datetime) -> dict[str, str]:
         """What wx.requestPayment takes, signed for this moment."""
@@ -279,7 +281,23 @@ class WeChatPay:
                 reason=reason[:40],
             )
         )
-        return Sent(str(said["out_refund_no"]), str(said["refund_id"]), str(said["status"]))
+        return _sent(said)
+
+    def refund_to_card(
+        self, *, out_refund_no: str, refund_id: str, bank_type: str, card_no: str, name: str
+    ) -> Sent:
+        """An ABNORMAL refund goes to another card of the same person; WeChat compares the names."""
+        said = _said(
+            *self._ask.abnormal_refund(
+                refund_id=refund_id,
+                out_refund_no=out_refund_no,
+                type="USER_BANK_CARD",
+                bank_type=bank_type,
+                bank_account=card_no,
+                real_name=name,
+            )
+        )
+        return _sent(said)
 
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
         """A notice, verified and decrypted; BadNotice for whatever is not one."""
@@ -300,6 +318,13 @@ class WeChatPay:
             return Notice(str(said["id"]), str(said["event_type"]), told)
         except (KeyError, TypeError, ValueError, AttributeError, InvalidTag) as error:
             raise BadNotice from error
+
+
+def _sent(said: Mapping[str, Any]) -> Sent:
+    try:
+        return Sent(str(said["out_refund_no"]), str(said["refund_id"]), str(said["status"]))
+    except KeyError as error:
+        raise ChannelSilent from error
 
 
 def _said(status: int, answer: Any) -> dict[str, Any]:

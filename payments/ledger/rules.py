@@ -29,6 +29,8 @@ CHART: Mapping[str, Kind] = {
     "suspense": Kind(Side.CREDIT, "待核销来账"),
     # What passes through a receiving account and is no buyer's: fees, interest, own transfers.
     "elsewhere": Kind(Side.CREDIT, "非买家收支"),
+    # Lines in suspense that a person says are no buyer's (decisions/0024).
+    "set_aside": Kind(Side.CREDIT, "不处理来账"),
     # What was in a receiving account before its first statement.
     "opening": Kind(Side.CREDIT, "期初余额"),
     # What a payment channel has for us until it settles: WeChat Pay, Alipay.

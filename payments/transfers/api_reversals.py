@@ -9,11 +9,11 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.kit.api import Text
+from config.kit.api import Text, Whole
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.transfers import bounces, queries, reversals
-from payments.transfers.api import TAGS, IgnoreIn, LineOut, LineView
+from payments.transfers.api import LARGEST_FEN, TAGS, IgnoreIn, LineOut, LineView
 
 SHOWN = 20
 
@@ -53,6 +53,12 @@ class LineReverse(LineView):
 
 class BounceIn(IgnoreIn):
     payout = Text(max_length=24, help_text="退款单号（R…）或来账退回单号（T…）")
+    fee_fen = Whole(
+        min_value=0,
+        max_value=LARGEST_FEN,
+        default=0,
+        help_text="银行扣了多少：付出与退回的差额，须正好相等；没有扣费不填",
+    )
 
 
 class LineBounce(LineView):
@@ -69,6 +75,7 @@ class LineBounce(LineView):
                 payout=body["payout"],
                 returned=queries.returns(person),
                 refunded=queries.refunds(person),
+                fee_fen=body["fee_fen"],
                 reason=body["reason"],
                 actor=person.number,
                 at=now(),

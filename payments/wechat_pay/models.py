@@ -2,7 +2,7 @@ from django.db import models
 from django.db.models import Q
 
 from payments.cashier.models import Payment
-from payments.wechat_pay.rules import Status
+from payments.wechat_pay.rules import RefundState, Status
 
 
 class WeChatTrade(models.Model):
@@ -50,6 +50,33 @@ class WeChatTrade(models.Model):
 
     def __str__(self) -> str:
         return self.out_trade_no
+
+
+class WeChatRefund(models.Model):
+    """What WeChat said of a refund; the part of the cashier's has the same number."""
+
+    trade = models.ForeignKey(
+        WeChatTrade, models.PROTECT, related_name="refunds", verbose_name="交易"
+    )
+    out_refund_no = models.CharField("商户退款单号", max_length=64)
+    refund_id = models.CharField("微信退款单号", max_length=64)
+    amount_fen = models.PositiveBigIntegerField("金额(分)")
+    status = models.CharField("状态", max_length=16, choices=RefundState)
+    heard_at = models.DateTimeField("最近一次答复")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "微信退款"
+        constraints = [
+            models.UniqueConstraint("out_refund_no", name="wechat_refund_number_once"),
+            models.UniqueConstraint("refund_id", name="wechat_refund_id_once"),
+            models.CheckConstraint(
+                name="wechat_refund_status_known", condition=Q(status__in=RefundState.values)
+            ),
+            models.CheckConstraint(name="wechat_refund_moves_money", condition=Q(amount_fen__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return self.out_refund_no
 
 
 class WeChatNotice(models.Model):

@@ -16,6 +16,15 @@ class Status(models.TextChoices):
     CLOSED = "CLOSED", "已关闭"
 
 
+class RefundState(models.TextChoices):
+    """As WeChat calls them."""
+
+    PROCESSING = "PROCESSING", "退款中"
+    SUCCESS = "SUCCESS", "已退款"
+    ABNORMAL = "ABNORMAL", "退款异常"  # the buyer's card is gone: a person names another one
+    CLOSED = "CLOSED", "已关闭"
+
+
 TRANSITIONS = {
     Status.OPEN: frozenset({Status.PAID, Status.CLOSED}),
     # WeChat's word that it was paid outweighs its word that it was closed.

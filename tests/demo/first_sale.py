@@ -116,6 +116,9 @@ def pay_by_wechat(demo: dict[str, Any], run: str) -> None:
     public = next(one for one in demo["merchants"][0]["products"] if not one["is_private"])
     lines = [{"sku": public["skus"][0], "quantity": 1}]
     order = buyer.post("orders", {"lines": lines, "address_id": address})["orders"][0]
+    ways = buyer.get("payments/methods", order=order["number"])["methods"]
+    say("methods", ", ".join(way["title"] for way in ways if way["is_offered"]))
+    assert ways[0]["method"] == "WECHAT", ways
     payment = buyer.post("payments", {"order": order["number"], "method": "WECHAT"})
     tapped = requests.post(
         f"{demo['sandbox_url']}/__sandbox__/wechat-pay/pay",

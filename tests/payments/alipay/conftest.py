@@ -5,6 +5,7 @@ import pytest
 from payments.ledger import services as ledger
 from tests.payments import payable
 from tests.payments.alipay.scene import Scene, postbox
+from tests.payments.offered import offer
 from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
 
 
@@ -19,6 +20,8 @@ def scene(sandbox, settings, db) -> Iterator[Scene]:  # noqa: F811
         "ALIPAY_QR": "payments.alipay.qr",
     }
     settings.MERCHANT_NAME = "tests.payments.alipay.scene.name_of"
+    offer("ALIPAY_LINK")
+    offer("ALIPAY_QR")
     payable.told = payable.Told()
     with postbox() as box:
         scene = Scene(sandbox, box)
