@@ -97,11 +97,16 @@ PAYABLES = {"ORDER": "shop.payable"}
 PAYMENT_METHODS = {"BANK_TRANSFER": "payments.transfers.method"}
 if optional("WECHAT_PAY_MCHID"):
     PAYMENT_METHODS["WECHAT"] = "payments.wechat_pay.method"
+if optional("ALIPAY_APP_ID"):
+    PAYMENT_METHODS["ALIPAY_LINK"] = "payments.alipay.link"
+    PAYMENT_METHODS["ALIPAY_QR"] = "payments.alipay.qr"
 # The openid of a payer in our mini program; empty for who never logged in there.
 PAYER_OPENID = "members.accounts.queries.openid_of"
+# What buyers call a merchant, by its number.
+MERCHANT_NAME = "members.merchants.queries.name_of"
 # What a rule of the cashier may be about: the name of a merchant, of a category; "" for none.
 RULES_ARE_ABOUT = {
-    "merchant": "members.merchants.queries.name_of",
+    "merchant": MERCHANT_NAME,
     "category": "shop.catalog.queries.category_name",
 }
 # Above what amount (fen, by merchant) giving money back takes two people.
@@ -121,6 +126,7 @@ AUDITS = [
     "payments.transfers.queries.findings",
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
+    "payments.alipay.queries.findings",
     "payments.offering.queries.findings",
     "payments.bills.queries.findings",
     "shop.inventory.queries.findings",
@@ -386,6 +392,19 @@ if optional("WECHAT_PAY_MCHID"):
 
 # What each channel keeps of a payment, in per cent: its bills are held against it.
 CHANNEL_FEE_PERCENT = {"wechat": rate("WECHAT_PAY_FEE_PERCENT", "0.6")}
+# Alipay, where the installation has an app there; keys as files, PEM or as its console gives them.
+ALIPAY: dict[str, str] = {}
+if optional("ALIPAY_APP_ID"):
+    ALIPAY = {
+        "app_id": text("ALIPAY_APP_ID"),
+        "seller_id": text("ALIPAY_SELLER_ID"),
+        "gateway": text("ALIPAY_URL", "https://openapi.alipay.com/gateway.do"),
+        "notify_url": f"{PUBLIC_URL}/api/v1/hooks/alipay",
+        "private_key": file_text("ALIPAY_PRIVATE_KEY"),
+        "public_key": file_text("ALIPAY_PUBLIC_KEY"),
+    }
+    if PRODUCTION and ALIPAY["gateway"] != "https://openapi.alipay.com/gateway.do":
+        stop("ALIPAY_URL must not be set in production")
 
 # Banks that push and pay out: BANK_<NAME>_URL and two PEM files each.
 BANK_PROVIDERS: dict[str, dict[str, Any]] = {

@@ -47,6 +47,8 @@ MENU: list[tuple[str, list[Item]]] = [
             ("微信支付交易", "chat", "payments_wechattrade_changelist"),
             ("微信退款", "undo", "payments_wechatrefund_changelist"),
             ("微信支付通知", "notifications", "payments_wechatnotice_changelist"),
+            ("支付宝交易", "qr_code_scanner", "payments_alipaytrade_changelist"),
+            ("支付宝通知", "notifications_active", "payments_alipaynotice_changelist"),
             ("转账指引", "signpost", "payments_transferintent_changelist"),
             ("收款账户", "credit_card", "payments_receivingaccount_changelist"),
             ("专属账号", "tag", "payments_virtualaccount_changelist"),

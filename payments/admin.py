@@ -1,5 +1,6 @@
 """The admin classes of this app, for Django; nobody else imports this list."""
 
+from payments.alipay.admin import AlipayNoticeAdmin, AlipayTradeAdmin
 from payments.bills.admin import ChannelDayAdmin, ChannelDifferenceAdmin
 from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
@@ -19,6 +20,8 @@ from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatRefundAdmin, WeCh
 
 __all__ = [
     "AccountAdmin",
+    "AlipayNoticeAdmin",
+    "AlipayTradeAdmin",
     "BankDayAdmin",
     "ByHandAdmin",
     "ChannelDayAdmin",

@@ -1,5 +1,6 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
+from payments.alipay.models import AlipayLink, AlipayNotice, AlipayTrade
 from payments.bills.models import ChannelDay, ChannelDifference
 from payments.calendar.models import BankDay
 from payments.cashier.models import (
@@ -34,6 +35,9 @@ from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
 
 __all__ = [
     "Account",
+    "AlipayLink",
+    "AlipayNotice",
+    "AlipayTrade",
     "Allocation",
     "BankDay",
     "ByHand",

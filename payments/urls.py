@@ -1,5 +1,6 @@
 from django.urls import path
 
+from payments.alipay import api as alipay
 from payments.cashier import api as cashier
 from payments.closing import api as closing
 from payments.transfers import api as transfers
@@ -17,4 +18,5 @@ urlpatterns = [
     *pushes.urlpatterns,
     *closing.urlpatterns,
     *wechat_pay.urlpatterns,
+    *alipay.urlpatterns,
 ]

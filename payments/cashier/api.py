@@ -60,10 +60,26 @@ class WeChatInstructions(serializers.Serializer[object]):
         return {name: serializers.CharField() for name in names}
 
 
+class AlipayLinkInstructions(serializers.Serializer[object]):
+    pay_url = serializers.CharField(help_text="付款页面：请买家复制到手机浏览器打开")
+    expires_at = serializers.DateTimeField()
+
+
+class AlipayCodeInstructions(serializers.Serializer[object]):
+    qr_content = serializers.CharField(help_text="付款码内容")
+    qr_png = serializers.CharField(help_text="付款码图片，data:image/png;base64,…")
+    expires_at = serializers.DateTimeField(help_text="过期后重新发起支付，即得新的付款码")
+
+
 @extend_schema_field(
     PolymorphicProxySerializer(
         component_name="Instructions",
-        serializers=[TransferInstructions, WeChatInstructions],
+        serializers=[
+            TransferInstructions,
+            WeChatInstructions,
+            AlipayLinkInstructions,
+            AlipayCodeInstructions,
+        ],
         resource_type_field_name=None,
     )
 )
@@ -172,7 +188,10 @@ class Payments(View):
             asker=asker_of(request),
             at=now(),
         )
-        return Response(queries.shown([payment])[0], status=201)
+        told = queries.shown([payment])[0]
+        if services.asks_channel(payment.method):
+            told["instructions"] = {}  # `_prepared` has them; this is kept, and they are secret
+        return Response(told, status=201)
 
     @extend_schema(tags=TAGS, parameters=[Query], responses=PaymentPage)
     def get(self, request: Request) -> Response:

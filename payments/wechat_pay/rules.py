@@ -1,11 +1,13 @@
 """What a word of WeChat's about one of our trades means."""
 
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import models
 
+from payments.channels.asking import ASK_AT, ask_next
 from payments.channels.wechat import Trade
+
+__all__ = ["ASK_AT", "TRANSITIONS", "Asked", "Status", "ask_next", "differs"]
 
 
 class Status(models.TextChoices):
@@ -30,12 +32,6 @@ TRANSITIONS = {
     Status.PAID: frozenset[Status](),
 }
 
-# Whether money came is asked at these ages of a trade, and then every half hour.
-ASK_AT = tuple(timedelta(seconds=s) for s in (10, 30, 60, 180, 600, 1200))
-ASK_EVERY = timedelta(minutes=30)
-# Clocks differ a little, and who pays in the last second needs a few more.
-GRACE = timedelta(seconds=10)
-
 
 class Asked(NamedTuple):
     """One of our trades as we know it, to hold WeChat's word against."""
@@ -57,12 +53,3 @@ def differs(ours: Asked, theirs: Trade) -> str:
     if theirs.fen != ours.amount_fen:
         return f"金额 {theirs.fen} 分，应为 {ours.amount_fen} 分"
     return ""
-
-
-def ask_next(opened_at: datetime, pay_before: datetime, at: datetime) -> datetime:
-    """When to ask again; at the latest right after the time to pay is over."""
-    age = at - opened_at
-    step = next((when for when in ASK_AT if when > age), None)
-    usual = opened_at + step if step else at + ASK_EVERY
-    end = pay_before + GRACE
-    return min(usual, end) if at < end else usual

@@ -76,6 +76,8 @@ PAGES = {
     "payments.ChannelDay": Page(PLATFORM, PLATFORM, "compare_again"),
     "payments.ChannelDifference": Page(PLATFORM, PLATFORM, "close_difference"),
     "payments.DayClose": Page(FINANCE),
+    "payments.AlipayNotice": Page(PLATFORM),
+    "payments.AlipayTrade": Page(FINANCE),
     "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "payments.ByHand": Page(FINANCE, FINANCE, "approve decline", of_list="enter"),
     "payments.Entry": Page(FINANCE),
