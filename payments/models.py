@@ -18,6 +18,7 @@ from payments.receiving.models import (
     TransferIntent,
     VirtualAccount,
 )
+from payments.settlement.models import FeeRate
 from payments.transfers.models import (
     Allocation,
     LineEvent,
@@ -38,6 +39,7 @@ __all__ = [
     "ByHand",
     "DayClose",
     "Entry",
+    "FeeRate",
     "LineEvent",
     "LineReturn",
     "MethodRule",

@@ -226,10 +226,9 @@ def test_a_commission_finished_by_four_workers_is_earned_once():
     rate = guide.merchant.commission_rate
     dues = [Due(guide.pk, number, 1, 100_00, rate) for number in numbers]
     guides.expect(dues=dues, at=NOON)
+    lines = [(number, 1) for number in numbers]
 
-    endings = at_once(
-        4, lambda i: guides.earn(order_numbers=numbers if i % 2 else numbers[::-1], at=NOON)
-    )
+    endings = at_once(4, lambda i: guides.earn(lines=lines if i % 2 else lines[::-1], at=NOON))
 
     assert failures(endings) == []
     assert Posting.objects.filter(kind="COMMISSION").count() == 20
