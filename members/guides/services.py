@@ -129,12 +129,13 @@ WITH due AS (
 ), earned AS (
     UPDATE members_commission c SET status = 'EARNED', settled_at = %s
     FROM due WHERE c.id = due.id AND c.status = 'PENDING'
-    RETURNING c.guide_id, c.order_number, c.line, c.amount_fen
+    RETURNING c.id, c.guide_id, c.order_number, c.line, c.amount_fen
 )
-SELECT m.number, u.number, e.order_number || ':' || e.line, e.amount_fen
+SELECT m.number, u.number, sum(e.amount_fen)::bigint,
+       (array_agg(e.order_number || ':' || e.line ORDER BY e.id))[1]
 FROM earned e JOIN members_guide g ON g.id = e.guide_id
 JOIN members_merchant m ON m.id = g.merchant_id JOIN members_user u ON u.id = g.user_id
-WHERE e.amount_fen > 0
+GROUP BY m.number, u.number HAVING sum(e.amount_fen) > 0
 """
 
 
@@ -142,8 +143,9 @@ WHERE e.amount_fen > 0
 def earn(*, lines: Sequence[tuple[str, int]], at: datetime) -> None:
     """The after-sales window of these lines (order number, line) is over.
 
-    The merchant's money becomes the guide's, line by line.  Twice changes nothing.
-    Raises payments.ledger.services.NotCovered.
+    The merchant's money becomes the guide's: one posting a guide, named by the first of its lines;
+    the others have the same `settled_at`.  Twice changes nothing.  Raises
+    payments.ledger.services.NotCovered.
     """
     if not lines:
         return
@@ -155,11 +157,11 @@ def earn(*, lines: Sequence[tuple[str, int]], at: datetime) -> None:
         [
             Draft(
                 kind="COMMISSION",
-                reference=commission,
+                reference=first,
                 debits={f"merchant:{merchant}:available": fen},
                 credits={f"guide:{guide}:commission": fen},
             )
-            for merchant, guide, commission, fen in earned
+            for merchant, guide, fen, first in earned
         ],
         at=at,
     )

@@ -74,7 +74,6 @@ def test_earning_moves_the_merchants_money_to_the_guide_once():
         Posting.objects.filter(kind="COMMISSION").values_list("reference", flat=True)
     ) == [
         "D1:1",
-        "D1:2",
     ]
 
 
