@@ -10,6 +10,7 @@ from payments.receiving.admin import (
     TransferIntentAdmin,
     VirtualAccountAdmin,
 )
+from payments.settlement.admin import FeeRateAdmin
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 from payments.transfers.admin_by_hand import ByHandAdmin
 from payments.transfers.admin_policies import PolicyAdmin
@@ -22,6 +23,7 @@ __all__ = [
     "ByHandAdmin",
     "DayCloseAdmin",
     "EntryAdmin",
+    "FeeRateAdmin",
     "LineReturnAdmin",
     "MethodRuleAdmin",
     "PaymentAdmin",

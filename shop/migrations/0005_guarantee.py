@@ -215,6 +215,14 @@ class Migration(migrations.Migration):
                 name="held_line_stopped_is_not_released",
             ),
         ),
+        migrations.AddIndex(
+            model_name="heldline",
+            index=models.Index(
+                models.F("order"),
+                condition=models.Q(("stopped_at__isnull", False)),
+                name="held_line_stopped",
+            ),
+        ),
         migrations.RunSQL(HOLD, migrations.RunSQL.noop),
         never_deleted("shop_heldline"),
     ]

@@ -267,6 +267,8 @@ class HeldLine(models.Model):
                 name="held_line_release_due",
                 condition=Q(release_at__isnull=False, released_at=None, stopped_at=None),
             ),
+            # What stands still; hardly ever any.
+            models.Index("order", name="held_line_stopped", condition=Q(stopped_at__isnull=False)),
             # The audit compares a posting with its lines.
             models.Index("posting", name="held_line_by_posting", condition=~Q(posting="")),
         ]

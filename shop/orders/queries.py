@@ -67,6 +67,62 @@ def paths_of(order: Order) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(path.split("/")) if path else () for path in paths)
 
 
+_CASES = """
+SELECT m.number, count(*) FROM (
+    SELECT id, merchant_id FROM shop_order
+    WHERE frozen_at IS NOT NULL AND done_at IS NULL AND closed_at IS NULL
+    UNION
+    SELECT o.id, o.merchant_id FROM shop_heldline h JOIN shop_order o ON o.id = h.order_id
+    WHERE h.stopped_at IS NOT NULL
+) AS stands JOIN members_merchant m ON m.id = stands.merchant_id
+WHERE m.number = ANY(%s::text[]) GROUP BY m.number
+"""
+
+
+def open_cases(merchants: Sequence[str]) -> dict[str, int]:
+    """A counter of the guarantee: orders that stand still, frozen or with a case, by merchant."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CASES, [sql.texts(merchants)])
+        return dict(cursor.fetchall())
+
+
+class Year(NamedTuple):
+    """In Shanghai, by the time of payment; amounts are those of the orders."""
+
+    year: int
+    orders: int
+    merchants: int
+    fen: int
+
+
+# From each moment on at which a merchant came to be guaranteed, until its next one.
+_YEARS = """
+WITH guaranteed AS (
+    SELECT g.merchant_id, e.status, e.at AS since,
+           lead(e.at) OVER (PARTITION BY e.guarantee_id ORDER BY e.id) AS until
+    FROM members_guaranteeevent e JOIN members_guarantee g ON g.id = e.guarantee_id
+)
+SELECT extract(year FROM o.paid_at AT TIME ZONE 'Asia/Shanghai')::int AS year,
+       count(*), count(DISTINCT o.merchant_id), sum(o.total_fen)::bigint
+FROM shop_order o JOIN guaranteed g ON g.merchant_id = o.merchant_id AND g.status = 'ACTIVE'
+    AND o.paid_at >= g.since AND (g.until IS NULL OR o.paid_at < g.until)
+JOIN members_merchant m ON m.id = o.merchant_id
+WHERE o.paid_at IS NOT NULL AND (%(all)s OR m.number = ANY(%(merchants)s::text[]))
+GROUP BY 1 ORDER BY 1 DESC
+"""
+
+
+def guaranteed_by_year(tenants: frozenset[str] | None) -> list[Year]:
+    """S002.27: orders that were paid while their merchant was guaranteed, and merchants served.
+
+    `tenants`: of these merchants only; None for all.
+    """
+    told: dict[str, Any] = {"all": tenants is None, "merchants": sql.texts(tenants or ())}
+    with connection.cursor() as cursor:
+        cursor.execute(_YEARS, told)
+        return [Year._make(row) for row in cursor.fetchall()]
+
+
 class KindOf(NamedTuple):
     """What a line is: its categories, nearest first, and the receipt days that one of them says."""
 
