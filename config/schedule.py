@@ -41,6 +41,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "ask after trades of WeChat Pay": every(10, "payments.wechat_pay.tasks.ask_open"),
     "fetch the bills of payment channels": from_ten("payments.bills.tasks.fetch_bills"),
     "ask after trades of Alipay": every(10, "payments.alipay.tasks.ask_open"),
+    "suspend guarantees by rule": every(600, "members.guarantee.tasks.suspend_by_rule"),
     "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),
     "receive by itself": every(60, "shop.fulfilment.tasks.receive_overdue"),
     "finish orders": every(20, "shop.orders.tasks.finish_received"),

@@ -111,6 +111,12 @@ RULES_ARE_ABOUT = {
 }
 # Above what amount (fen, by merchant) giving money back takes two people.
 REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
+# What the criteria of the guarantee count, by merchant's number; one that is not in the answer has
+# 0.  Deposits and ratings add theirs here, and a row to the table of criteria.
+GUARANTEE_COUNTERS = {
+    "TRADING": "members.guarantee.queries.is_trading",
+    "OPEN_CASES": "shop.orders.queries.open_cases",
+}
 # What a guide's share code may open.
 SHARE_TARGETS = {
     "MERCHANT": "members.merchants.share",
@@ -129,6 +135,7 @@ AUDITS = [
     "payments.alipay.queries.findings",
     "payments.offering.queries.findings",
     "payments.bills.queries.findings",
+    "members.guarantee.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",

@@ -20,6 +20,9 @@ MENU: list[tuple[str, list[Item]]] = [
             ("规格与库存", "category", "shop_sku_changelist"),
             ("活动价", "sell", "shop_offer_changelist"),
             ("类目", "account_tree", "shop_category_changelist"),
+            ("担保明细", "lock_clock", "shop_heldline_changelist"),
+            ("担保商家", "verified_user", "members_guarantee_changelist"),
+            ("担保条件", "checklist", "members_guaranteecriterion_changelist"),
         ],
     ),
     (
@@ -54,6 +57,7 @@ MENU: list[tuple[str, list[Item]]] = [
             ("专属账号", "tag", "payments_virtualaccount_changelist"),
             ("银行工作日", "event", "payments_bankday_changelist"),
             ("核销策略", "rule_settings", "payments_policy_changelist"),
+            ("平台费率", "percent", "payments_feerate_changelist"),
             ("收银台规则", "point_of_sale", "payments_methodrule_changelist"),
         ],
     ),

@@ -1,6 +1,7 @@
 """The admin classes of this app, for Django; nobody else imports this list."""
 
 from members.accounts.admin import AccessAttemptAdmin, UserAdmin
+from members.guarantee.admin import GuaranteeAdmin, GuaranteeCriterionAdmin
 from members.guides.admin import (
     BondEventAdmin,
     CommissionAdmin,
@@ -16,6 +17,8 @@ __all__ = [
     "BondEventAdmin",
     "CommissionAdmin",
     "CustomerBondAdmin",
+    "GuaranteeAdmin",
+    "GuaranteeCriterionAdmin",
     "GuideAdmin",
     "LevelAdmin",
     "MembershipAdmin",

@@ -1,6 +1,7 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
 from members.accounts.models import Address, User, WeChatIdentity
+from members.guarantee.models import Guarantee, GuaranteeCriterion, GuaranteeEvent
 from members.guides.models import BondEvent, Commission, CustomerBond, Guide, ShareCode
 from members.memberships.models import Level, Membership, MembershipEvent, Post
 from members.merchants.models import MemberNumber, Merchant, Staff
@@ -10,6 +11,9 @@ __all__ = [
     "BondEvent",
     "Commission",
     "CustomerBond",
+    "Guarantee",
+    "GuaranteeCriterion",
+    "GuaranteeEvent",
     "Guide",
     "Level",
     "MemberNumber",

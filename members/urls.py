@@ -1,6 +1,7 @@
 from django.urls import path
 
 from members.accounts import api as accounts
+from members.guarantee import api as guarantee
 from members.guides import api as guides
 from members.memberships import api as memberships
 
@@ -14,6 +15,7 @@ urlpatterns = [
     path("me/addresses/<str:number>", accounts.AddressDetail.as_view()),
     path("merchants/<str:number>", memberships.MerchantDetail.as_view()),
     path("merchants/<str:number>/posts", memberships.Posts.as_view()),
+    path("staff/merchants/<str:number>/guarantee", guarantee.MerchantGuarantee.as_view()),
     path("memberships", memberships.Memberships.as_view()),
     path("memberships/<str:merchant>/leave", memberships.Leave.as_view()),
     path("guides/me/share-codes", guides.ShareCodes.as_view()),

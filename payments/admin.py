@@ -12,6 +12,7 @@ from payments.receiving.admin import (
     TransferIntentAdmin,
     VirtualAccountAdmin,
 )
+from payments.settlement.admin import FeeRateAdmin
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 from payments.transfers.admin_by_hand import ByHandAdmin
 from payments.transfers.admin_policies import PolicyAdmin
@@ -28,6 +29,7 @@ __all__ = [
     "ChannelDifferenceAdmin",
     "DayCloseAdmin",
     "EntryAdmin",
+    "FeeRateAdmin",
     "LineReturnAdmin",
     "MethodRuleAdmin",
     "PaymentAdmin",

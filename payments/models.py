@@ -20,6 +20,7 @@ from payments.receiving.models import (
     TransferIntent,
     VirtualAccount,
 )
+from payments.settlement.models import FeeRate
 from payments.transfers.models import (
     Allocation,
     LineEvent,
@@ -45,6 +46,7 @@ __all__ = [
     "ChannelDifference",
     "DayClose",
     "Entry",
+    "FeeRate",
     "LineEvent",
     "LineReturn",
     "MethodRule",

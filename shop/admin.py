@@ -4,9 +4,11 @@ from shop.catalog.admin import CategoryAdmin, ProductAdmin
 from shop.fulfilment.admin import OrderDesk, ShipmentAdmin
 from shop.inventory.admin import SkuAdmin
 from shop.offers.admin import OfferAdmin
+from shop.orders.admin_held import HeldLineAdmin
 
 __all__ = [
     "CategoryAdmin",
+    "HeldLineAdmin",
     "OfferAdmin",
     "OrderDesk",
     "ProductAdmin",

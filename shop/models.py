@@ -4,10 +4,11 @@ from shop.catalog.models import Category, PriceRule, Product, Sku
 from shop.fulfilment.models import Shipment
 from shop.inventory.models import Stock, StockEvent
 from shop.offers.models import Offer
-from shop.orders.models import Order, OrderEvent, OrderLine
+from shop.orders.models import HeldLine, Order, OrderEvent, OrderLine
 
 __all__ = [
     "Category",
+    "HeldLine",
     "Offer",
     "Order",
     "OrderEvent",

@@ -53,7 +53,7 @@ def reopen(*, references: Mapping[str, datetime], at: datetime) -> set[str]:
     return reopening.reopen(closed_since=references, at=at)
 
 
-def reversed(*, references: Mapping[str, bool], at: datetime) -> set[str]:
+def reversed(*, references: Mapping[str, bool], at: datetime) -> Mapping[str, int]:
     return freezing.freeze(order_numbers=references, at=at)
 
 

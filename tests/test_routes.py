@@ -47,6 +47,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "orders/{order}/confirm-receipt": {"POST": SIGNED_IN},
     "orders/{order}/shipments": {"POST": "OPERATOR"},
     "staff/orders": {"GET": "OPERATOR"},
+    "staff/merchants/{merchant}/guarantee": {"GET": "OWNER", "POST": "OWNER", "DELETE": "OWNER"},
     "payments": {"GET": SIGNED_IN, "POST": SIGNED_IN},
     "payments/methods": {"GET": SIGNED_IN},
     "payments/{payment}": {"GET": SIGNED_IN},
@@ -176,7 +177,7 @@ def test_what_belongs_to_a_stranger_does_not_exist(world, route, method):
     access = ROUTES[route][method]
     if access == "GUIDE":
         other = make_guide(make_merchant("别家")).user
-    elif access in STAFF_ROLES:
+    elif access in {*STAFF_ROLES, "OWNER"}:
         other = world.staff(access, make_merchant("别家"))
     else:
         other = make_user("路人")
@@ -209,7 +210,7 @@ def test_a_list_holds_nothing_of_a_stranger(world, listing):
     elsewhere = make_merchant("别家")
     if access == "GUIDE":
         other = make_guide(elsewhere).user
-    elif access in STAFF_ROLES:
+    elif access in {*STAFF_ROLES, "OWNER"}:
         other = world.staff(access, elsewhere)
     else:
         other = make_user("路人")

@@ -69,6 +69,11 @@ def rebond(
     return Bond(guide_id, at)
 
 
+def commission_of(base_fen: int, rate: Decimal) -> int:
+    """What a line brings its guide, `rate` in per cent."""
+    return percent(base_fen, rate)
+
+
 class Due(NamedTuple):
     """What an order line will bring its guide; `base_fen` is what was paid for the line."""
 
@@ -80,7 +85,7 @@ class Due(NamedTuple):
 
     @property
     def amount_fen(self) -> int:
-        return percent(self.base_fen, self.rate)
+        return commission_of(self.base_fen, self.rate)
 
 
 SCENE_PREFIX = "g="

@@ -120,23 +120,48 @@ def expect(*, dues: Sequence[Due], at: datetime) -> None:
         cursor.execute(_EXPECT, [at, *columns])
 
 
-@joined
-def earn(*, order_numbers: Sequence[str], at: datetime) -> None:
-    """The after-sales window is over: the merchant's money becomes the guide's, line by line.
+# In key order, so that two batches cannot deadlock; of two callers one gets a row.
+_EARN = """
+WITH due AS (
+    SELECT c.id FROM members_commission c
+    JOIN unnest(%s::text[], %s::int[]) AS d (order_number, line) USING (order_number, line)
+    WHERE c.status = 'PENDING' ORDER BY c.id FOR NO KEY UPDATE OF c
+), earned AS (
+    UPDATE members_commission c SET status = 'EARNED', settled_at = %s
+    FROM due WHERE c.id = due.id AND c.status = 'PENDING'
+    RETURNING c.id, c.guide_id, c.order_number, c.line, c.amount_fen
+)
+SELECT m.number, u.number, sum(e.amount_fen)::bigint,
+       (array_agg(e.order_number || ':' || e.line ORDER BY e.id))[1]
+FROM earned e JOIN members_guide g ON g.id = e.guide_id
+JOIN members_merchant m ON m.id = g.merchant_id JOIN members_user u ON u.id = g.user_id
+GROUP BY m.number, u.number HAVING sum(e.amount_fen) > 0
+"""
 
-    Twice changes nothing.  Raises payments.ledger.services.NotCovered.
+
+@joined
+def earn(*, lines: Sequence[tuple[str, int]], at: datetime) -> None:
+    """The after-sales window of these lines (order number, line) is over.
+
+    The merchant's money becomes the guide's: one posting a guide, named by the first of its lines;
+    the others have the same `settled_at`.  Twice changes nothing.  Raises
+    payments.ledger.services.NotCovered.
     """
-    earned = _settle(order_numbers, Status.PENDING, Status.EARNED, at)
+    if not lines:
+        return
+    columns = [sql.texts(number for number, _ in lines), sql.ints(line for _, line in lines)]
+    with connection.cursor() as cursor:
+        cursor.execute(_EARN, [*columns, at])
+        earned = cursor.fetchall()
     ledger.post(
         [
             Draft(
                 kind="COMMISSION",
-                reference=str(one),
-                debits={_merchant(one): one.amount_fen},
-                credits={_guide(one): one.amount_fen},
+                reference=first,
+                debits={f"merchant:{merchant}:available": fen},
+                credits={f"guide:{guide}:commission": fen},
             )
-            for one in earned
-            if one.amount_fen
+            for merchant, guide, fen, first in earned
         ],
         at=at,
     )

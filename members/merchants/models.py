@@ -31,7 +31,9 @@ class Merchant(models.Model):
         "佣金比例(%)", max_digits=5, decimal_places=2, default=Decimal(5)
     )
     bond_days = models.PositiveSmallIntegerField("客户保护期(天)", default=30)
-    auto_receive_days = models.PositiveSmallIntegerField("自动确认收货(天)", default=15)
+    auto_receive_days = models.PositiveSmallIntegerField(
+        "物流自动收货(天)", default=10, help_text="可以比平台的 10 天长，不会更短"
+    )
     after_sale_days = models.PositiveSmallIntegerField("售后期(天)", default=7)
     pay_within_minutes = models.PositiveIntegerField("线上支付时限(分钟)", default=30)
     transfer_working_days = models.PositiveSmallIntegerField("银行转账时限(工作日)", default=3)

@@ -41,7 +41,7 @@ class Terms:
     join_policy: str = JoinPolicy.OPEN
     commission_rate: Decimal = Decimal(5)
     bond_days: int = 30
-    auto_receive_days: int = 15
+    auto_receive_days: int = 10  # of parcels; the platform's days are the least
     after_sale_days: int = 7
     pay_within_minutes: int = 30
     transfer_working_days: int = 3

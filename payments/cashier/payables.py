@@ -44,8 +44,10 @@ class Payable(Protocol):
         """
 
     @staticmethod
-    def reversed(*, references: Mapping[str, bool], at: datetime) -> set[str]:
-        """The bank took money back: stop whatever goes on.  Answers those already paid out.
+    def reversed(*, references: Mapping[str, bool], at: datetime) -> Mapping[str, int]:
+        """The bank took money back: stop whatever goes on.
+
+        Answers how many fen of each have been paid out already; none where it does not say.
 
         By reference whether it is unpaid now; if not, the loss came of money that had been owed
         back.  Never refuses.

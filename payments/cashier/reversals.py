@@ -51,7 +51,7 @@ def reverse(*, channel_txns: Sequence[str], method: str, actor: str, at: datetim
             receipt.kept_fen,
             receipt.owed_fen,
             receipt.pk,
-            0 if (row.purpose, row.reference) in released else row.guaranteed_fen,
+            max(0, row.guaranteed_fen - released.get((row.purpose, row.reference), 0)),
             claims[row.pk],
             sent_fen=sent.get(receipt.pk, 0),
         )
@@ -159,12 +159,15 @@ def _freeze(
     claims: dict[int, list[Claim]],
     sent: dict[int, int],
     at: datetime,
-) -> set[tuple[str, str]]:
-    """Tell what was paid that it is not any more, or that a loss came of it; what was released.
+) -> dict[tuple[str, str], int]:
+    """Tell what was paid that it is not any more, or that a loss came of it; fen released of it.
 
-    A payment that had not been full, and whose money is all here, concerns nobody.
+    A payment that had not been full, and whose money is all here, concerns nobody; one that was
+    full, and lost money before, may have been released in part.
     """
     lost: dict[str, dict[str, bool]] = {}
+    undone = Receipt.objects.filter(payment__in=payments, undone_at__isnull=False)
+    stand_still = set(undone.values_list("payment_id", flat=True))
     for receipt in receipts:
         row = payments[receipt.payment_id]
         trial = unwind(
@@ -175,14 +178,15 @@ def _freeze(
             claims[row.pk],
             sent_fen=sent.get(receipt.pk, 0),
         )
-        is_unpaid = row.status == Status.CONFIRMED and trial.held_fen > 0
+        is_paid = row.status == Status.CONFIRMED
+        is_unpaid = trial.held_fen > 0 and (is_paid or row.pk in stand_still)
         if is_unpaid or trial.is_short:
             of_purpose = lost.setdefault(row.purpose, {})
             of_purpose[row.reference] = is_unpaid or of_purpose.get(row.reference, False)
     return {
-        (purpose, reference)
+        (purpose, reference): fen
         for purpose in sorted(lost)
-        for reference in payable(purpose).reversed(references=lost[purpose], at=at)
+        for reference, fen in payable(purpose).reversed(references=lost[purpose], at=at).items()
     }
 
 

@@ -42,6 +42,8 @@ CHART: Mapping[str, Kind] = {
     "held": Kind(Side.CREDIT, "担保待放款"),
     "refund_payable": Kind(Side.CREDIT, "应退款"),
     "receivable": Kind(Side.DEBIT, "应收商家款"),
+    # What the platform earned: its fee of released lines.
+    "platform": Kind(Side.CREDIT, "平台手续费收入"),
     "merchant": Kind(Side.CREDIT, "商家可用余额", is_guarded=True),
     "guide": Kind(Side.CREDIT, "导购佣金", is_guarded=True),
 }

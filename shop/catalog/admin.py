@@ -21,11 +21,11 @@ class CategoryAdmin(Edit):
     """One tree for all merchants, kept by the platform."""
 
     is_shared = True
-    list_display = ["name", "code", "parent"]
+    list_display = ["name", "code", "parent", "receive_days"]
     list_select_related = ["parent"]
-    fields = ["name", "code", "parent"]
-    editable = ["name", "parent"]
-    addable = ["name", "code", "parent"]
+    fields = ["name", "code", "parent", "receive_days"]
+    editable = ["name", "parent", "receive_days"]
+    addable = ["name", "code", "parent", "receive_days"]
     search_fields = ["name", "code"]
     ordering = ["code"]
 

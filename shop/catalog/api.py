@@ -32,6 +32,9 @@ class ProductOut(serializers.Serializer[object]):
     merchant = serializers.CharField()
     title = serializers.CharField()
     is_private = serializers.BooleanField()
+    badges = serializers.ListField(
+        child=serializers.ChoiceField(choices=["GUARANTEED"]), help_text="GUARANTEED：平台担保"
+    )
     skus = SkuOut(many=True)
 
 
@@ -54,10 +57,13 @@ class Products(View):
         asked.pop("cursor", None)
         asked.pop("limit", None)
         standings = queries.standings_of(request.user)
-        rows = queries.shelf(standings, **asked).values(*queries.ON_SHELF)
-        return page(
-            self, rows, ("-created_at", "-pk"), lambda found: queries.shown(found, standings)
-        )
+        shelf = queries.shelf(standings, **asked)
+        if asked.get("q"):
+            rows = queries.ranked(shelf).values(*queries.ON_SHELF, "rank")
+            order = ("-rank", "-pk")
+        else:
+            rows, order = shelf.values(*queries.ON_SHELF), ("-created_at", "-pk")
+        return page(self, rows, order, lambda found: queries.shown(found, standings))
 
 
 class ProductDetail(View):

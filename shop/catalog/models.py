@@ -15,9 +15,22 @@ class Category(models.Model):
     code = models.SlugField("代码", max_length=32, unique=True)
     name = models.CharField("名称", max_length=40)
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, verbose_name="上级")
+    receive_days = models.PositiveSmallIntegerField(
+        "自动收货(天)",
+        null=True,
+        blank=True,
+        help_text="发货后多少天，含下级类目；留空：物流 10 天，无需物流 2 天",
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = "类目"
+        constraints = [
+            models.CheckConstraint(
+                name="category_receive_days_are_days",
+                condition=Q(receive_days=None) | Q(receive_days__gte=1, receive_days__lte=90),
+                violation_error_message="自动收货须为 1 到 90 天，或留空",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

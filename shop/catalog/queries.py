@@ -1,10 +1,22 @@
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import F, JSONField, QuerySet
+from django.db.models import (
+    Case,
+    DateTimeField,
+    ExpressionWrapper,
+    F,
+    JSONField,
+    QuerySet,
+    Value,
+    When,
+)
 from django.db.models.expressions import RawSQL
 
 from config.kit.errors import NotFound
+from members.guarantee.rules import BOOST
+from members.guarantee.rules import Status as Guaranteed
 from members.memberships import queries as memberships
 from members.memberships.rules import Standings
 from shop.catalog.models import Category, Product, Sku
@@ -100,7 +112,30 @@ def listing(row: dict[str, Any]) -> Listing:
 
 
 # What a shelf shows; descriptions and search words stay where they are.
-ON_SHELF = ("pk", "number", "title", "is_private", "created_at", "merchant_id", "merchant__number")
+ON_SHELF = (
+    *("pk", "number", "title", "is_private", "created_at", "merchant_id", "merchant__number"),
+    "merchant__guarantee__status",
+)
+# How a search is ranked (S002.23): by age, goods of a guaranteed shop as if they were newer.
+_RANK = ExpressionWrapper(
+    F("created_at")
+    + Case(
+        When(merchant__guarantee__status=Guaranteed.ACTIVE, then=Value(BOOST)),
+        default=Value(timedelta(0)),
+    ),
+    output_field=DateTimeField(),
+)
+
+
+def ranked(found: QuerySet[Product]) -> QuerySet[Product]:
+    """With their `rank`, a time; not for a shelf, which is read in the order of an index."""
+    return found.annotate(rank=_RANK)
+
+
+def _badges(product: dict[str, Any]) -> list[str]:
+    """From live state, never stored (S002.22)."""
+    is_guaranteed = product["merchant__guarantee__status"] == Guaranteed.ACTIVE
+    return ["GUARANTEED"] if is_guaranteed else []
 
 
 def shown(products: Sequence[dict[str, Any]], standings: Standings) -> list[dict[str, Any]]:
@@ -115,6 +150,7 @@ def shown(products: Sequence[dict[str, Any]], standings: Standings) -> list[dict
             "merchant": product["merchant__number"],
             "title": product["title"],
             "is_private": product["is_private"],
+            "badges": _badges(product),
             "skus": [
                 _sku(row, standings.get(product["merchant_id"])) for row in skus[product["pk"]]
             ],

@@ -5,7 +5,7 @@ from config.kit import numbers
 from config.kit.db import joined
 from config.kit.errors import NotFound, Refusal
 from shop.fulfilment.models import Shipment
-from shop.orders import services as orders
+from shop.orders import holding
 from shop.orders.models import Order
 from shop.orders.rules import Status
 
@@ -45,5 +45,5 @@ def ship(
         shipped_at=at,
     )
     shipment.lines.set(going)
-    orders.mark_shipped(order=order, lines=going, actor=actor, at=at)
+    holding.mark_shipped(order=order, lines=going, no_logistics=no_logistics, actor=actor, at=at)
     return shipment

@@ -31,6 +31,8 @@ EVENTS = {
     "UNPAID": "撤销付款",
     "SHIPPED": "发货",
     "RECEIVED": "收货",
+    "LINES_RECEIVED": "部分收货",
+    "RELEASED": "部分放款",
     "DONE": "完成",
     "EXPIRED": "超时关闭",
     "CANCELLED": "取消",

@@ -5,7 +5,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.kit.api import Query, Text, View, page
+from config.kit.api import Query, Shape, Text, View, Whole, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from members.accounts import queries as accounts
@@ -15,7 +15,7 @@ from members.guides import services as guides
 from members.guides.api import GuideRef
 from shop.checkout.api import Lines
 from shop.checkout.rules import Item
-from shop.orders import queries, services
+from shop.orders import holding, queries, services
 from shop.orders.rules import Status, Wish, consignee
 
 TAGS = ["订单"]
@@ -133,11 +133,21 @@ class OrderCancel(View):
         return Response(queries.shown(list(queries.whole([order])))[0])
 
 
+class ReceiptIn(Shape):
+    lines = serializers.ListField(
+        child=Whole(min_value=1),
+        required=False,
+        min_length=1,
+        max_length=50,
+        help_text="只确认这些已发货的行；不填为整单",
+    )
+
+
 class OrderConfirmReceipt(View):
-    @extend_schema(tags=TAGS, request=None, responses=OrderOut)
+    @extend_schema(tags=TAGS, request=ReceiptIn, responses=OrderOut)
     @idempotent()
     def post(self, request: Request, number: str) -> Response:
-        buyer = viewer(request)
+        body, buyer = self.body(ReceiptIn), viewer(request)
         order = get_object_or_404(queries.for_buyer(buyer), number=number)
-        services.receive_one(order=order, actor=buyer.number, at=now())
+        holding.receive_one(order=order, lines=body.get("lines"), actor=buyer.number, at=now())
         return Response(queries.shown(list(queries.whole([order])))[0])

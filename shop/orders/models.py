@@ -2,6 +2,7 @@ from datetime import datetime
 from typing import Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
@@ -32,15 +33,6 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def to_expire(self, at: datetime) -> Self:
         """Overdue, and not held back for a bank's statement just now."""
         return self.overdue(at).filter(Q(held_until=None) | Q(held_until__lte=at))
-
-    def to_receive(self, at: datetime) -> Self:
-        return self.filter(
-            status=Status.SHIPPED, receive_before__lte=at, received_at=None, closed_at=None
-        )
-
-    def to_finish(self, at: datetime) -> Self:
-        rows = self.filter(status=Status.RECEIVED, finish_at__lte=at, frozen_at=None)
-        return rows.filter(done_at=None, closed_at=None)
 
     def frozen(self) -> Self:
         return self.filter(frozen_at__isnull=False)
@@ -159,21 +151,11 @@ class Order(models.Model):
             models.Index(F("merchant"), F("placed_at").desc(), name="order_by_merchant"),
             # The dashboard's takings by day; orders are paid about as they were placed.
             BrinIndex("paid_at", name="order_by_payday", pages_per_range=32, autosummarize=True),
-            # Three sweeps, each reading only what is under way.
+            # The sweep reads only what is under way.
             models.Index(
                 "pay_before",
                 name="order_unpaid_due",
                 condition=Q(shipped_at=None, closed_at=None),
-            ),
-            models.Index(
-                "receive_before",
-                name="order_receipt_due",
-                condition=Q(receive_before__isnull=False, received_at=None, closed_at=None),
-            ),
-            models.Index(
-                "finish_at",
-                name="order_finish_due",
-                condition=Q(finish_at__isnull=False, done_at=None, closed_at=None),
             ),
         ]
 
@@ -211,6 +193,88 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.title} {self.sku_name}"
+
+
+class HeldLine(models.Model):
+    """The guarantee of a line that was sent: its money is held until receipt and after-sales.
+
+    Money of a line that was not sent yet is held without a row.  Whoever changes a row holds its
+    order.  `stopped_by` names what stops the clock (FROZEN, a case); the times stand still until
+    the last of them is gone (`shop.orders.clock`).
+    """
+
+    line = models.OneToOneField(
+        OrderLine, models.PROTECT, primary_key=True, related_name="held", verbose_name="订单行"
+    )
+    order = models.ForeignKey(
+        Order,
+        models.PROTECT,
+        related_name="held_lines",
+        verbose_name="订单",
+        db_constraint=False,  # orders are never deleted, and the line names it already
+    )
+    amount_fen = models.PositiveBigIntegerField("担保金额(分)")
+    fee_ppm = models.PositiveIntegerField("平台费率(百万分之)", help_text="下单时的费率")
+    fee_fen = models.PositiveBigIntegerField("平台手续费(分)")
+    receive_before = models.DateTimeField("自动收货时间")
+    received_at = models.DateTimeField("收货时间", null=True, blank=True)
+    release_at = models.DateTimeField("售后截止", null=True, blank=True)
+    released_at = models.DateTimeField("放款时间", null=True, blank=True)
+    stopped_by = ArrayField(
+        models.CharField(max_length=32), verbose_name="暂停原因", default=list, blank=True
+    )
+    stopped_at = models.DateTimeField("暂停时间", null=True, blank=True)
+    posting = models.CharField("放款凭证号", max_length=96, blank=True, db_default="")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "担保明细"
+        constraints = [
+            models.CheckConstraint(
+                name="held_line_fee_within_amount", condition=Q(fee_fen__lte=F("amount_fen"))
+            ),
+            # S002.49: never before receipt, and the after-sale window is over.
+            models.CheckConstraint(
+                name="held_line_released_after_receipt_and_window",
+                condition=Q(released_at=None, posting="")
+                | Q(received_at__isnull=False, released_at__gte=F("release_at")) & ~Q(posting=""),
+            ),
+            models.CheckConstraint(
+                name="held_line_received_has_window",
+                condition=Q(received_at=None, release_at=None)
+                | Q(received_at__isnull=False, release_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="held_line_stopped_has_reason_and_time",
+                condition=Q(stopped_at=None, stopped_by=[])
+                | Q(stopped_at__isnull=False) & ~Q(stopped_by=[]),
+            ),
+            models.CheckConstraint(
+                name="held_line_stopped_is_not_released",
+                condition=Q(stopped_at=None) | Q(released_at=None),
+            ),
+        ]
+        indexes = [
+            # Two sweeps, each reading only what is under way.
+            models.Index(
+                "receive_before",
+                "line",
+                name="held_line_receipt_due",
+                condition=Q(received_at=None, stopped_at=None),
+            ),
+            models.Index(
+                "release_at",
+                "line",
+                name="held_line_release_due",
+                condition=Q(release_at__isnull=False, released_at=None, stopped_at=None),
+            ),
+            # What stands still; hardly ever any.
+            models.Index("order", name="held_line_stopped", condition=Q(stopped_at__isnull=False)),
+            # The audit compares a posting with its lines.
+            models.Index("posting", name="held_line_by_posting", condition=~Q(posting="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.order_id} {self.amount_fen}"
 
 
 class OrderEvent(models.Model):

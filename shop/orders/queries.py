@@ -1,10 +1,11 @@
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import connection
 from django.db.models import F, Func, Prefetch, QuerySet, TextField
 
+from config.kit import sql
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
 from shop.orders.models import Order, OrderLine
@@ -64,6 +65,95 @@ def paths_of(order: Order) -> tuple[tuple[str, ...], ...]:
     """The categories of what is ordered, each with those above it, nearest first."""
     paths: list[str] = order.category_paths  # type: ignore[attr-defined]
     return tuple(tuple(path.split("/")) if path else () for path in paths)
+
+
+_CASES = """
+SELECT m.number, count(*) FROM (
+    SELECT id, merchant_id FROM shop_order
+    WHERE frozen_at IS NOT NULL AND done_at IS NULL AND closed_at IS NULL
+    UNION
+    SELECT o.id, o.merchant_id FROM shop_heldline h JOIN shop_order o ON o.id = h.order_id
+    WHERE h.stopped_at IS NOT NULL
+) AS stands JOIN members_merchant m ON m.id = stands.merchant_id
+WHERE m.number = ANY(%s::text[]) GROUP BY m.number
+"""
+
+
+def open_cases(merchants: Sequence[str]) -> dict[str, int]:
+    """A counter of the guarantee: orders that stand still, frozen or with a case, by merchant."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CASES, [sql.texts(merchants)])
+        return dict(cursor.fetchall())
+
+
+class Year(NamedTuple):
+    """In Shanghai, by the time of payment; amounts are those of the orders."""
+
+    year: int
+    orders: int
+    merchants: int
+    fen: int
+
+
+# From each moment on at which a merchant came to be guaranteed, until its next one.
+_YEARS = """
+WITH guaranteed AS (
+    SELECT g.merchant_id, e.status, e.at AS since,
+           lead(e.at) OVER (PARTITION BY e.guarantee_id ORDER BY e.id) AS until
+    FROM members_guaranteeevent e JOIN members_guarantee g ON g.id = e.guarantee_id
+)
+SELECT extract(year FROM o.paid_at AT TIME ZONE 'Asia/Shanghai')::int AS year,
+       count(*), count(DISTINCT o.merchant_id), sum(o.total_fen)::bigint
+FROM shop_order o JOIN guaranteed g ON g.merchant_id = o.merchant_id AND g.status = 'ACTIVE'
+    AND o.paid_at >= g.since AND (g.until IS NULL OR o.paid_at < g.until)
+JOIN members_merchant m ON m.id = o.merchant_id
+WHERE o.paid_at IS NOT NULL AND (%(all)s OR m.number = ANY(%(merchants)s::text[]))
+GROUP BY 1 ORDER BY 1 DESC
+"""
+
+
+def guaranteed_by_year(tenants: frozenset[str] | None) -> list[Year]:
+    """S002.27: orders that were paid while their merchant was guaranteed, and merchants served.
+
+    `tenants`: of these merchants only; None for all.
+    """
+    told: dict[str, Any] = {"all": tenants is None, "merchants": sql.texts(tenants or ())}
+    with connection.cursor() as cursor:
+        cursor.execute(_YEARS, told)
+        return [Year._make(row) for row in cursor.fetchall()]
+
+
+class KindOf(NamedTuple):
+    """What a line is: its categories, nearest first, and the receipt days that one of them says."""
+
+    path: list[str]
+    receive_days: int | None
+
+
+_KINDS = """
+WITH RECURSIVE up AS (
+    SELECT l.id AS line_id, c.code, c.parent_id, c.receive_days, 1 AS steps
+    FROM shop_orderline l
+    JOIN shop_sku s ON s.id = l.sku_id
+    JOIN shop_product p ON p.id = s.product_id
+    JOIN shop_category c ON c.id = p.category_id
+    WHERE l.id = ANY(%s::bigint[])
+    UNION ALL
+    SELECT up.line_id, c.code, c.parent_id, c.receive_days, up.steps + 1
+    FROM up JOIN shop_category c ON c.id = up.parent_id WHERE up.steps < 10
+)
+SELECT line_id, array_agg(code ORDER BY steps),
+    (array_agg(receive_days ORDER BY steps) FILTER (WHERE receive_days IS NOT NULL))[1]
+FROM up GROUP BY line_id
+"""
+
+
+def kinds_of(lines: Sequence[OrderLine]) -> dict[int, KindOf]:
+    """By key of the line; one query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KINDS, [sql.ints(line.pk for line in lines)])
+        found = {pk: KindOf(path, days) for pk, path, days in cursor.fetchall()}
+    return {line.pk: found.get(line.pk, KindOf([], None)) for line in lines}
 
 
 def shown(orders: Sequence[Order]) -> list[dict[str, Any]]:
@@ -134,11 +224,16 @@ SELECT p.number, o.number FROM payments_payment p
 JOIN shop_order o ON p.purpose = 'ORDER' AND p.reference = o.number
 WHERE p.status = 'WAITING' AND o.status = 'CLOSED' LIMIT 20
 """
-# Money in guarantee per merchant: paid, not refunded, and the order not finished.
+# Money in guarantee per merchant: paid, not refunded, and its lines not released.
 _HELD = """
-SELECT m.number, coalesce(sum(p.received_fen - p.refunded_fen) FILTER (WHERE o.status <> 'DONE'), 0)
-FROM shop_order o JOIN members_merchant m ON m.id = o.merchant_id
-JOIN payments_payment p ON p.purpose = 'ORDER' AND p.reference = o.number GROUP BY m.number
+SELECT number, sum(fen) FROM (
+    SELECT m.number, p.received_fen - p.refunded_fen AS fen
+    FROM shop_order o JOIN members_merchant m ON m.id = o.merchant_id
+    JOIN payments_payment p ON p.purpose = 'ORDER' AND p.reference = o.number
+    UNION ALL
+    SELECT m.number, -h.amount_fen FROM shop_heldline h JOIN shop_order o ON o.id = h.order_id
+    JOIN members_merchant m ON m.id = o.merchant_id WHERE h.released_at IS NOT NULL
+) AS held GROUP BY number
 """
 _HELD_BOOKED = """
 SELECT split_part(a.code, ':', 2), -sum(e.amount_fen) FROM payments_entry e
@@ -147,6 +242,40 @@ JOIN payments_account a ON a.id = e.account_id WHERE a.code LIKE 'held:%' GROUP 
 _TOTALS = """
 SELECT o.number FROM shop_order o JOIN shop_orderline l ON l.order_id = o.id
 GROUP BY o.id HAVING sum(l.total_fen) <> o.total_fen LIMIT 20
+"""
+# Every line that was sent is held or was released, with its own amount; and only those.
+_LINES = """
+SELECT o.number, l.line FROM shop_orderline l JOIN shop_order o ON o.id = l.order_id
+LEFT JOIN shop_heldline h ON h.line_id = l.id
+WHERE l.is_shipped <> (h.line_id IS NOT NULL)
+   OR h.amount_fen <> l.total_fen OR h.order_id <> l.order_id LIMIT 20
+"""
+_ENDS = """
+SELECT o.number, o.status FROM shop_order o JOIN shop_heldline h ON h.order_id = o.id
+GROUP BY o.id
+HAVING (o.status = 'DONE') <> (bool_and(h.released_at IS NOT NULL) AND o.status IN
+                               ('RECEIVED', 'DONE'))
+    OR o.status = 'RECEIVED' AND bool_or(h.received_at IS NULL)
+    OR o.status = 'SHIPPED' AND bool_and(h.received_at IS NOT NULL)
+    OR (o.frozen_at IS NULL OR o.status = 'DONE') AND bool_or('FROZEN' = ANY(h.stopped_by))
+    OR o.frozen_at IS NOT NULL
+       AND bool_or(h.released_at IS NULL AND NOT 'FROZEN' = ANY(h.stopped_by)) LIMIT 20
+"""
+# One posting books many lines: together they are what its legs say.
+_RELEASED = """
+WITH released AS (
+    SELECT posting, sum(amount_fen) AS fen, sum(fee_fen) AS fee FROM shop_heldline
+    WHERE posting <> '' GROUP BY posting
+), booked AS (
+    SELECT p.reference AS posting, sum(e.amount_fen) FILTER (WHERE e.amount_fen > 0) AS fen,
+           coalesce(-sum(e.amount_fen) FILTER (WHERE a.code LIKE 'platform:%'), 0) AS fee
+    FROM payments_posting p JOIN payments_entry e ON e.posting_id = p.id
+    JOIN payments_account a ON a.id = e.account_id WHERE p.kind = 'RELEASE' GROUP BY p.reference
+)
+SELECT posting, coalesce(r.fen, 0), coalesce(b.fen, 0)
+FROM released r FULL JOIN booked b USING (posting)
+WHERE (coalesce(r.fen, 0), coalesce(r.fee, 0)) <> (coalesce(b.fen, 0), coalesce(b.fee, 0))
+LIMIT 20
 """
 
 
@@ -171,4 +300,22 @@ def findings() -> Iterator[str]:
             yield (
                 f"商家 {number} 担保金账面 {yuan(booked.get(number, 0))} 元，"
                 f"未完结订单净收 {yuan(expected.get(number, 0))} 元"
+            )
+    yield from _line_findings()
+
+
+def _line_findings() -> Iterator[str]:
+    """The guarantee of each line with its order, and what was released with the ledger."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LINES)
+        for number, line in cursor.fetchall():
+            yield f"订单 {number} 第 {line} 行的发货与担保明细不符"
+        cursor.execute(_ENDS)
+        for number, status in cursor.fetchall():
+            yield f"订单 {number} 状态 {status} 与担保明细不符"
+        cursor.execute(_RELEASED)
+        for posting, released, booked in cursor.fetchall():
+            yield (
+                f"放款凭证 {posting} 入账 {yuan(int(booked))} 元，"
+                f"担保明细合计 {yuan(int(released))} 元，或手续费不符"
             )

@@ -34,6 +34,22 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 LIVE = [Status.PAID, Status.SHIPPED, Status.RECEIVED]
 
 
+# S002.49: when receipt confirms itself, in days after a line was sent.
+PARCEL_DAYS = 10
+NO_LOGISTICS_DAYS = 2
+
+
+def receive_days(*, no_logistics: bool, of_kind: int | None, of_merchant: int) -> int:
+    """How long the buyer of a line has to speak up, before receipt confirms itself.
+
+    Kinds that say so have their own days.  A merchant may give buyers of parcels more time than
+    the platform, not less.
+    """
+    if of_kind is not None:
+        return of_kind
+    return NO_LOGISTICS_DAYS if no_logistics else max(PARCEL_DAYS, of_merchant)
+
+
 class CloseReason(models.TextChoices):
     EXPIRED = "EXPIRED", "超时未付"
     BUYER = "BUYER", "买家取消"

@@ -7,7 +7,6 @@ from django.db import connection, transaction
 from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import Refusal, StaleState
-from config.kit.jobs import later
 from config.kit.states import move, sources
 from members.guides import queries as guides
 from members.guides import services as commissions
@@ -19,13 +18,13 @@ from payments.cashier import queries as payments
 from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier.rules import Reason
-from payments.settlement import services as settlement
 from shop.checkout import services as checkout
 from shop.checkout.rules import Line
 from shop.inventory import services as inventory
 from shop.inventory.services import SoldOut
 from shop.offers import services as offers
 from shop.offers.services import OfferGone
+from shop.orders import clock
 from shop.orders.models import Order, OrderLine
 from shop.orders.rules import LIVE, TRANSITIONS, CloseReason, Status, Wish
 
@@ -34,10 +33,6 @@ PURPOSE = "ORDER"
 
 class AlreadyShipped(Refusal):
     message = "已有商品发货，不能取消"
-
-
-class OrderFrozen(Refusal):
-    message = "订单已冻结，不能发货"
 
 
 Outcome = list[Order] | Refusal
@@ -231,7 +226,7 @@ WITH waiting AS (
     INSERT INTO shop_orderevent (order_id, kind, actor, at, facts)
     SELECT id, CASE WHEN is_repaid THEN 'REPAID' ELSE 'PAID' END, '', %s, '{}' FROM paid
 )
-SELECT number, CASE WHEN guide_id IS NULL THEN 0 ELSE id END FROM paid
+SELECT number, id, guide_id IS NOT NULL, is_repaid FROM paid
 """
 _DUES = """
 SELECT o.guide_id, o.number, l.line, l.total_fen, o.commission_rate
@@ -246,9 +241,11 @@ def receive_payments(*, order_numbers: Sequence[str], at: datetime) -> set[str]:
     with connection.cursor() as cursor:
         states = sources(Status.PAID, TRANSITIONS)
         cursor.execute(_PAY, [sql.texts(order_numbers), states, LIVE, at, at])
-        paid = dict(cursor.fetchall())
-    expect_commissions(order_ids=[pk for pk in paid.values() if pk], at=at)
-    return set(order_numbers).difference(paid)
+        paid = cursor.fetchall()
+    expect_commissions(order_ids=[pk for _, pk, is_guided, _ in paid if is_guided], at=at)
+    if repaid := [pk for _, pk, _, is_repaid in paid if is_repaid]:
+        clock.resume(order_ids=repaid, why=clock.FROZEN, at=at)
+    return set(order_numbers).difference(row[0] for row in paid)
 
 
 def expect_commissions(*, order_ids: Sequence[int], at: datetime) -> None:
@@ -374,71 +371,3 @@ def _give_back(orders: Sequence[Order]) -> None:
             common[line.sku_id] += line.quantity
     inventory.release(pieces=common)
     offers.give_back(pieces=special)
-
-
-# --- after payment ------------------------------------------------------------------------------
-
-
-@joined
-def mark_shipped(*, order: Order, lines: Sequence[OrderLine], actor: str, at: datetime) -> None:
-    """These lines have left; the order is SHIPPED with its last one.  OrderFrozen stops it."""
-    hold(order=order)
-    if Order.objects.frozen().filter(pk=order.pk).exists():
-        raise OrderFrozen
-    leaving = OrderLine.objects.filter(pk__in=[line.pk for line in lines], is_shipped=False)
-    if leaving.update(is_shipped=True) != len(lines):
-        raise StaleState
-    paid = Order.objects.filter(pk=order.pk, status=Status.PAID)
-    if order.lines.filter(is_shipped=False).exists():
-        if not paid.exists():
-            raise StaleState
-    else:
-        wait = timedelta(days=order.merchant.auto_receive_days)
-        move(paid, Status.SHIPPED, TRANSITIONS, shipped_at=at, receive_before=at + wait)
-    record([order], "SHIPPED", at, actor)
-    pieces: Counter[int] = Counter()
-    for line in lines:
-        pieces[line.sku_id] += line.quantity
-    inventory.hand_out(pieces=pieces)
-
-
-@joined
-def receive(*, order_numbers: Sequence[str], actor: str, at: datetime) -> int:
-    """The buyer has the goods, or time says so: the after-sale window begins."""
-    received = _advance(order_numbers, Status.RECEIVED, received_at=at, finish_at=at)
-    windows: dict[int, list[int]] = {}
-    for order in received:
-        windows.setdefault(order.merchant.after_sale_days, []).append(order.pk)
-    for days, ids in windows.items():
-        Order.objects.filter(pk__in=ids).update(finish_at=at + timedelta(days=days))
-    record(received, "RECEIVED", at, actor)
-    if 0 in windows:
-        later("shop.orders.tasks.finish_received")
-    return len(received)
-
-
-@joined
-def finish(*, order_numbers: Sequence[str], at: datetime) -> int:
-    """Too late to return anything: held money is the merchant's, commissions are earned."""
-    rows = Order.objects.to_finish(at).filter(number__in=order_numbers)
-    rows = rows.select_related("merchant").select_for_update(of=("self",), skip_locked=True)
-    ending = list(rows.order_by("pk"))
-    Order.objects.filter(pk__in=[order.pk for order in ending]).update(
-        status=Status.DONE, done_at=at
-    )
-    record(ending, "DONE", at)
-    settlement.release(
-        [
-            settlement.Release(order.number, order.merchant.number, order.total_fen)
-            for order in ending
-        ],
-        at=at,
-    )
-    commissions.earn(order_numbers=[order.number for order in ending], at=at)
-    return len(ending)
-
-
-def receive_one(*, order: Order, actor: str, at: datetime) -> None:
-    """The buyer says so; StaleState unless the order is on its way."""
-    if receive(order_numbers=[order.number], actor=actor, at=at) != 1:
-        raise StaleState

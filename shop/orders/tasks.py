@@ -1,11 +1,13 @@
 from celery import shared_task
 from django.utils.timezone import now
 
-from shop.orders import services
+from shop.orders import holding, services
 from shop.orders.models import Order
 
 BATCH = 500
 MOST_HELD = 20  # batches of a run
+RELEASE_BATCH = 5000
+MOST_RELEASES = 40  # batches of a run
 
 
 @shared_task
@@ -24,8 +26,11 @@ def expire_unpaid() -> None:
 
 @shared_task
 def finish_received() -> None:
-    """Release money and commissions of orders whose after-sale window is over."""
+    """Release money and commissions of lines whose after-sale window is over, in batches.
+
+    Bounded: what is left of a very long list is the next run's.
+    """
     at = now()
-    rows = Order.objects.to_finish(at).order_by("finish_at", "pk").values_list("number", flat=True)
-    if due := list(rows[:BATCH]):
-        services.finish(order_numbers=due, at=at)
+    for _ in range(MOST_RELEASES):
+        if not holding.release_due(at=at, limit=RELEASE_BATCH):
+            return

@@ -11,6 +11,7 @@ from django.utils.timezone import now
 from livestream import claims, tasks
 from livestream import services as live
 from members.accounts.models import User
+from members.guarantee import services as guarantee
 from members.guides import services as guides
 from members.memberships import services as memberships
 from members.memberships.models import Level
@@ -21,6 +22,7 @@ from payments.cashier.models import Payment, Refund
 from payments.closing.models import DayClose
 from payments.ledger import services as ledger
 from payments.ledger.models import Account, Entry, Posting
+from payments.settlement import services as settlement
 from payments.transfers import by_hand
 from payments.transfers import services as transfers
 from payments.transfers.models import LineReturn, Statement, StatementLine
@@ -107,6 +109,7 @@ def _members(side: Side, name: str, at: datetime) -> None:
     )
     guides.follow(customer=buyer, code=code.code, at=at)
     side.keep(merchant, level, membership, post, guide, code, buyer)
+    side.keep(guarantee.apply(merchant=merchant, actor="U1", at=at))
     side.keep(buyer.bonds.get(), guide.bond_events.get())
 
 
@@ -131,6 +134,7 @@ def _trade(side: Side, name: str, account_no: str, at: datetime) -> None:
     account(account_no, merchant=side.merchant.number, account_name=f"{name}茶业公司")
     side.keep(account(account_no))
     sku, buyer = side.rows["shop.Sku"], side.people["BUYER"]
+    merchant_no = side.merchant.number
     assert isinstance(sku, Sku)
     unpaid, to_send, sent, off = (place(buyer, sku, quantity=n, at=at) for n in (1, 2, 1, 1))
     for order in (to_send, sent, off):
@@ -141,6 +145,11 @@ def _trade(side: Side, name: str, account_no: str, at: datetime) -> None:
     orders.cancel(order=off, actor="", at=at + timedelta(minutes=20))
     waiting = open_payment(unpaid, at)
     side.keep(to_send, waiting, waiting.transfer_intent, waiting.transfer_intent.virtual_account)
+    side.keep(sent.held_lines.get())
+    rate = settlement.set_rate(
+        merchant=merchant_no, ppm=6_000, note=f"{name}合同", actor="U1", at=at
+    )
+    side.keep(rate)
     side.keep(sent.shipments.get(), Payment.objects.get(reference=off.number).refunds.get())
     side.keep(to_send.guide.commissions.first())  # type: ignore[union-attr]
     side.rows |= {"unpaid": unpaid, "sent": sent}

@@ -54,6 +54,8 @@ PAGES = {
     "members.BondEvent": Page(STAFF),
     "members.Commission": Page(STAFF),
     "members.CustomerBond": Page(STAFF),
+    "members.Guarantee": Page(STAFF, PLATFORM, "approve suspend leave"),
+    "members.GuaranteeCriterion": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "members.Guide": Page(STAFF, OPERATOR, "close", "close_chosen", "enrol"),
     "members.Level": Page(STAFF, OPERATOR, types=OPERATOR, adds=OPERATOR),
     "members.Membership": Page(
@@ -81,6 +83,7 @@ PAGES = {
     "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "payments.ByHand": Page(FINANCE, FINANCE, "approve decline", of_list="enter"),
     "payments.Entry": Page(FINANCE),
+    "payments.FeeRate": Page(FINANCE, adds=PLATFORM),
     "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
     "payments.MethodRule": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Payment": Page(FINANCE, FINANCE),
@@ -98,6 +101,7 @@ PAGES = {
     "payments.WeChatRefund": Page(FINANCE, FINANCE, "to_card"),
     "payments.WeChatTrade": Page(FINANCE),
     "shop.Category": Page(STAFF, types=PLATFORM, adds=PLATFORM),
+    "shop.HeldLine": Page(FINANCE, FINANCE, of_list="statistics"),
     "shop.Offer": Page(STAFF),
     "shop.Order": Page(STAFF, OPERATOR, "ship cancel unfreeze", "close_overdue"),
     "shop.Product": Page(

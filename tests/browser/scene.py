@@ -20,7 +20,7 @@ from payments.transfers.models import Statement, StatementLine
 from payments.transfers.parsers import Row
 from payments.transfers.rules import OPEN
 from shop.catalog.models import Sku
-from shop.orders import services as orders
+from shop.orders import holding
 from shop.orders.models import Order
 from tests.demo import seed
 from tests.factories import make_member, make_user, place, ship
@@ -93,7 +93,7 @@ def serve(buyer: User, sku: Sku, at: datetime, day: int, n: int) -> None:
     if day < 12:
         ship(order, at=at + timedelta(hours=2))
     if day < 8:
-        orders.receive(order_numbers=[order.number], actor=buyer.number, at=at + timedelta(days=3))
+        holding.receive(order_numbers=[order.number], actor=buyer.number, at=at + timedelta(days=3))
 
 
 def pay(order: Order, buyer: User, at: datetime, *, more_fen: int = 0) -> Payment:

@@ -12,7 +12,7 @@ from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.ledger.models import Account
 from payments.ledger.rules import Draft
-from shop.orders import services as orders
+from shop.orders import holding
 from tests.concurrency.together import together
 from tests.factories import NOON, make_guide, make_merchant, make_sku, make_user, pay, place, ship
 
@@ -65,12 +65,12 @@ def test_a_merchants_orders_are_finished_by_two_workers_at_once():
         order = place(buyer, sku)
         pay(order)
         ship(order)
-        orders.receive_one(order=order, actor="", at=NOON)
+        holding.receive_one(order=order, actor="", at=NOON)
         numbers.append(order.number)
 
     endings = together(
         4,
-        lambda i: orders.finish(order_numbers=numbers[i * 3 : i * 3 + 3], at=NOON + timedelta(8)),
+        lambda i: holding.finish(order_numbers=numbers[i * 3 : i * 3 + 3], at=NOON + timedelta(8)),
     )
 
     assert endings == {"ok": 4}

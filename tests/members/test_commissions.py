@@ -64,8 +64,8 @@ def test_earning_moves_the_merchants_money_to_the_guide_once():
     fund(guide, 1000_00)
     services.expect(dues=[due(guide), due(guide, line=2), due(guide, order="D2")], at=NOON)
 
-    services.earn(order_numbers=["D1"], at=NOON)
-    services.earn(order_numbers=["D1"], at=NOON)
+    services.earn(lines=[("D1", 1), ("D1", 2)], at=NOON)
+    services.earn(lines=[("D1", 1), ("D1", 2)], at=NOON)
 
     assert statuses() == ["EARNED", "EARNED", "PENDING"]
     assert books.balance(commission(guide)) == 10_00
@@ -74,7 +74,6 @@ def test_earning_moves_the_merchants_money_to_the_guide_once():
         Posting.objects.filter(kind="COMMISSION").values_list("reference", flat=True)
     ) == [
         "D1:1",
-        "D1:2",
     ]
 
 
@@ -83,7 +82,7 @@ def test_without_the_merchants_money_nothing_is_earned():
     services.expect(dues=[due(guide)], at=NOON)
 
     with pytest.raises(NotCovered):
-        services.earn(order_numbers=["D1"], at=NOON)
+        services.earn(lines=[("D1", 1), ("D1", 2)], at=NOON)
 
     assert statuses() == ["PENDING"]
     assert not Posting.objects.exists()
@@ -95,7 +94,7 @@ def test_a_refund_before_it_is_earned_voids_it_for_good():
     services.expect(dues=[due(guide), due(guide, order="D2")], at=NOON)
 
     services.void(order_numbers=["D1"], at=NOON)
-    services.earn(order_numbers=["D1", "D2"], at=NOON)
+    services.earn(lines=[("D1", 1), ("D2", 1)], at=NOON)
 
     assert statuses() == ["VOID", "EARNED"]
     assert books.balance(commission(guide)) == 5_00
@@ -105,7 +104,7 @@ def test_what_is_earned_is_not_voided_but_can_be_reversed():
     guide = make_guide()
     fund(guide, 1000_00)
     services.expect(dues=[due(guide)], at=NOON)
-    services.earn(order_numbers=["D1"], at=NOON)
+    services.earn(lines=[("D1", 1), ("D1", 2)], at=NOON)
 
     services.void(order_numbers=["D1"], at=NOON)
     assert statuses() == ["EARNED"]
@@ -132,7 +131,7 @@ def test_a_commission_of_nothing_is_earned_without_a_posting():
     guide = make_guide()
     services.expect(dues=[due(guide, base_fen=1)], at=NOON)
 
-    services.earn(order_numbers=["D1"], at=NOON)
+    services.earn(lines=[("D1", 1), ("D1", 2)], at=NOON)
 
     assert statuses() == ["EARNED"]
     assert not Posting.objects.exists()
@@ -147,7 +146,7 @@ def test_two_hundred_orders_cost_as_many_statements_as_one(django_assert_max_num
         numbers = [one.order_number for one in dues]
         with django_assert_max_num_queries(12) as seen:
             services.expect(dues=dues, at=NOON)
-            services.earn(order_numbers=numbers, at=NOON)
+            services.earn(lines=[(number, 1) for number in numbers], at=NOON)
         counts.append(len(seen))
 
     assert counts[0] == counts[1]
@@ -159,7 +158,7 @@ def test_a_guide_sees_their_own_commissions_newest_first(django_assert_num_queri
     fund(guide, 1000_00)
     dues = [due(guide), due(guide, line=2), due(guide, order="D2"), due(other, order="D3")]
     services.expect(dues=dues, at=NOON)
-    services.earn(order_numbers=["D2"], at=NOON)
+    services.earn(lines=[("D2", 1)], at=NOON)
     client = client_of(guide.user)
 
     with django_assert_num_queries(2):
@@ -182,7 +181,7 @@ def test_the_summary_adds_up_by_status(django_assert_num_queries):
     fund(guide, 1000_00)
     dues = [due(guide), due(guide, line=2), due(guide, order="D2"), due(guide, order="D3")]
     services.expect(dues=dues, at=NOON)
-    services.earn(order_numbers=["D2"], at=NOON)
+    services.earn(lines=[("D2", 1)], at=NOON)
     services.void(order_numbers=["D3"], at=NOON)
     client = client_of(guide.user)
 

@@ -20,7 +20,7 @@ class Told:
     refunded: list[str] = field(default_factory=list)
     reversed: dict[str, bool] = field(default_factory=dict)
     reopens: bool = False  # whether what closed can be opened again
-    released: set[str] = field(default_factory=set)  # paid out to the merchant already
+    released: dict[str, int] = field(default_factory=dict)  # fen the merchant has already
     poisonous: set[str] = field(default_factory=set)  # paying these crashes
 
 
@@ -51,10 +51,10 @@ def reopen(*, references: Mapping[str, datetime], at: datetime) -> set[str]:
     return opened
 
 
-def reversed(*, references: Mapping[str, bool], at: datetime) -> set[str]:
+def reversed(*, references: Mapping[str, bool], at: datetime) -> Mapping[str, int]:
     told.reversed |= references
     told.paid = [reference for reference in told.paid if not references.get(reference)]
-    return told.released & set(references)
+    return {name: fen for name, fen in told.released.items() if name in references}
 
 
 def refunded(*, references: Sequence[str], at: datetime) -> None:

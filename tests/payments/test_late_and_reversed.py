@@ -17,10 +17,10 @@ from payments.ledger.models import Posting
 from shop.catalog.models import Product, Sku
 from shop.fulfilment import services as fulfilment
 from shop.inventory.models import Stock
-from shop.orders import freezing
+from shop.orders import freezing, holding
 from shop.orders import services as orders
+from shop.orders.holding import OrderFrozen
 from shop.orders.models import Order, OrderEvent
-from shop.orders.services import OrderFrozen
 from tests.factories import NOON, make_sku, make_user, open_payment, place, ship
 from tests.payments.test_batches import bonded_buyer
 
@@ -292,8 +292,8 @@ def test_goods_that_are_on_their_way_do_not_stop_a_reversal():
     reverse()
 
     assert state(order, payment) == ("SHIPPED", "WAITING")
-    orders.receive_one(order=order, actor="U1", at=NOON + DAY)
-    assert orders.finish(order_numbers=[order.number], at=NOON + 100 * DAY) == 0
+    holding.receive_one(order=order, actor="U1", at=NOON + DAY)
+    assert holding.finish(order_numbers=[order.number], at=NOON + 100 * DAY) == 0
     assert books.balance(f"merchant:{payment.merchant}:available") == 0
     assert even()
 
@@ -302,8 +302,8 @@ def test_what_was_paid_out_to_the_merchant_is_his_debt():
     sku = make_sku()
     order, payment = paid(buyer=bonded_buyer(sku.product.merchant), sku=sku)
     ship(order)
-    orders.receive_one(order=order, actor="U1", at=NOON + DAY)
-    orders.finish(order_numbers=[order.number], at=NOON + 30 * DAY)
+    holding.receive_one(order=order, actor="U1", at=NOON + DAY)
+    holding.finish(order_numbers=[order.number], at=NOON + 30 * DAY)
 
     reverse(at=NOON + 31 * DAY)
 

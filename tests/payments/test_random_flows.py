@@ -20,6 +20,7 @@ from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Refund, RefundPart
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
+from payments.settlement import services as settlement
 from payments.transfers import desk, queries, returns
 from payments.transfers import tasks as transfer_tasks
 from payments.transfers.models import LineReturn, Policy, StatementLine
@@ -27,9 +28,9 @@ from shop.checkout.rules import Item
 from shop.fulfilment import services as fulfilment
 from shop.inventory.models import Stock
 from shop.offers import services as offers
-from shop.orders import freezing
+from shop.orders import freezing, holding
 from shop.orders import services as orders
-from shop.orders.models import Order, OrderLine
+from shop.orders.models import HeldLine, Order, OrderLine
 from shop.orders.rules import Wish
 from tests.factories import (
     HOME,
@@ -87,6 +88,9 @@ class Shop(RuleBasedStateMachine):
             ends_at=NOON + 1000 * HOUR,
             source="LIVE",
             reference="T1",
+        )
+        settlement.set_rate(
+            merchant=self.merchant.number, ppm=6_123, note="合同", actor="U1", at=NOON - HOUR
         )
         self.buyer = make_user()
         guide = make_guide(self.merchant)
@@ -153,7 +157,13 @@ class Shop(RuleBasedStateMachine):
     def receive(self, n: int) -> None:
         if order := _latest(Order.objects.filter(status="SHIPPED"), n):
             with suppress(Refusal):
-                orders.receive_one(order=order, actor="", at=self.at)
+                holding.receive_one(order=order, actor="", at=self.at)
+
+    @step(3, n=which, line=st.sampled_from([1, 2]))
+    def receive_a_parcel(self, n: int, line: int) -> None:
+        if order := _latest(Order.objects.filter(status__in=["PAID", "SHIPPED"]), n):
+            with suppress(Refusal):
+                holding.receive_one(order=order, lines=[line], actor="", at=self.at)
 
     # --- the shop
 
@@ -273,7 +283,8 @@ class Shop(RuleBasedStateMachine):
         self.at += hours * HOUR
         numbers = list(Order.objects.values_list("number", flat=True))
         orders.expire(order_numbers=numbers, at=self.at)
-        orders.finish(order_numbers=numbers, at=self.at)
+        holding.receive_due(at=self.at, limit=100)
+        holding.release_due(at=self.at, limit=100)
 
     @rule(what=st.deferred(lambda: st.sampled_from(STEPS).flatmap(lambda one: one)))
     def then(self, what: tuple[Step, dict[str, Any]]) -> None:
@@ -292,10 +303,12 @@ class Shop(RuleBasedStateMachine):
         refunded = _fen(RefundPart.objects.filter(status="DONE"))
         returned = _fen(LineReturn.objects.filter(status="DONE"))
         assert books.balance(f"bank:{ACCOUNT}") == self.money_in - refunded - returned
-        done = Order.objects.filter(status="DONE").aggregate(fen=Sum("total_fen", default=0))
+        gone = HeldLine.objects.filter(released_at__isnull=False)
+        done = gone.aggregate(fen=Sum("amount_fen", default=0), fee_fen=Sum("fee_fen", default=0))
+        assert books.balance("platform:fee") == done["fee_fen"]
         merchant = books.balance(f"merchant:{self.merchant.number}:available")
         earned = _fen(Commission.objects.filter(status="EARNED"))
-        assert merchant + earned == done["fen"]
+        assert merchant + earned == done["fen"] - done["fee_fen"]
 
     @invariant()
     def every_line_is_used_once(self) -> None:
@@ -316,6 +329,7 @@ class Shop(RuleBasedStateMachine):
         pending = Commission.objects.filter(status="PENDING").values_list("order_number")
         alive = Order.objects.filter(status__in=["PAID", "SHIPPED", "RECEIVED"])
         earning = alive.exclude(freeze_reason="REVERSED")
+        assert not HeldLine.objects.filter(received_at=None, order__status="RECEIVED").exists()
         assert set(pending) == set(earning.values_list("number"))
         assert not Order.objects.filter(status="CLOSED", lines__is_shipped=True).exists()
         unsent = Order.objects.filter(lines__is_shipped=False)

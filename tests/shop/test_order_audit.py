@@ -8,7 +8,7 @@ from payments.cashier.models import Payment, Refund
 from payments.ledger import services as ledger
 from shop.checkout.services import AmountTooLarge
 from shop.inventory.models import Stock
-from shop.orders import services
+from shop.orders import holding
 from shop.orders.models import Order
 from tests.factories import NOON, make_merchant, make_sku, make_user, open_payment, pay, place, ship
 from tests.payments.transfers.bank import transfer_in
@@ -35,9 +35,9 @@ def test_every_state_an_order_goes_through_is_even():
         assert ledger.audit() == []
     ship(order)
     assert ledger.audit() == []
-    services.receive_one(order=order, actor="", at=NOON + DAY)
+    holding.receive_one(order=order, actor="", at=NOON + DAY)
     assert ledger.audit() == []
-    services.finish(order_numbers=[order.number], at=NOON + 9 * DAY)
+    holding.finish(order_numbers=[order.number], at=NOON + 9 * DAY)
     assert ledger.audit() == []
     transfer_in(payment, fen=1_00)
     assert ledger.audit() == []

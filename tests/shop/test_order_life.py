@@ -12,7 +12,7 @@ from payments.ledger import services as ledger
 from payments.ledger.queries import balance
 from shop.fulfilment import tasks as fulfilment_tasks
 from shop.inventory.models import Stock
-from shop.orders import services
+from shop.orders import holding, services
 from shop.orders.models import Order
 from shop.orders.services import AlreadyShipped
 from tests.factories import (
@@ -71,12 +71,12 @@ def test_paid_shipped_received_done_and_everybody_has_what_is_theirs(merchant):
     assert status(order) == "SHIPPED"
     assert (Stock.objects.get().on_hand, Stock.objects.get().promised) == (8, 0)
 
-    services.receive_one(order=order, actor=buyer.number, at=NOON + 2 * DAY)
-    assert services.finish(order_numbers=[order.number], at=NOON + 8 * DAY) == 0
+    holding.receive_one(order=order, actor=buyer.number, at=NOON + 2 * DAY)
+    assert holding.finish(order_numbers=[order.number], at=NOON + 8 * DAY) == 0
     assert balance(f"merchant:{merchant.number}:available") == 0
 
-    assert services.finish(order_numbers=[order.number], at=NOON + 9 * DAY) == 1
-    assert services.finish(order_numbers=[order.number], at=NOON + 9 * DAY) == 0
+    assert holding.finish(order_numbers=[order.number], at=NOON + 9 * DAY) == 1
+    assert holding.finish(order_numbers=[order.number], at=NOON + 9 * DAY) == 0
     assert status(order) == "DONE"
     commission = Commission.objects.get()
     assert commission.status == "EARNED"
@@ -252,13 +252,13 @@ def test_once_something_is_shipped_nothing_is_cancelled(merchant):
 def test_receipt_is_confirmed_once_and_only_for_what_was_sent(merchant):
     order = place(make_user(), make_sku(merchant))
     with pytest.raises(StaleState):
-        services.receive_one(order=order, actor="", at=NOON)
+        holding.receive_one(order=order, actor="", at=NOON)
     pay(order)
     ship(order)
-    services.receive_one(order=order, actor="", at=NOON + DAY)
+    holding.receive_one(order=order, actor="", at=NOON + DAY)
 
     with pytest.raises(StaleState):
-        services.receive_one(order=order, actor="", at=NOON + DAY)
+        holding.receive_one(order=order, actor="", at=NOON + DAY)
 
     assert status(order) == "RECEIVED"
 
