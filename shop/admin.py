@@ -4,6 +4,7 @@ from shop.catalog.admin import CategoryAdmin, ProductAdmin
 from shop.fulfilment.admin import OrderDesk, ShipmentAdmin
 from shop.inventory.admin import SkuAdmin
 from shop.offers.admin import OfferAdmin
+from shop.wechat_shipping.admin import ShippingReportAdmin, WeChatPushAdmin
 
 __all__ = [
     "CategoryAdmin",
@@ -11,5 +12,7 @@ __all__ = [
     "OrderDesk",
     "ProductAdmin",
     "ShipmentAdmin",
+    "ShippingReportAdmin",
     "SkuAdmin",
+    "WeChatPushAdmin",
 ]

@@ -69,6 +69,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "bank/returns/{line_return}/check": {"POST": "FINANCE"},
     "hooks/bank/{provider}": {"POST": EVERYBODY},
     "hooks/wechat-pay": {"POST": EVERYBODY},
+    "hooks/wechat": {"GET": EVERYBODY, "POST": EVERYBODY},
     "live/sessions": {"GET": EVERYBODY, "POST": "OPERATOR"},
     "live/sessions/{private_session}": {"GET": EVERYBODY},
     "live/sessions/{private_session}/events": {"GET": EVERYBODY},

@@ -46,6 +46,8 @@ class WeChatTrade(models.Model):
         ]
         indexes = [
             models.Index("ask_at", name="wechat_trade_to_ask", condition=Q(status="OPEN")),
+            # Whoever has to tell WeChat something of what was paid looks at the newest.
+            models.Index("paid_at", name="wechat_trade_by_payday", condition=Q(status="PAID")),
         ]
 
     def __str__(self) -> str:
