@@ -69,6 +69,12 @@ class Migration(migrations.Migration):
                         help_text="微信只允许一次", null=True, verbose_name="更正时间"
                     ),
                 ),
+                (
+                    "receipt_asked_at",
+                    models.DateTimeField(
+                        help_text="微信每笔订单只提醒一次", null=True, verbose_name="已提醒买家确认"
+                    ),
+                ),
                 ("confirmed_at", models.DateTimeField(null=True, verbose_name="买家收货时间")),
                 ("settled_at", models.DateTimeField(null=True, verbose_name="微信结算时间")),
                 ("compare_at", models.DateTimeField(null=True, verbose_name="下次核对")),

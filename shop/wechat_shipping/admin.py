@@ -4,14 +4,14 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.timezone import now
+from django.utils.timezone import localtime, now
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 
 from config.kit.admin import Lines, Look, Question, Reason, Sure, each, viewer_of
 from config.kit.columns import DayFilter, in_shanghai
 from shop.fulfilment.models import Shipment
-from shop.wechat_shipping import queries, services
+from shop.wechat_shipping import queries, sending, services
 from shop.wechat_shipping.models import ShippingEvent, ShippingReport, WeChatPush
 from shop.wechat_shipping.rules import NOT_TOLD, TO_SEND, Kind, Status
 
@@ -37,6 +37,8 @@ EVENTS = {
     "DIFFERENT": "与微信不一致",
     "SETTLED": "差异已核对",
     "REMINDED": "微信催促发货",
+    "RECEIPT_ASKED": "请微信提醒买家确认收货",
+    "RECEIPT_NOT_ASKED": "微信没有提醒",
 }
 FACTS = {
     "numbers": "运单", "why": "原因", "said_by": "来自", "method": "方式", "what": "差异",
@@ -77,6 +79,12 @@ class HowBrought(Question):
     kind = forms.TypedChoiceField(label="配送方式", coerce=int, choices=Kind.choices)
 
 
+class Delivered(Question):
+    delivered_at = forms.DateTimeField(
+        label="签收时间", initial=lambda: f"{localtime(now()):%Y-%m-%d %H:%M}"
+    )
+
+
 class Events(Lines):
     model = ShippingEvent
     fields = ["at", "kind", "actor", "facts"]
@@ -109,16 +117,22 @@ class ShippingReportAdmin(Look):
         ("last_error", "next_try_at", "attempts"),
         ("difference", "compare_at"),
         ("reported_at", "correction_asked_at"),
-        ("confirmed_at", "settled_at", "alerted_at"),
+        ("receipt_asked_at", "confirmed_at", "settled_at"),
+        "alerted_at",
         "told",
     ]
     inlines = [Events]
     actions = ["retry_chosen"]
-    actions_detail = ["retry", "correct", "choose_kind", "settle"]
+    actions_detail = ["retry", "correct", "choose_kind", "ask_receipt", "settle"]
     offered = {
         "retry": lambda row: row.status in {*TO_SEND, Status.FAILED},
         "correct": lambda row: row.order_id and row.status not in {Status.CONFIRMED, Status.CLOSED},
         "choose_kind": lambda row: row.status in NOT_TOLD and not row.told,
+        "ask_receipt": lambda row: (
+            row.status in {Status.REPORTED, Status.CORRECTED}
+            and row.receipt_asked_at is None
+            and row.told.get("logistics_type") == Kind.EXPRESS
+        ),
         "settle": lambda row: bool(row.difference),
     }
 
@@ -163,6 +177,21 @@ class ShippingReportAdmin(Look):
             lambda row, told: services.choose_kind(report=row, actor=actor, at=now(), **told),
             title="选择配送方式",
             lead="不选时：有运单号的按快递上报，没有的按用户自提上报。",
+        )
+
+    @action(description="提醒买家确认收货", icon="mark_email_read", permissions=["act"])
+    def ask_receipt(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        actor = viewer_of(request).number
+        return self.ask_about(
+            request,
+            object_id,
+            Delivered,
+            lambda row, told: None,
+            title="提醒买家确认收货",
+            lead="快递已签收时，请微信提醒买家确认收货；微信每笔订单只提醒一次。",
+            outside=lambda row: (
+                lambda told: sending.ask_receipt(report=row, actor=actor, at=now(), **told)
+            ),
         )
 
     @action(description="差异已核对", icon="fact_check", permissions=["act"])

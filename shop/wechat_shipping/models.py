@@ -52,6 +52,9 @@ class ShippingReport(models.Model):
     last_error = models.CharField("最近一次问题", max_length=300, blank=True)
     reported_at = models.DateTimeField("上报时间", null=True)
     correction_asked_at = models.DateTimeField("更正时间", null=True, help_text="微信只允许一次")
+    receipt_asked_at = models.DateTimeField(
+        "已提醒买家确认", null=True, help_text="微信每笔订单只提醒一次"
+    )
     confirmed_at = models.DateTimeField("买家收货时间", null=True)
     settled_at = models.DateTimeField("微信结算时间", null=True)
     compare_at = models.DateTimeField("下次核对", null=True)

@@ -11,7 +11,7 @@ from django.conf import settings
 from config.kit import wechat
 from config.kit.outside import assert_no_transaction
 from config.kit.redis import connection
-from config.kit.wechat import WeChatBusy, WeChatMisconfigured, WeChatRejected
+from config.kit.wechat import WeChatBusy, WeChatMisconfigured, WeChatRejected, WeChatUnknown
 from shop.wechat_shipping import rules, services
 from shop.wechat_shipping.models import ShippingReport
 from shop.wechat_shipping.services import Claim
@@ -91,6 +91,29 @@ def compare(*, report: ShippingReport, at: datetime) -> bool:
         return False
     services.hear(report=report, known=rules.theirs(known), at=at)
     return True
+
+
+def ask_receipt(
+    *, report: ShippingReport, delivered_at: datetime, actor: str, at: datetime
+) -> None:
+    """The carrier has delivered: WeChat asks the buyer to confirm, once an order.
+
+    Not atomic on purpose.  Where no answer comes it counts as asked: a buyer is not asked twice.
+    Raises ReceiptAsked, ReceiptNotAsked, WeChatBusy.
+    """
+    assert_no_transaction()
+    services.mark_receipt_asked(report=report, actor=actor, at=at)
+    number = report.trade.transaction_id or ""
+    try:
+        wechat.client().notify_confirm_receive(number, int(delivered_at.timestamp()))
+    except WeChatUnknown:
+        logger.warning("whether the buyer of %s was asked is not known", report)
+    except WeChatBusy:
+        services.receipt_not_asked(report=report, why=NO_ANSWER, at=at)
+        raise
+    except (WeChatMisconfigured, WeChatRejected) as no:
+        services.receipt_not_asked(report=report, why=str(no)[:200], at=at)
+        raise services.ReceiptNotAsked(said=str(no)) from no
 
 
 def companies() -> dict[str, str]:

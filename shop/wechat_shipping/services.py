@@ -54,6 +54,14 @@ class NotAllSent(Refusal):
     message = "订单还没有全部发货；全部发货并上报后才能更正，微信只允许一次"
 
 
+class ReceiptAsked(Refusal):
+    message = "已请微信提醒过买家，或订单不在可提醒的状态；微信每笔订单只提醒一次"
+
+
+class ReceiptNotAsked(Refusal):
+    message = "微信没有接受这次提醒"
+
+
 class BeingReported(TryAgain):
     message = "发货信息正在上报，请稍后再更正"
 
@@ -359,6 +367,24 @@ def _check_correction(held: ShippingReport, shipment: Shipment) -> None:
         return  # WeChat refused the correction itself: it may be mended
     if held.status in NOT_TOLD and shipment.tracking_no in rules.numbers(held.told):
         raise NotAllSent
+
+
+@transaction.atomic
+def mark_receipt_asked(*, report: ShippingReport, actor: str, at: datetime) -> None:
+    """Written down before WeChat is asked, so that it is never asked twice; ReceiptAsked."""
+    told = ShippingReport.objects.filter(
+        pk=report.pk, status__in=[Status.REPORTED, Status.CORRECTED], receipt_asked_at=None
+    )
+    if told.update(receipt_asked_at=at) != 1:
+        raise ReceiptAsked
+    record(report.pk, "RECEIPT_ASKED", at, actor)
+
+
+@transaction.atomic
+def receipt_not_asked(*, report: ShippingReport, why: str, at: datetime) -> None:
+    """WeChat has asked nobody: it may be tried again."""
+    ShippingReport.objects.filter(pk=report.pk).update(receipt_asked_at=None)
+    record(report.pk, "RECEIPT_NOT_ASKED", at, "", why=why)
 
 
 @transaction.atomic

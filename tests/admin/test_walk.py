@@ -101,7 +101,7 @@ PAGES = {
     ),
     "shop.Shipment": Page(STAFF),
     "shop.ShippingReport": Page(
-        STAFF, OPERATOR, "retry correct choose_kind settle", "retry_chosen"
+        STAFF, OPERATOR, "retry correct choose_kind ask_receipt settle", "retry_chosen"
     ),
     "shop.WeChatPush": Page(PLATFORM),
     "shop.Sku": Page(STAFF, OPERATOR, "adjust", types=OPERATOR, adds=OPERATOR),

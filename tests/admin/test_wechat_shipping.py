@@ -21,6 +21,7 @@ from tests.shop.wechat_shipping.scene import UPLOAD
 
 pytestmark = pytest.mark.django_db
 LABEL = "shop.ShippingReport"
+ASK = "/wxa/sec/order/notify_confirm_receive"
 
 
 def clerk(order, role="OPERATOR"):
@@ -95,6 +96,35 @@ def test_a_difference_is_closed_with_a_reason(scene):  # noqa: F811
 
     assert scene.report(order).difference == ""
     assert "微信发货待处理" not in text_of(client, "/admin/")
+
+
+def test_the_buyer_is_asked_for_his_word_once(scene):  # noqa: F811
+    order = reported(scene)
+    client, row = clerk(order), scene.report(order)
+    typed = {"delivered_at": "2026-11-25 12:00"}
+
+    scene.sandbox.faults(ASK, "errcode", errcode=45009)
+    assert "繁忙" in client.post(url(LABEL, "ask_receipt", row.pk), typed).content.decode()
+    scene.sandbox.faults(ASK, "errcode", errcode=10060004)
+    assert "没有接受" in client.post(url(LABEL, "ask_receipt", row.pk), typed).content.decode()
+    assert scene.report(order).receipt_asked_at is None
+
+    assert client.post(url(LABEL, "ask_receipt", row.pk), typed).status_code == 302
+    assert scene.report(order).receipt_asked_at
+    again = client.post(url(LABEL, "ask_receipt", row.pk), typed)
+    assert "只提醒一次" in again.content.decode()
+    assert len(scene.sandbox.journal(ASK)) == 3
+
+
+def test_without_an_answer_the_buyer_counts_as_asked(scene):  # noqa: F811
+    order = reported(scene)
+    client, row = clerk(order), scene.report(order)
+    scene.sandbox.faults(ASK, "reset")
+
+    client.post(url(LABEL, "ask_receipt", row.pk), {"delivered_at": "2026-11-25 12:00"})
+
+    assert scene.report(order).receipt_asked_at
+    assert len(scene.sandbox.journal(ASK)) == 1
 
 
 def test_the_dashboard_warns_before_the_deadline(scene):  # noqa: F811
