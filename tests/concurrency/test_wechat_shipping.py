@@ -1,8 +1,11 @@
 """Two workers at one report, and two clerks at one correction; beside a control each."""
 
+import os
+import signal
 import time
 
 import pytest
+from django.db import connection
 from django.utils.timezone import now
 
 from config.kit import wechat
@@ -15,6 +18,7 @@ from tests.shop.wechat_shipping.conftest import (  # noqa: F401
     sandbox_process,
     scene,
 )  # fmt: skip
+from tests.shop.wechat_shipping.scene import UPLOAD
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -77,6 +81,46 @@ def test_of_two_corrections_at_once_one_is_made(scene):  # noqa: F811
     tasks.report()
     assert scene.at_wechat(order)["shipping"]["finish_shipping_count"] == 2
     assert ShippingEvent.objects.filter(kind="CORRECTION").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "arrived"), [(COMPANIES, False), (UPLOAD, True)], ids=["before it told", "after it"]
+)
+def test_a_worker_killed_in_the_middle_leaves_nothing_untold_and_nothing_twice(
+    scene,  # noqa: F811
+    path,
+    arrived,
+):
+    order = due(scene)
+    scene.sandbox.faults(path, "slow", seconds=4)
+
+    killed_at(scene, path)
+
+    assert bool(scene.uploads()) == arrived
+    report = scene.report(order)
+    assert (report.status, report.turn) == ("WAITING", 1)
+    scene.sweep()  # the lease still holds
+    assert scene.report(order).turn == 1
+    scene.later(order)
+    assert scene.report(order).status == "REPORTED"
+    assert scene.at_wechat(order)["shipping"]["finish_shipping_count"] == 1
+
+
+def killed_at(scene, path):  # noqa: F811
+    """A worker process, killed (-9) while WeChat takes its time to answer this call."""
+    connection.close()  # nothing of the parent's is inherited
+    if (worker := os.fork()) == 0:
+        wechat._client.cache_clear()
+        tasks.report()
+        os._exit(0)
+    try:
+        deadline = time.monotonic() + 10
+        while not scene.sandbox.journal(path):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
 
 
 def test_the_carriers_are_asked_for_while_nobody_knows_them(scene):  # noqa: F811
