@@ -26,6 +26,8 @@ from payments.transfers.rules import OPEN, HandStatus, ReturnStatus
 from shop.orders.models import Order
 from shop.orders.queries import PAID
 from shop.orders.rules import Status
+from shop.wechat_shipping import queries as shipping
+from shop.wechat_shipping.models import ShippingReport
 
 DAYS = 14
 TO_DECIDE = [RefundStatus.OWED, RefundStatus.FAILED]
@@ -108,6 +110,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "href": reverse("admin:shop_order_changelist") + "?frozen_at__isnull=False",
             }
         )
+    context["cards"] += _shipping(request, at)
     if "lines" in counts:
         context["ages"] = ages = _ages(request, at)
         context["cards"] += [
@@ -174,6 +177,30 @@ def _bills(counts: dict[str, int], at: datetime) -> list[dict[str, Any]]:
             }
         )
     return cards
+
+
+def _shipping(request: HttpRequest, at: datetime) -> list[dict[str, Any]]:
+    """What WeChat has to be told of orders, only while there is something to do."""
+    mine = _of(request, "STAFF", "trade__payment__merchant")
+    if mine is None:
+        return []
+    reports = ShippingReport.objects.filter(mine)
+    counts = {
+        "late": reports.late(at + shipping.ahead()).count(),
+        "to_report": shipping.for_a_person(reports).count(),
+    }
+    page = reverse("admin:shop_shippingreport_changelist")
+    cards = [
+        ("late", "微信发货将逾期", "微信付款后 48 小时内须上报发货信息", "alarm",
+         f"{page}?status__in=WAITING,FAILED"),
+        ("to_report", "微信发货待处理", "上报被拒，或与微信登记的不一致", "sync_problem",
+         f"{page}?for_a_person=1"),
+    ]  # fmt: skip
+    return [
+        {"title": title, "value": counts[name], "note": note, "icon": icon, "href": href}
+        for name, title, note, icon, href in cards
+        if counts.get(name)
+    ]
 
 
 def _codes(request: HttpRequest) -> list[dict[str, Any]]:

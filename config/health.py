@@ -127,6 +127,19 @@ _MEASURES = {
         WHERE closed_at IS NULL GROUP BY kind
         """,
     ),
+    "siyu_wechat_shipping": (
+        "Shipping information for WeChat by status",
+        "SELECT status, count(*) FROM shop_shippingreport GROUP BY status",
+    ),
+    # Reads shipping_report_not_told and shipping_report_different: hardly ever any.
+    "siyu_wechat_shipping_alarms": (
+        "Reports that were not made in time (so far), and that differ from what WeChat knows",
+        """
+        SELECT 'late', count(*) FROM shop_shippingreport
+        WHERE status IN ('WAITING', 'FAILED') AND alerted_at IS NOT NULL
+        UNION ALL SELECT 'different', count(*) FROM shop_shippingreport WHERE difference <> ''
+        """,
+    ),
     "siyu_statements": (
         "Statement files by status",
         "SELECT status, count(*) FROM payments_statement GROUP BY status",

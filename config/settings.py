@@ -138,6 +138,7 @@ AUDITS = [
     "members.guarantee.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
+    "shop.wechat_shipping.queries.findings",
     "livestream.queries.findings",
 ]
 
@@ -369,6 +370,14 @@ WECHAT_SECRET = text("WECHAT_SECRET")
 WECHAT_API_BASE_URL = text("WECHAT_API_BASE_URL", "https://api.weixin.qq.com")
 if PRODUCTION and WECHAT_API_BASE_URL != "https://api.weixin.qq.com":
     stop("WECHAT_API_BASE_URL must not be set in production")
+
+# What WeChat pushes (消息推送, 安全模式, JSON): its Token and EncodingAESKey; without: no hook.
+WECHAT_PUSH_TOKEN = optional("WECHAT_PUSH_TOKEN")
+WECHAT_PUSH_KEY = text("WECHAT_PUSH_KEY") if WECHAT_PUSH_TOKEN else ""
+if WECHAT_PUSH_TOKEN and not re.fullmatch("[A-Za-z0-9]{43}", WECHAT_PUSH_KEY):
+    stop("WECHAT_PUSH_KEY: the key has 43 letters and digits")
+# Hours before WeChat's deadline at which an order whose shipping is not reported is an alarm.
+WECHAT_SHIPPING_ALERT_HOURS = number("WECHAT_SHIPPING_ALERT_HOURS", 12)
 
 # WeChat Pay, where the installation has a merchant number: key files, and at least one of the two
 # kinds of WeChat's own keys; during a change of keys both.

@@ -16,6 +16,8 @@ MENU: list[tuple[str, list[Item]]] = [
         [
             ("订单", "receipt_long", "shop_order_changelist", "to_ship"),
             ("发货单", "local_shipping", "shop_shipment_changelist"),
+            ("微信发货信息", "outbound", "shop_shippingreport_changelist"),
+            ("微信推送", "notifications", "shop_wechatpush_changelist"),
             ("商品", "inventory_2", "shop_product_changelist"),
             ("规格与库存", "category", "shop_sku_changelist"),
             ("活动价", "sell", "shop_offer_changelist"),

@@ -5,6 +5,7 @@ from shop.fulfilment.admin import OrderDesk, ShipmentAdmin
 from shop.inventory.admin import SkuAdmin
 from shop.offers.admin import OfferAdmin
 from shop.orders.admin_held import HeldLineAdmin
+from shop.wechat_shipping.admin import ShippingReportAdmin, WeChatPushAdmin
 
 __all__ = [
     "CategoryAdmin",
@@ -13,5 +14,7 @@ __all__ = [
     "OrderDesk",
     "ProductAdmin",
     "ShipmentAdmin",
+    "ShippingReportAdmin",
     "SkuAdmin",
+    "WeChatPushAdmin",
 ]

@@ -5,6 +5,7 @@ from shop.fulfilment.models import Shipment
 from shop.inventory.models import Stock, StockEvent
 from shop.offers.models import Offer
 from shop.orders.models import HeldLine, Order, OrderEvent, OrderLine
+from shop.wechat_shipping.models import ShippingEvent, ShippingReport, WeChatPush
 
 __all__ = [
     "Category",
@@ -16,7 +17,10 @@ __all__ = [
     "PriceRule",
     "Product",
     "Shipment",
+    "ShippingEvent",
+    "ShippingReport",
     "Sku",
     "Stock",
     "StockEvent",
+    "WeChatPush",
 ]

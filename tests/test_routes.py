@@ -71,6 +71,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "hooks/bank/{provider}": {"POST": EVERYBODY},
     "hooks/wechat-pay": {"POST": EVERYBODY},
     "hooks/alipay": {"POST": EVERYBODY},
+    "hooks/wechat": {"GET": EVERYBODY, "POST": EVERYBODY},
     "live/sessions": {"GET": EVERYBODY, "POST": "OPERATOR"},
     "live/sessions/{private_session}": {"GET": EVERYBODY},
     "live/sessions/{private_session}/events": {"GET": EVERYBODY},

@@ -41,7 +41,17 @@ BUSY = -1
 BAD_TOKEN = {40001, 40014, 42001}
 BAD_CODE = {40029, 40163, 40226, 41008}
 NOT_SUBSCRIBED = {43101}
-WAIT_SECONDS = {BUSY: 5, 43108: 1, 45011: 60, 45009: 600, 61450: 5}
+WAIT_SECONDS = {
+    BUSY: 5,
+    43108: 1,
+    45011: 60,
+    45009: 600,
+    61450: 5,
+    10060012: 30,
+    10060019: 30,
+}
+# Of a payment, about what was sent for it.
+NO_SUCH_PAYMENT, NOTHING_NEW = 10060001, 10060023
 MISCONFIGURED = BAD_TOKEN | {
     *(40002, 40013, 40125, 40164, 41001, 41002, 41004),
     *(43107, 48001, 50002, 89503, 89506, 89507),
@@ -89,6 +99,7 @@ class WeChatRejected(Exception):
     def __init__(self, errcode: int, errmsg: str) -> None:
         super().__init__(f"{errcode} {errmsg}")
         self.errcode = errcode
+        self.errmsg = errmsg
 
 
 class WeChatUnknown(Exception):
@@ -197,6 +208,66 @@ class Client(WeChatClient):
         url = f"{OFFICIAL}/cgi-bin/message/subscribe/send"
         with _translated():
             self._request("post", url, data=asked, idempotent=False)
+
+    # --- what was sent for a payment by WeChat Pay (发货信息管理)
+    # https://developers.weixin.qq.com/miniprogram/dev/platform-capabilities/business-capabilities/order-shipping/order-shipping.html
+
+    def upload_shipping_info(self, asked: Mapping[str, Any]) -> None:
+        """What was sent for one payment; the same again, after a lost answer, changes nothing.
+
+        Raises WeChatBusy (it may have arrived), WeChatRejected with WeChat's errcode.
+        """
+        try:
+            self._about_orders("wxa/sec/order/upload_shipping_info", asked)
+        except WeChatRejected as no:
+            if no.errcode != NOTHING_NEW:
+                raise
+
+    def shipping_order(self, transaction_id: str) -> dict[str, Any] | None:
+        """What WeChat knows of a payment; None: it knows no such payment (yet)."""
+        try:
+            said = self._about_orders(
+                "wxa/sec/order/get_order", {"transaction_id": transaction_id}, "order"
+            )
+        except WeChatRejected as no:
+            if no.errcode != NO_SUCH_PAYMENT:
+                raise
+            return None
+        return dict(said["order"])
+
+    def delivery_companies(self) -> dict[str, str]:
+        """WeChat's code of each carrier (运力编码), by the carrier's name."""
+        said = self._about_orders(
+            "cgi-bin/express/delivery/open_msg/get_delivery_list", {}, "delivery_list"
+        )
+        return {one["delivery_name"]: one["delivery_id"] for one in said["delivery_list"]}
+
+    def is_trade_managed(self) -> bool:
+        """Whether WeChat holds this mini program's money until it was told what was sent."""
+        said = self._about_orders(
+            "wxa/sec/order/is_trade_managed", {"appid": self.appid}, "is_trade_managed"
+        )
+        return bool(said["is_trade_managed"])
+
+    def notify_confirm_receive(self, transaction_id: str, received_at: int) -> None:
+        """The carrier has delivered (seconds): WeChat asks the buyer to confirm, once an order.
+
+        Raises WeChatBusy (nothing was sent) or WeChatUnknown.
+        """
+        asked = {"transaction_id": transaction_id, "received_time": received_at}
+        assert_no_transaction()
+        url = f"{OFFICIAL}/wxa/sec/order/notify_confirm_receive"
+        with _translated():
+            self._request("post", url, data=asked, idempotent=False)
+
+    def _about_orders(self, path: str, asked: Mapping[str, Any], *holds: str) -> dict[str, Any]:
+        """A call that may be repeated; an answer without what it must hold is none."""
+        assert_no_transaction()
+        with _translated():
+            said: dict[str, Any] = self._request("post", f"{OFFICIAL}/{path}", data=asked)
+            if missing := [name for name in holds if name not in said]:
+                raise KeyError(missing[0])
+            return said
 
     # --- the token, one for all processes
 

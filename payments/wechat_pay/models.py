@@ -60,6 +60,8 @@ class WeChatTrade(models.Model):
                 name="wechat_trade_not_billed",
                 condition=Q(status="PAID", billed_on=None),
             ),
+            # Whoever has to tell WeChat something of what was paid looks at the newest.
+            models.Index("paid_at", name="wechat_trade_by_payday", condition=Q(status="PAID")),
         ]
 
     def __str__(self) -> str:

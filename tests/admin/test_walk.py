@@ -108,6 +108,10 @@ PAGES = {
         STAFF, OPERATOR, "sell stop", "sell_chosen stop_chosen", types=OPERATOR, adds=OPERATOR
     ),
     "shop.Shipment": Page(STAFF),
+    "shop.ShippingReport": Page(
+        STAFF, OPERATOR, "retry correct choose_kind ask_receipt settle", "retry_chosen"
+    ),
+    "shop.WeChatPush": Page(PLATFORM),
     "shop.Sku": Page(STAFF, OPERATOR, "adjust", types=OPERATOR, adds=OPERATOR),
 }
 # Pages that are nobody's in particular.

@@ -17,7 +17,7 @@ from typing import Any
 
 from config import embedded
 from config.processes import Process, ProcessError, Supervisor, require_free
-from tests.sandbox import keys
+from tests.sandbox import keys, wechat_mail
 from tests.sandbox.alipay import signing as alipay_keys
 from tests.sandbox.alipay import wire as alipay_wire
 from tests.sandbox.wechat import APPID, SECRET
@@ -88,6 +88,8 @@ def set_environment(ports: Ports) -> None:
         "WECHAT_APPID": APPID,
         "WECHAT_SECRET": SECRET,
         "WECHAT_API_BASE_URL": ports.sandbox_url,
+        "WECHAT_PUSH_TOKEN": wechat_mail.TOKEN,
+        "WECHAT_PUSH_KEY": wechat_mail.KEY,
         "WECHAT_PAY_MCHID": wechat_pay_keys.MCHID,
         "WECHAT_PAY_URL": ports.sandbox_url,
         "WECHAT_PAY_CERTIFICATE": str(pay.merchant_cert),

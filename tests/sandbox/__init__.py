@@ -8,6 +8,9 @@ users) is in DIR/journal.jsonl, its keys and the shop's in DIR/*.pem.
 
 WeChat    POST /cgi-bin/stable_token · GET /sns/jscode2session · POST /wxa/getwxacodeunlimit
           POST /cgi-bin/message/subscribe/send
+          POST /wxa/sec/order/{upload_shipping_info|get_order|notify_confirm_receive|…}
+          POST /cgi-bin/express/delivery/open_msg/get_delivery_list         (shipping.py)
+          and sealed pushes of what becomes of an order to SHOP/api/v1/hooks/wechat
 Bank      POST /bank/units · POST /bank/units/limits · POST|GET /bank/payouts · GET /bank/files
           (all signed both ways) · POST /bank/transfers · GET /bank/statements (what people click)
           and a signed push of every booking to SHOP/api/v1/hooks/bank/sandbox
@@ -32,5 +35,6 @@ Control   POST /__sandbox__/…
   reset      {}                                  forget everything but the keys
   wechat-pay/{pay|refund|transfer|regime|switch} · GET wechat-pay/{trades|notices}   see wechat_pay/
   alipay/…                                       see alipay/__init__.py
+  shipping/{confirm|settle|remind|push|verify|ingest|managed} · GET shipping/{orders|pushes}
   GET journal (requests seen) · GET pushes (deliveries tried)
 """

@@ -1,6 +1,6 @@
 """Faults to order: what a network and a tired server do to an honest protocol.
 
-kind           at an endpoint                              at the push (path "push")
+kind           at an endpoint              at the bank's push ("push"), at WeChat's ("wechat-push")
 slow           does it, answers `seconds` later            is sent `seconds` later
 error_before   503, nothing done                           lost on the way, sent again later
 error_after    done, but the answer is a 500               taken, but the bank missed the answer
@@ -13,6 +13,8 @@ garbage        done, but the answer is half a JSON         –
 halved         done, and half of the answer is signed as the whole      –
 any_payer      done, and signed: of a limit the payer is left out       –
 reset          done, but the connection breaks             –
+other_app      –                                           sealed for another app (WeChat's only)
+plain          –                                           not sealed at all (WeChat's only)
 """
 
 from dataclasses import dataclass
@@ -32,8 +34,11 @@ KINDS = {
     "halved",
     "any_payer",
     "reset",
+    "other_app",
+    "plain",
 }
 PUSH = "push"
+WECHAT_PUSH = "wechat-push"
 
 
 @dataclass

@@ -17,6 +17,7 @@ from tests.sandbox.bank import Bank
 from tests.sandbox.faults import Fault, Faults
 from tests.sandbox.journal import Journal
 from tests.sandbox.push import DELAYS, Pusher
+from tests.sandbox.shipping import Shipping
 from tests.sandbox.signing import Signer, Unsigned, Verifier
 from tests.sandbox.web import Answer, Errcode, No, Refused, Request, answer
 from tests.sandbox.wechat import APPID, SECRET, WeChat
@@ -53,6 +54,15 @@ class World:
         self.wechat = WeChat(self.journal, appid, secret)
         self.wechat_pay = WeChatPay(home, self.journal, self.faults, appid, wechat_pay_delays)
         self.alipay = Alipay(self.journal, home, alipay_delays)
+        self.shipping = Shipping(
+            self.journal,
+            self.wechat,
+            self.wechat_pay.books,
+            self.faults,
+            appid=appid,
+            delays=wechat_pay_delays,
+        )
+        self.shipping.shop_url = shop_url
         self._signed: dict[tuple[str, str], Road] = {
             ("POST", "/bank/units"): self.bank.register_units,
             ("POST", "/bank/units/limits"): self.bank.limit_unit,
@@ -68,10 +78,13 @@ class World:
             ("GET", "/sns/jscode2session"): self.wechat.code_to_session,
             ("POST", "/wxa/getwxacodeunlimit"): self.wechat.unlimited_code,
             ("POST", "/cgi-bin/message/subscribe/send"): self.wechat.send_message,
+            **self.shipping.roads(),
             ("POST", "/wechat-pay/pay"): self.wechat_pay.by_hand,
             ("POST", "/wechat-pay/confirm"): self.wechat_pay.by_hand,
             ("GET", "/__sandbox__/wechat-pay/*"): self.wechat_pay.look,
             ("POST", "/__sandbox__/wechat-pay/*"): self.wechat_pay.control,
+            ("GET", "/__sandbox__/shipping/*"): self.shipping.look,
+            ("POST", "/__sandbox__/shipping/*"): self.shipping.control,
             ("GET", "/__sandbox__/*"): self._look,
             ("POST", "/__sandbox__/*"): self._control,
             **self.alipay.roads,
@@ -83,11 +96,13 @@ class World:
         self.bank.push_again()
         self.wechat_pay.start()
         self.alipay.start()
+        self.shipping.start()
 
     def stop(self) -> None:
         self.pusher.stop()
         self.wechat_pay.stop()
         self.alipay.stop()
+        self.shipping.stop()
         self.journal.close()
 
     # --- one request
@@ -214,7 +229,7 @@ class World:
             "account": lambda: self.bank.open_account(asked),
             "reverse": lambda: self.bank.reverse(asked),
             "faults": lambda: self.faults.add(asked),
-            "shop": lambda: setattr(self.pusher, "shop_url", asked["url"].rstrip("/")),
+            "shop": lambda: self._tell(asked["url"].rstrip("/")),
             "clock": lambda: self.journal.advance(asked["seconds"]),
             "reset": self._reset,
         }.get(name)
@@ -234,7 +249,11 @@ class World:
             self.wechat.clear()
             self.wechat_pay.clear()
             self.alipay.clear()
+            self.shipping.clear()
             self.journal.forget()
+
+    def _tell(self, shop_url: str) -> None:
+        self.pusher.shop_url = self.shipping.shop_url = shop_url
 
     def _taken(self, event_id: str) -> None:
         self.journal.record("pushed", event_id=event_id)

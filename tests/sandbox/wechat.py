@@ -120,7 +120,7 @@ class WeChat:
         return answer({"openid": openid, "unionid": user["unionid"], "session_key": key})
 
     def unlimited_code(self, request: Request) -> Answer:
-        self._check_token(request)
+        self.check_token(request)
         self._limit(request.path, PER_MINUTE[request.path])
         asked = request.json()
         if not isinstance(asked, dict):
@@ -135,7 +135,7 @@ class WeChat:
         return Answer(body=_image(asked, width), content_type="image/png")
 
     def send_message(self, request: Request) -> Answer:
-        self._check_token(request)
+        self.check_token(request)
         asked = request.json()
         if not isinstance(asked, dict):
             raise Errcode(47001, "data format error")
@@ -206,7 +206,7 @@ class WeChat:
         self._tokens = [*self._tokens[-50:], fresh]
         return fresh
 
-    def _check_token(self, request: Request) -> None:
+    def check_token(self, request: Request) -> None:
         value = request.query.get("access_token", "")
         if not value:
             raise Errcode(41001, "access_token missing")

@@ -52,6 +52,7 @@ class WeChatPay:
         self._desk = Desk(
             appid, books, Merchant(held), platform, switches, self._notices, self._later
         )
+        self.books = books
         self._books, self._platform, self._switches = books, platform, switches
         self._trades = Trades(self._desk)
         self._refunds = Refunds(self._desk)
