@@ -76,6 +76,7 @@ class Migration(migrations.Migration):
                     models.CheckConstraint(
                         condition=models.Q(("ppm", None), ("ppm__lte", 300000), _connector="OR"),
                         name="fee_rate_is_no_robbery",
+                        violation_error_message="费率不能超过百分之三十",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(("note", ""), _negated=True), name="fee_rate_has_reason"

@@ -14,6 +14,12 @@ from payments.settlement.models import FeeRate
 
 
 class RateForm(forms.ModelForm):
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        if "since_at" in self.fields:  # not where it is only read
+            self.fields["since_at"].required = False
+            self.fields["since_at"].help_text = "留空为立即生效；只管之后下的订单"
+
     def clean_merchant(self) -> str:
         return self._of_somebody("merchant", "没有这个商家编号，请核对")
 

@@ -34,7 +34,9 @@ class FeeRate(models.Model):
                 "merchant", "category", "since_at", name="fee_rate_once_per_scope_and_moment"
             ),
             models.CheckConstraint(
-                name="fee_rate_is_no_robbery", condition=Q(ppm=None) | Q(ppm__lte=MOST_PPM)
+                name="fee_rate_is_no_robbery",
+                condition=Q(ppm=None) | Q(ppm__lte=MOST_PPM),
+                violation_error_message="费率不能超过百分之三十",
             ),
             models.CheckConstraint(name="fee_rate_has_reason", condition=~Q(note="")),
         ]
