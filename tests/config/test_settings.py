@@ -58,6 +58,7 @@ def test_production_is_clean_by_djangos_own_check(production):
         ("SIYU_ENV", "staging", "must be production, demo or test"),
         ("PROXY_COUNT", "two", "PROXY_COUNT must be a whole number"),
         ("BANKS", "cmb", "BANK_CMB_URL is not set"),
+        ("WECHAT_PUSH_TOKEN", "token", "WECHAT_PUSH_KEY is not set"),
     ],
 )
 def test_a_wrong_variable_stops_the_start_with_one_clear_line(production, name, value, said):
