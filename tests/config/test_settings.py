@@ -59,6 +59,7 @@ def test_production_is_clean_by_djangos_own_check(production):
         ("PROXY_COUNT", "two", "PROXY_COUNT must be a whole number"),
         ("BANKS", "cmb", "BANK_CMB_URL is not set"),
         ("ALIPAY_APP_ID", "2021000000000001", "ALIPAY_SELLER_ID is not set"),
+        ("WECHAT_PUSH_TOKEN", "token", "WECHAT_PUSH_KEY is not set"),
     ],
 )
 def test_a_wrong_variable_stops_the_start_with_one_clear_line(production, name, value, said):
