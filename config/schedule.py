@@ -25,6 +25,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "audit of the books": nightly(4, 30, "payments.ledger.tasks.audit"),
     "send money back": every(30, "payments.cashier.tasks.send_refunds"),
     "send lines back": every(30, "payments.transfers.tasks.send_returns"),
+    "pay merchants out": every(30, "payments.payouts.tasks.send_payouts"),
+    "debts of merchants": every(60, "payments.payouts.tasks.square_debts"),
     "reversals find their originals": every(30, "payments.transfers.tasks.settle_reversals"),
     "one booking under two names": every(30, "payments.transfers.tasks.look_again"),
     "import statements left behind": every(30, "payments.transfers.tasks.import_waiting"),

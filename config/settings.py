@@ -97,6 +97,8 @@ RULES_ARE_ABOUT = {
 }
 # Above what amount (fen, by merchant) giving money back takes two people.
 REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
+# Who else pays out of receiving accounts: marks of bookings that are theirs, for the statements.
+OWN_PAYOUTS = ["payments.payouts.queries.known"]
 # What a guide's share code may open.
 SHARE_TARGETS = {
     "MERCHANT": "members.merchants.share",
@@ -110,6 +112,7 @@ AUDITS = [
     "payments.cashier.queries.findings",
     "payments.receiving.queries.findings",
     "payments.transfers.queries.findings",
+    "payments.payouts.queries.findings",
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
     "payments.offering.queries.findings",
@@ -389,6 +392,11 @@ for _bank in BANK_PROVIDERS:
         stop(f"BANK_{_bank.upper()}_CAN: limits and statements, not {', '.join(sorted(unknown))}")
 if PRODUCTION and "sandbox" in BANK_PROVIDERS:
     stop("BANKS must not name the sandbox in production")
+# Payouts to merchants.  Money goes to a changed bank account only after so many days; above the
+# amount a payout takes two people; from which receiving account, "" for the platform's first.
+PAYEE_PAUSE_DAYS = number("PAYEE_PAUSE_DAYS", 3)
+PAYOUT_CHECK_ABOVE_FEN = number("PAYOUT_CHECK_ABOVE_YUAN", 10_000) * 100
+PAYOUT_ACCOUNT = optional("PAYOUT_ACCOUNT")
 METRICS_TOKEN = optional("METRICS_TOKEN")  # without it /metrics answers on loopback only
 
 # --- the admin ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from payments.cashier.models import (
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
 from payments.offering.models import MethodRule, MethodRuleEvent
+from payments.payouts.models import Payee, Payout, PayoutEvent
 from payments.receiving.models import (
     MissingDay,
     ReceivingAccount,
@@ -44,8 +45,11 @@ __all__ = [
     "MethodRuleEvent",
     "MissingDay",
     "PartPaid",
+    "Payee",
     "Payment",
     "PaymentEvent",
+    "Payout",
+    "PayoutEvent",
     "Policy",
     "Posting",
     "Receipt",

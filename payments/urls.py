@@ -2,6 +2,7 @@ from django.urls import path
 
 from payments.cashier import api as cashier
 from payments.closing import api as closing
+from payments.payouts import api as payouts
 from payments.transfers import api as transfers
 from payments.transfers import api_push as pushes
 from payments.transfers import api_reversals as reversals
@@ -16,5 +17,6 @@ urlpatterns = [
     *reversals.urlpatterns,
     *pushes.urlpatterns,
     *closing.urlpatterns,
+    *payouts.urlpatterns,
     *wechat_pay.urlpatterns,
 ]

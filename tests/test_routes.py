@@ -67,6 +67,11 @@ ROUTES: dict[str, dict[str, str]] = {
     "bank/days": {"GET": "FINANCE"},
     "bank/returns": {"GET": "FINANCE"},
     "bank/returns/{line_return}/check": {"POST": "FINANCE"},
+    "settlement": {"GET": "FINANCE"},
+    "settlement/payee": {"GET": "FINANCE", "POST": "FINANCE"},
+    "settlement/payees/{payee}/check": {"POST": "FINANCE"},
+    "settlement/payouts": {"GET": "FINANCE", "POST": "FINANCE"},
+    "settlement/payouts/{payout}/check": {"POST": "FINANCE"},
     "hooks/bank/{provider}": {"POST": EVERYBODY},
     "hooks/wechat-pay": {"POST": EVERYBODY},
     "live/sessions": {"GET": EVERYBODY, "POST": "OPERATOR"},
@@ -200,7 +205,8 @@ def test_nothing_that_is_asked_for_makes_the_house_fall(world, route, method):
 @pytest.mark.parametrize(
     "listing",
     ["me/addresses", "orders", "payments", "staff/orders", "bank/lines", "bank/statements",
-     "bank/returns", "bank/days", "guides/me/commissions", "guides/me/customers", "memberships",
+     "bank/returns", "bank/days", "settlement/payouts", "guides/me/commissions",
+     "guides/me/customers", "memberships",
      "live/sessions", "products"],
 )  # fmt: skip
 def test_a_list_holds_nothing_of_a_stranger(world, listing):

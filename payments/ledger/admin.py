@@ -35,6 +35,11 @@ KINDS = {
     "HELD_BACK": "重复收录退出记账",
     "RETURN": "原路退回",
     "RELEASE": "放款给商家",
+    "DEBT_PAID": "商家偿还应收款",
+    "DEBT_OVERPAID": "应收款多收退还商家",
+    "PAYOUT_HELD": "商家付款冻结",
+    "PAYOUT_PAID": "商家付款付出",
+    "PAYOUT_VOIDED": "商家付款作废",
     "COMMISSION": "导购佣金",
     "COMMISSION_REVERSAL": "佣金冲回",
 }
@@ -43,7 +48,14 @@ KINDS = {
 def codes_of(tenants: frozenset[str]) -> list[str]:
     """A merchant's own accounts; bank and suspense accounts are many merchants' at once."""
     return [
-        code for number in tenants for code in (f"held:{number}", f"merchant:{number}:available")
+        code
+        for number in tenants
+        for code in (
+            f"held:{number}",
+            f"merchant:{number}:available",
+            f"paying_out:{number}",
+            f"receivable:{number}",
+        )
     ]
 
 

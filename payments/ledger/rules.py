@@ -40,6 +40,8 @@ CHART: Mapping[str, Kind] = {
     "refund_payable": Kind(Side.CREDIT, "应退款"),
     "receivable": Kind(Side.DEBIT, "应收商家款"),
     "merchant": Kind(Side.CREDIT, "商家可用余额", is_guarded=True),
+    # Of a merchant's money what is on its way to his bank account.
+    "paying_out": Kind(Side.CREDIT, "付款中", is_guarded=True),
     "guide": Kind(Side.CREDIT, "导购佣金", is_guarded=True),
 }
 
