@@ -16,6 +16,7 @@ from members.memberships.models import Membership
 from members.memberships.rules import Status as MemberStatus
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
+from payments.payouts.models import Payee, Payout
 from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODES, CODES_HALF_USED
 from payments.transfers import backlog
@@ -57,6 +58,9 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         counts["returns"] = asked.count()
     if (finance := _of(request, "FINANCE", "booking__receiving_account__merchant")) is not None:
         counts["by_hand"] = ByHand.objects.filter(finance, status=HandStatus.ASKED).count()
+    if (finance := _of(request, "FINANCE", "merchant")) is not None:
+        counts["payouts"] = Payout.objects.filter(finance, status="ASKED").count()
+        counts["payees"] = Payee.objects.filter(finance, status="ASKED").count()
     return counts
 
 

@@ -5,6 +5,7 @@ from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.offering.admin import MethodRuleAdmin
+from payments.payouts.admin import PayeeAdmin, PayoutAdmin, PayoutFileAdmin
 from payments.receiving.admin import (
     ReceivingAccountAdmin,
     TransferIntentAdmin,
@@ -24,7 +25,10 @@ __all__ = [
     "EntryAdmin",
     "LineReturnAdmin",
     "MethodRuleAdmin",
+    "PayeeAdmin",
     "PaymentAdmin",
+    "PayoutAdmin",
+    "PayoutFileAdmin",
     "PolicyAdmin",
     "PostingAdmin",
     "ReceivingAccountAdmin",

@@ -12,7 +12,7 @@ from payments.cashier.models import (
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
 from payments.offering.models import MethodRule, MethodRuleEvent
-from payments.payouts.models import Payee, Payout, PayoutEvent
+from payments.payouts.models import Payee, Payout, PayoutEvent, PayoutFile
 from payments.receiving.models import (
     MissingDay,
     ReceivingAccount,
@@ -50,6 +50,7 @@ __all__ = [
     "PaymentEvent",
     "Payout",
     "PayoutEvent",
+    "PayoutFile",
     "Policy",
     "Posting",
     "Receipt",

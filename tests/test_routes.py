@@ -71,6 +71,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "settlement/payee": {"GET": "FINANCE", "POST": "FINANCE"},
     "settlement/payees/{payee}/check": {"POST": "FINANCE"},
     "settlement/payouts": {"GET": "FINANCE", "POST": "FINANCE"},
+    "settlement/payouts/{payout}/bounce": {"POST": "FINANCE"},
     "settlement/payouts/{payout}/check": {"POST": "FINANCE"},
     "hooks/bank/{provider}": {"POST": EVERYBODY},
     "hooks/wechat-pay": {"POST": EVERYBODY},

@@ -40,6 +40,7 @@ KINDS = {
     "PAYOUT_HELD": "商家付款冻结",
     "PAYOUT_PAID": "商家付款付出",
     "PAYOUT_VOIDED": "商家付款作废",
+    "PAYOUT_BOUNCED": "商家付款被退汇",
     "COMMISSION": "导购佣金",
     "COMMISSION_REVERSAL": "佣金冲回",
 }

@@ -15,9 +15,10 @@ from rest_framework.response import Response
 from config.kit.api import Query, Shape, Text, View, Whole, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
-from payments.payouts import payees, queries, services
+from payments.payouts import bounces, payees, queries, services
 from payments.payouts.models import Payee
 from payments.payouts.rules import Bank, PayeeStatus, Status
+from payments.transfers import queries as transfers
 
 TAGS = ["结算"]
 FINANCE = "FINANCE"
@@ -77,6 +78,19 @@ class PayeeIn(OfMerchant):
         if not (len(typed) >= 6 and typed.isascii() and typed.isalnum() and typed == typed.upper()):
             raise serializers.ValidationError("账号须为 6 至 34 位数字或大写字母")
         return typed
+
+    def validate_account_name(self, typed: str) -> str:
+        return _no_formula(typed)
+
+    def validate_bank_name(self, typed: str) -> str:
+        return _no_formula(typed)
+
+
+def _no_formula(typed: str) -> str:
+    """It goes into files that are opened in a spreadsheet."""
+    if typed[:1] in "=+@-\t":
+        raise serializers.ValidationError("不能以 = + - @ 开头")
+    return typed
 
 
 class SecondIn(Shape):
@@ -221,10 +235,32 @@ class PayoutCheck(View):
         return Response(shown([checked])[0])
 
 
+class PayoutBounceIn(Shape):
+    line = Text(max_length=24, help_text="退汇来账的编号（L…）")
+    reason = Text(max_length=200)
+    fee_fen = Whole(min_value=0, max_value=LARGEST_FEN, default=0, help_text="银行扣了多少")
+
+
+class PayoutBounce(View):
+    access = FINANCE
+
+    @extend_schema(tags=TAGS, request=PayoutBounceIn, responses=PayoutOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        """说明一笔来账是这笔付款的退汇：钱回到商家的可用余额。"""
+        person = viewer(request)
+        payout = get_object_or_404(queries.payouts(person), number=number)
+        said = self.body(PayoutBounceIn)
+        line = get_object_or_404(transfers.lines(person), number=said.pop("line"))
+        bounced = bounces.link(payout=payout, line=line, actor=person.number, at=now(), **said)
+        return Response(shown([bounced])[0])
+
+
 urlpatterns = [
     path("settlement", Settlement.as_view()),
     path("settlement/payee", PayeeView.as_view()),
     path("settlement/payees/<str:number>/check", PayeeCheck.as_view()),
     path("settlement/payouts", Payouts.as_view()),
     path("settlement/payouts/<str:number>/check", PayoutCheck.as_view()),
+    path("settlement/payouts/<str:number>/bounce", PayoutBounce.as_view()),
 ]

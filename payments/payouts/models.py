@@ -46,7 +46,9 @@ class Payee(models.Model):
                 name="payee_account_is_whole", condition=Q(account_no__regex=r"^[0-9A-Z]{6,34}$")
             ),
             models.CheckConstraint(
-                name="payee_has_a_name", condition=~Q(account_name="") & ~Q(bank_name="")
+                # Nor one that a spreadsheet takes for a formula: it goes into files.
+                name="payee_has_a_name",
+                condition=Q(account_name__regex=r"^[^=+@\t-]") & Q(bank_name__regex=r"^[^=+@\t-]"),
             ),
             models.UniqueConstraint(
                 "merchant", name="payee_one_in_use", condition=Q(status="ACTIVE")
@@ -72,6 +74,30 @@ class Payee(models.Model):
         return f"{self.account_name} {self.account_no}"
 
 
+class PayoutFile(models.Model):
+    """Payouts that finance pays by one file in net banking; made once, from its rows."""
+
+    number = models.CharField("文件编号", max_length=24, unique=True)
+    account = models.ForeignKey(
+        ReceivingAccount, models.PROTECT, related_name="payout_files", verbose_name="付款账户"
+    )
+    payouts_count = models.PositiveIntegerField("笔数")
+    total_fen = models.PositiveBigIntegerField("合计(分)")
+    made_by = models.CharField("生成人", max_length=24)
+    made_at = models.DateTimeField("生成时间")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "批量付款文件"
+        constraints = [
+            models.CheckConstraint(
+                name="payout_file_has_payouts", condition=Q(payouts_count__gt=0, total_fen__gt=0)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
 class PayoutQuerySet(models.QuerySet["Payout"]):
     def seen_by(self, viewer: Viewer) -> Self:
         tenants = viewer.tenants("FINANCE")
@@ -89,6 +115,14 @@ class Payout(models.Model):
     payee = models.ForeignKey(Payee, models.PROTECT, related_name="payouts", verbose_name="收款人")
     account = models.ForeignKey(
         ReceivingAccount, models.PROTECT, related_name="payouts", verbose_name="付款账户"
+    )
+    file = models.ForeignKey(
+        PayoutFile,
+        models.PROTECT,
+        related_name="payouts",
+        verbose_name="批量付款文件",
+        null=True,
+        blank=True,
     )
     road = models.CharField("付款方式", max_length=8, choices=Road)
     amount_fen = models.PositiveBigIntegerField("金额(分)")
@@ -139,6 +173,11 @@ class Payout(models.Model):
                 name="payout_sent_has_time",
                 condition=~Q(status__in=["SENDING", "DONE", "FAILED", "BOUNCED"])
                 | Q(sent_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="payout_by_file_is_in_one",
+                condition=~Q(road="FILE", status__in=["SENDING", "DONE", "FAILED", "BOUNCED"])
+                | Q(file__isnull=False),
             ),
             models.UniqueConstraint(
                 "account", "serial", name="payout_booking_once", condition=~Q(serial="")

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 
+from config.kit.db import joined
 from config.kit.errors import StaleState
 from config.kit.outside import assert_no_transaction
 from config.kit.states import move
@@ -63,12 +64,19 @@ def _begin(payout: Payout, at: datetime) -> bool:
     if row.status == Status.SENDING:
         return True
     if row.payee.status != PayeeStatus.ACTIVE:
-        move(found, Status.DECLINED, TRANSITIONS, failure=REPLACED, done_at=at)
-        services.give_back(row, "DECLINED", REPLACED, "", at)
+        decline_replaced(row, at)
         return False
     move(found, Status.SENDING, TRANSITIONS, sent_at=at)
     services.record(row, "SENDING", "", at)
     return True
+
+
+@joined
+def decline_replaced(payout: Payout, at: datetime) -> None:
+    """Approved for a bank account that is the merchant's no longer."""
+    found = Payout.objects.filter(pk=payout.pk)
+    move(found, Status.DECLINED, TRANSITIONS, failure=REPLACED, done_at=at)
+    services.give_back(payout, "DECLINED", REPLACED, "", at)
 
 
 @transaction.atomic

@@ -5,7 +5,7 @@ from celery import shared_task
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
-from payments.payouts import sending
+from payments.payouts import files, sending
 from payments.payouts.models import Payout
 from payments.settlement import debts
 
@@ -32,6 +32,13 @@ def send_payouts() -> None:
         except Exception:
             # The others are not kept waiting for one that a person has to look at.
             logger.exception("payout %d could not be sent", payout_id)
+
+
+@shared_task
+def find_bookings() -> None:
+    """Every minute: what statements have brought of payouts by file."""
+    files.let_go(at=now())
+    files.find_bookings(at=now())
 
 
 @shared_task

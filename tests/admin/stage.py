@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Model
 from django.utils.timezone import now
 
+from config.kit import numbers
 from livestream import claims, tasks
 from livestream import services as live
 from members.accounts.models import User
@@ -18,7 +19,12 @@ from members.merchants.models import Merchant
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.closing.models import DayClose
+from payments.ledger import services as ledger
 from payments.ledger.models import Account, Entry, Posting
+from payments.ledger.rules import Draft
+from payments.payouts import payees
+from payments.payouts.models import Payout
+from payments.payouts.rules import Bank
 from payments.transfers import by_hand
 from payments.transfers import services as transfers
 from payments.transfers.models import LineReturn, Statement, StatementLine
@@ -192,10 +198,32 @@ def _money(side: Side, account_no: str, at: datetime) -> None:
         )
     )
     side.keep(_paid_by_hand(side, account_no, at))
+    _paid_out(side, account_no, at)
     side.keep(offer("BANK_TRANSFER", merchant=side.merchant.number, at=at))
     held = Account.objects.get(code=f"held:{side.merchant.number}")
     entry = Entry.objects.filter(account=held).earliest("pk")
     side.keep(held, entry, Posting.objects.get(pk=entry.posting_id))
+
+
+def _paid_out(side: Side, account_no: str, at: datetime) -> None:
+    """A changed bank account and a payout, both asked for by FINANCE and checked by nobody."""
+    asked = {"actor": side.people["FINANCE"].number, "at": at}
+    bank = Bank(f"6217{account_no}", f"{side.merchant.name[:2]}茶业公司", "建设银行")
+    payee = payees.ask(merchant=side.merchant.number, bank=bank, **asked)
+    payout = Payout.objects.create(
+        number=numbers.fresh("J"),
+        merchant=side.merchant.number,
+        payee=payee,
+        account=account(account_no),
+        road="BANK",
+        amount_fen=20_000_00,
+        status="ASKED",
+        asked_by=asked["actor"],
+        asked_at=at,
+    )
+    held = {"clearing:TEST": 20_000_00}, {f"paying_out:{side.merchant.number}": 20_000_00}
+    ledger.post([Draft("PAYOUT_HELD", payout.number, *held)], at=at)
+    side.keep(payee, payout)
 
 
 def _paid_by_hand(side: Side, account_no: str, at: datetime) -> ByHand:
