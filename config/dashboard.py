@@ -16,6 +16,7 @@ from members.memberships.models import Membership
 from members.memberships.rules import Status as MemberStatus
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
+from payments.deposits.models import DepositMove
 from payments.payouts.models import Payee, Payout
 from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODES, CODES_HALF_USED
@@ -61,6 +62,7 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
     if (finance := _of(request, "FINANCE", "merchant")) is not None:
         counts["payouts"] = Payout.objects.filter(finance, status="ASKED").count()
         counts["payees"] = Payee.objects.filter(finance, status="ASKED").count()
+        counts["deposits"] = DepositMove.objects.filter(finance, status="ASKED").count()
     return counts
 
 

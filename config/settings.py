@@ -113,6 +113,7 @@ AUDITS = [
     "payments.receiving.queries.findings",
     "payments.transfers.queries.findings",
     "payments.payouts.queries.findings",
+    "payments.deposits.queries.findings",
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
     "payments.offering.queries.findings",
@@ -394,8 +395,10 @@ if PRODUCTION and "sandbox" in BANK_PROVIDERS:
     stop("BANKS must not name the sandbox in production")
 # Payouts to merchants.  Money goes to a changed bank account only after so many days; above the
 # amount a payout takes two people; from which receiving account, "" for the platform's first.
+# Every morning all is paid to who has at least so much; 0: merchants ask for it themselves.
 PAYEE_PAUSE_DAYS = number("PAYEE_PAUSE_DAYS", 3)
 PAYOUT_CHECK_ABOVE_FEN = number("PAYOUT_CHECK_ABOVE_YUAN", 10_000) * 100
+PAYOUT_BATCH_ABOVE_FEN = number("PAYOUT_BATCH_ABOVE_YUAN", 0) * 100
 PAYOUT_ACCOUNT = optional("PAYOUT_ACCOUNT")
 METRICS_TOKEN = optional("METRICS_TOKEN")  # without it /metrics answers on loopback only
 

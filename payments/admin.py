@@ -3,6 +3,7 @@
 from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
+from payments.deposits.admin import DepositMoveAdmin, DepositRuleAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.offering.admin import MethodRuleAdmin
 from payments.payouts.admin import PayeeAdmin, PayoutAdmin, PayoutFileAdmin
@@ -22,6 +23,8 @@ __all__ = [
     "BankDayAdmin",
     "ByHandAdmin",
     "DayCloseAdmin",
+    "DepositMoveAdmin",
+    "DepositRuleAdmin",
     "EntryAdmin",
     "LineReturnAdmin",
     "MethodRuleAdmin",

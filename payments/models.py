@@ -10,6 +10,7 @@ from payments.cashier.models import (
     RefundPart,
 )
 from payments.closing.models import DayClose
+from payments.deposits.models import DepositMove, DepositRule
 from payments.ledger.models import Account, Entry, Posting
 from payments.offering.models import MethodRule, MethodRuleEvent
 from payments.payouts.models import Payee, Payout, PayoutEvent, PayoutFile
@@ -38,6 +39,8 @@ __all__ = [
     "BankDay",
     "ByHand",
     "DayClose",
+    "DepositMove",
+    "DepositRule",
     "Entry",
     "LineEvent",
     "LineReturn",

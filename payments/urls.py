@@ -2,6 +2,7 @@ from django.urls import path
 
 from payments.cashier import api as cashier
 from payments.closing import api as closing
+from payments.deposits import api as deposits
 from payments.payouts import api as payouts
 from payments.transfers import api as transfers
 from payments.transfers import api_push as pushes
@@ -18,5 +19,6 @@ urlpatterns = [
     *pushes.urlpatterns,
     *closing.urlpatterns,
     *payouts.urlpatterns,
+    *deposits.urlpatterns,
     *wechat_pay.urlpatterns,
 ]

@@ -41,6 +41,11 @@ KINDS = {
     "PAYOUT_PAID": "商家付款付出",
     "PAYOUT_VOIDED": "商家付款作废",
     "PAYOUT_BOUNCED": "商家付款被退汇",
+    "DEPOSIT_PAID": "缴纳保证金",
+    "DEPOSIT_FROZEN": "冻结保证金",
+    "DEPOSIT_THAWED": "解冻保证金",
+    "DEPOSIT_DEDUCTED": "违规扣除保证金",
+    "DEPOSIT_RETURNED": "退还保证金",
     "COMMISSION": "导购佣金",
     "COMMISSION_REVERSAL": "佣金冲回",
 }
@@ -56,6 +61,8 @@ def codes_of(tenants: frozenset[str]) -> list[str]:
             f"merchant:{number}:available",
             f"paying_out:{number}",
             f"receivable:{number}",
+            f"deposit:{number}",
+            f"deposit_frozen:{number}",
         )
     ]
 

@@ -18,6 +18,7 @@ from config.kit.viewer import viewer
 from payments.payouts import bounces, payees, queries, services
 from payments.payouts.models import Payee
 from payments.payouts.rules import Bank, PayeeStatus, Status
+from payments.settlement.viewing import merchant_of
 from payments.transfers import queries as transfers
 
 TAGS = ["结算"]
@@ -51,7 +52,7 @@ class Settlement(View):
     def get(self, request: Request) -> Response:
         """商家的可用余额、付款中的和欠款。"""
         asked = self.asked(MerchantQuery)
-        merchant = queries.merchant_of(viewer(request), asked.get("merchant", ""))
+        merchant = merchant_of(viewer(request), asked.get("merchant", ""))
         return Response(asdict(queries.standing(merchant)))
 
 
@@ -118,7 +119,7 @@ class PayeeView(View):
     def get(self, request: Request) -> Response:
         """结算款付到哪里：使用中的收款账户，和等待复核的变更。"""
         asked = self.asked(MerchantQuery)
-        found = queries.payees_of(queries.merchant_of(viewer(request), asked.get("merchant", "")))
+        found = queries.payees_of(merchant_of(viewer(request), asked.get("merchant", "")))
         return Response(
             {
                 "in_use": shown_payee(found.get(PayeeStatus.ACTIVE)),
@@ -133,7 +134,7 @@ class PayeeView(View):
         body = self.body(PayeeIn)
         person = viewer(request)
         payee = payees.ask(
-            merchant=queries.merchant_of(person, body.pop("merchant", "")),
+            merchant=merchant_of(person, body.pop("merchant", "")),
             bank=Bank(**body),
             actor=person.number,
             at=now(),
@@ -213,7 +214,7 @@ class Payouts(View):
         body = self.body(PayoutIn)
         person = viewer(request)
         payout = services.request(
-            merchant=queries.merchant_of(person, body.get("merchant", "")),
+            merchant=merchant_of(person, body.get("merchant", "")),
             amount_fen=body["amount_fen"],
             actor=person.number,
             at=now(),

@@ -4,19 +4,13 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import connection
 from django.db.models import Q, QuerySet
-from django.utils.module_loading import import_string
 
-from config.kit.errors import Malformed, NotFound
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
 from payments.ledger import queries as ledger
 from payments.payouts.models import Payee, Payout
 from payments.payouts.rules import PayeeStatus, Road, Status
 from payments.receiving.models import ReceivingAccount
-
-
-class MerchantNeeded(Malformed):
-    message = "您管理多个商家，请用 merchant 指明是哪一个"
 
 
 @dataclass(frozen=True)
@@ -27,23 +21,6 @@ class Standing:
     available_fen: int
     frozen_fen: int
     owed_fen: int
-
-
-def merchant_of(viewer: Viewer, named: str) -> str:
-    """The merchant for whom this person asks; raises MerchantNeeded, NotFound."""
-    tenants = viewer.tenants("FINANCE")
-    if not named and tenants is not None and len(tenants) == 1:
-        return next(iter(tenants))
-    if not named:
-        raise MerchantNeeded
-    is_theirs = named in tenants if tenants is not None else _is_merchant(named)
-    if not is_theirs:
-        raise NotFound
-    return named
-
-
-def _is_merchant(number: str) -> bool:
-    return bool(import_string(settings.RULES_ARE_ABOUT["merchant"])(number))
 
 
 def standing(merchant: str) -> Standing:

@@ -19,6 +19,8 @@ from members.merchants.models import Merchant
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.closing.models import DayClose
+from payments.deposits import services as deposits
+from payments.deposits.models import DepositMove
 from payments.ledger import services as ledger
 from payments.ledger.models import Account, Entry, Posting
 from payments.ledger.rules import Draft
@@ -223,7 +225,17 @@ def _paid_out(side: Side, account_no: str, at: datetime) -> None:
     )
     held = {"clearing:TEST": 20_000_00}, {f"paying_out:{side.merchant.number}": 20_000_00}
     ledger.post([Draft("PAYOUT_HELD", payout.number, *held)], at=at)
-    side.keep(payee, payout)
+    side.keep(payee, payout, _deposit(side, at))
+
+
+def _deposit(side: Side, at: datetime) -> DepositMove:
+    """FINANCE wants a part of the merchant's deposit back."""
+    own = f"merchant:{side.merchant.number}:available"
+    given = Draft("TEST", f"deposit {own}", {"clearing:TEST": 300_00}, {own: 300_00})
+    ledger.post([given], at=at)
+    asked = {"merchant": side.merchant.number, "actor": side.people["FINANCE"].number, "at": at}
+    deposits.top_up(amount_fen=300_00, **asked)
+    return deposits.ask_back(amount_fen=100_00, reason="不再经营", **asked)
 
 
 def _paid_by_hand(side: Side, account_no: str, at: datetime) -> ByHand:

@@ -76,6 +76,8 @@ PAGES = {
     "payments.DayClose": Page(FINANCE),
     "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "payments.ByHand": Page(FINANCE, FINANCE, "approve decline", of_list="enter"),
+    "payments.DepositMove": Page(FINANCE, PLATFORM, "approve decline", of_list="punish"),
+    "payments.DepositRule": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Entry": Page(FINANCE),
     "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
     "payments.MethodRule": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
