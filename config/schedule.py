@@ -26,6 +26,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "send money back": every(30, "payments.cashier.tasks.send_refunds"),
     "send lines back": every(30, "payments.transfers.tasks.send_returns"),
     "pay merchants out": every(30, "payments.payouts.tasks.send_payouts"),
+    "pay all merchants": nightly(9, 0, "payments.payouts.tasks.pay_all"),
     "payouts by file in statements": every(60, "payments.payouts.tasks.find_bookings"),
     "debts of merchants": every(60, "payments.payouts.tasks.square_debts"),
     "reversals find their originals": every(30, "payments.transfers.tasks.settle_reversals"),

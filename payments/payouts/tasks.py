@@ -5,7 +5,7 @@ from celery import shared_task
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
-from payments.payouts import files, sending
+from payments.payouts import batches, files, sending
 from payments.payouts.models import Payout
 from payments.settlement import debts
 
@@ -32,6 +32,12 @@ def send_payouts() -> None:
         except Exception:
             # The others are not kept waiting for one that a person has to look at.
             logger.exception("payout %d could not be sent", payout_id)
+
+
+@shared_task
+def pay_all() -> None:
+    """Every morning."""
+    batches.pay_all(at=now())
 
 
 @shared_task
