@@ -3,6 +3,7 @@
 import pytest
 from django.db import connection, transaction
 
+from payments.deposits import services as deposits
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.ledger.models import Account
@@ -62,6 +63,32 @@ def test_who_reads_the_balance_first_would_pay_twice():
     stalled(own_row(), 2, careless)
 
     assert seen == [True, True]
+
+
+def test_a_payout_beside_a_deposit_out_of_the_same_balance():
+    def race(i):
+        if i:
+            request(60_000)
+        else:
+            deposits.top_up(merchant=MERCHANT, amount_fen=60_000, actor=CLERK, at=LATER)
+
+    assert stalled(own_row(), 2, race) == {"ok": 1, "NOT_COVERED": 1}
+    assert sum(there()) + books.balance(f"deposit:{MERCHANT}") == PRICE
+
+
+def test_a_deduction_beside_the_deposit_asked_back():
+    deposits.top_up(merchant=MERCHANT, amount_fen=PRICE, actor=CLERK, at=LATER)
+    given = {"merchant": MERCHANT, "amount_fen": 60_000, "actor": CLERK, "at": LATER}
+
+    def race(i):
+        if i:
+            deposits.punish(reason="售假", evidence="鉴定书", **given)
+        else:
+            deposits.ask_back(reason="不再经营", **given)
+
+    rows = Account.objects.filter(code=f"deposit:{MERCHANT}")
+    assert stalled(rows, 2, race) == {"ok": 1, "NOT_COVERED": 1}
+    assert books.balance(f"deposit:{MERCHANT}") == 40_000
 
 
 def test_approved_and_declined_at_once(settings):
