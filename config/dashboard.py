@@ -4,7 +4,7 @@ import json
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, Sum, Value
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.urls import reverse
@@ -17,6 +17,8 @@ from members.memberships.rules import Status as MemberStatus
 from payments.bills import queries as bills
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
+from payments.deposits.models import DepositMove
+from payments.payouts.models import Payee, Payout
 from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODES, CODES_HALF_USED
 from payments.transfers import backlog
@@ -62,7 +64,22 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         counts["by_hand"] = ByHand.objects.filter(finance, status=HandStatus.ASKED).count()
     if tenants_of(request, "FINANCE") is None:
         counts["differences"] = bills.open_differences()
+    if (finance := _of(request, "FINANCE", "merchant")) is not None:
+        counts |= _settlement(finance)
     return counts
+
+
+def _settlement(mine: Q) -> dict[str, int]:
+    """What waits for a second person: payouts, bank accounts, deposits.  One query."""
+    tables: dict[str, Any] = {"payouts": Payout, "payees": Payee, "deposits": DepositMove}
+    counted = [
+        table.objects.filter(mine, status="ASKED")
+        .values(what=Value(name))
+        .annotate(n=Count("pk"))
+        .values_list("what", "n")
+        for name, table in tables.items()
+    ]
+    return dict(counted[0].union(*counted[1:], all=True))
 
 
 def _of(request: HttpRequest, role: str, path: str) -> Q | None:

@@ -117,6 +117,8 @@ GUARANTEE_COUNTERS = {
     "TRADING": "members.guarantee.queries.is_trading",
     "OPEN_CASES": "shop.orders.queries.open_cases",
 }
+# Who else pays out of receiving accounts: marks of bookings that are theirs, for the statements.
+OWN_PAYOUTS = ["payments.payouts.queries.known"]
 # What a guide's share code may open.
 SHARE_TARGETS = {
     "MERCHANT": "members.merchants.share",
@@ -130,6 +132,8 @@ AUDITS = [
     "payments.cashier.queries.findings",
     "payments.receiving.queries.findings",
     "payments.transfers.queries.findings",
+    "payments.payouts.queries.findings",
+    "payments.deposits.queries.findings",
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
     "payments.alipay.queries.findings",
@@ -437,6 +441,13 @@ for _bank in BANK_PROVIDERS:
         stop(f"BANK_{_bank.upper()}_CAN: limits and statements, not {', '.join(sorted(unknown))}")
 if PRODUCTION and "sandbox" in BANK_PROVIDERS:
     stop("BANKS must not name the sandbox in production")
+# Payouts to merchants.  Money goes to a changed bank account only after so many days; above the
+# amount a payout takes two people; from which receiving account, "" for the platform's first.
+# Every morning all is paid to who has at least so much; 0: merchants ask for it themselves.
+PAYEE_PAUSE_DAYS = number("PAYEE_PAUSE_DAYS", 3)
+PAYOUT_CHECK_ABOVE_FEN = number("PAYOUT_CHECK_ABOVE_YUAN", 10_000) * 100
+PAYOUT_BATCH_ABOVE_FEN = number("PAYOUT_BATCH_ABOVE_YUAN", 0) * 100
+PAYOUT_ACCOUNT = optional("PAYOUT_ACCOUNT")
 METRICS_TOKEN = optional("METRICS_TOKEN")  # without it /metrics answers on loopback only
 
 # --- the admin ----------------------------------------------------------------------------------

@@ -5,8 +5,10 @@ from payments.bills.admin import ChannelDayAdmin, ChannelDifferenceAdmin
 from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
+from payments.deposits.admin import DepositMoveAdmin, DepositRuleAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.offering.admin import MethodRuleAdmin
+from payments.payouts.admin import PayeeAdmin, PayoutAdmin, PayoutFileAdmin
 from payments.receiving.admin import (
     ReceivingAccountAdmin,
     TransferIntentAdmin,
@@ -28,11 +30,16 @@ __all__ = [
     "ChannelDayAdmin",
     "ChannelDifferenceAdmin",
     "DayCloseAdmin",
+    "DepositMoveAdmin",
+    "DepositRuleAdmin",
     "EntryAdmin",
     "FeeRateAdmin",
     "LineReturnAdmin",
     "MethodRuleAdmin",
+    "PayeeAdmin",
     "PaymentAdmin",
+    "PayoutAdmin",
+    "PayoutFileAdmin",
     "PolicyAdmin",
     "PostingAdmin",
     "ReceivingAccountAdmin",

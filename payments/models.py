@@ -12,8 +12,10 @@ from payments.cashier.models import (
     RefundPart,
 )
 from payments.closing.models import DayClose
+from payments.deposits.models import DepositMove, DepositRule
 from payments.ledger.models import Account, Entry, Posting
 from payments.offering.models import MethodRule, MethodRuleEvent
+from payments.payouts.models import Payee, Payout, PayoutEvent, PayoutFile
 from payments.receiving.models import (
     MissingDay,
     ReceivingAccount,
@@ -45,6 +47,8 @@ __all__ = [
     "ChannelDay",
     "ChannelDifference",
     "DayClose",
+    "DepositMove",
+    "DepositRule",
     "Entry",
     "FeeRate",
     "LineEvent",
@@ -53,8 +57,12 @@ __all__ = [
     "MethodRuleEvent",
     "MissingDay",
     "PartPaid",
+    "Payee",
     "Payment",
     "PaymentEvent",
+    "Payout",
+    "PayoutEvent",
+    "PayoutFile",
     "Policy",
     "Posting",
     "Receipt",

@@ -3,6 +3,8 @@ from django.urls import path
 from payments.alipay import api as alipay
 from payments.cashier import api as cashier
 from payments.closing import api as closing
+from payments.deposits import api as deposits
+from payments.payouts import api as payouts
 from payments.transfers import api as transfers
 from payments.transfers import api_push as pushes
 from payments.transfers import api_reversals as reversals
@@ -17,6 +19,8 @@ urlpatterns = [
     *reversals.urlpatterns,
     *pushes.urlpatterns,
     *closing.urlpatterns,
+    *payouts.urlpatterns,
+    *deposits.urlpatterns,
     *wechat_pay.urlpatterns,
     *alipay.urlpatterns,
 ]

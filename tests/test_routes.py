@@ -68,6 +68,16 @@ ROUTES: dict[str, dict[str, str]] = {
     "bank/days": {"GET": "FINANCE"},
     "bank/returns": {"GET": "FINANCE"},
     "bank/returns/{line_return}/check": {"POST": "FINANCE"},
+    "deposit": {"GET": "FINANCE"},
+    "deposit/moves": {"GET": "FINANCE"},
+    "deposit/top-ups": {"POST": "FINANCE"},
+    "deposit/refunds": {"POST": "FINANCE"},
+    "settlement": {"GET": "FINANCE"},
+    "settlement/payee": {"GET": "FINANCE", "POST": "FINANCE"},
+    "settlement/payees/{payee}/check": {"POST": "FINANCE"},
+    "settlement/payouts": {"GET": "FINANCE", "POST": "FINANCE"},
+    "settlement/payouts/{payout}/bounce": {"POST": "FINANCE"},
+    "settlement/payouts/{payout}/check": {"POST": "FINANCE"},
     "hooks/bank/{provider}": {"POST": EVERYBODY},
     "hooks/wechat-pay": {"POST": EVERYBODY},
     "hooks/alipay": {"POST": EVERYBODY},
@@ -203,7 +213,8 @@ def test_nothing_that_is_asked_for_makes_the_house_fall(world, route, method):
 @pytest.mark.parametrize(
     "listing",
     ["me/addresses", "orders", "payments", "staff/orders", "bank/lines", "bank/statements",
-     "bank/returns", "bank/days", "guides/me/commissions", "guides/me/customers", "memberships",
+     "bank/returns", "bank/days", "settlement/payouts", "guides/me/commissions",
+     "guides/me/customers", "memberships",
      "live/sessions", "products"],
 )  # fmt: skip
 def test_a_list_holds_nothing_of_a_stranger(world, listing):

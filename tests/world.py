@@ -11,6 +11,9 @@ from livestream import services as live
 from members.accounts.models import User
 from members.guides import services as guides
 from members.merchants.models import Merchant
+from payments.ledger import services as ledger
+from payments.ledger.rules import Draft
+from payments.payouts.models import Payee, Payout
 from payments.transfers.models import LineReturn, Statement, StatementLine
 from tests.factories import (
     make_account,
@@ -39,7 +42,8 @@ class World:
     def fingerprint(self) -> dict[str, Any]:
         """Every row of what could be changed by somebody who must not."""
         watched = ("shop.order", "payments.payment", "payments.refund", "payments.transferintent",
-                   "payments.statementline", "payments.linereturn", "members.address",
+                   "payments.statementline", "payments.linereturn", "payments.payee",
+                   "payments.payout", "members.address",
                    "members.membership", "livestream.lot", "livestream.session")  # fmt: skip
         models = {name: apps.get_model(name) for name in watched}
         return {name: list(model.objects.order_by("pk").values()) for name, model in models.items()}
@@ -77,6 +81,29 @@ def make_world() -> World:
         asked_at=at,
         checked_by="U2",
     )
+    payee = Payee.objects.create(
+        number="ESECRETSECRET1",
+        merchant=merchant.number,
+        account_no="6217001122334455",
+        account_name="秘密茶庄",
+        bank_name="建设银行",
+        asked_by="U1",
+        asked_at=at,
+    )
+    payout = Payout.objects.create(
+        number="JSECRETSECRET1",
+        merchant=merchant.number,
+        payee=payee,
+        account=account,
+        road="FILE",
+        amount_fen=1,
+        status="ASKED",
+        asked_by="U1",
+        asked_at=at,
+    )
+    # Held of money whose way here is nobody's business.
+    held = {"clearing:TEST": 1}, {f"paying_out:{merchant.number}": 1}
+    ledger.post([Draft("PAYOUT_HELD", payout.number, *held)], at=at)
     session = live.create_session(
         merchant=merchant,
         host=make_staff(merchant, "OPERATOR"),
@@ -107,6 +134,8 @@ def make_world() -> World:
         "statement": statement.number,
         "line": line.number,
         "line_return": back.number,
+        "payee": payee.number,
+        "payout": payout.number,
         "provider": "sandbox",
         "private_session": session.number,
         "private_lot": lot.number,

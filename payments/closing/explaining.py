@@ -17,6 +17,8 @@ from payments.closing.rules import (
     Why,
 )
 from payments.ledger.models import Entry
+from payments.payouts.models import Payout as MerchantPayout
+from payments.payouts.rules import PREFIX
 from payments.receiving.models import ReceivingAccount
 from payments.transfers.models import LineReturn, StatementLine
 from payments.transfers.screening import INTAKE_KINDS, named_payouts
@@ -36,7 +38,7 @@ class Booked:
 
 @dataclass
 class Payout:
-    """A refund or return that the ledger has posted, and what statements show of it."""
+    """A refund, return or merchant's payout that the ledger has posted, and its bookings."""
 
     number: str
     day: date
@@ -88,7 +90,8 @@ class Reasons:
         is_settled = sum(one.fen for one in payout.seen) == payout.fen
         why = Why.IN_TRANSIT if fen > 0 else Why.NOT_OURS_YET
         later = "（之后已一致）" if is_settled else ""
-        text = f"退款 {payout.number} {yuan(payout.fen)} 元：{why.label}{later}"
+        what = "商家付款" if payout.number.startswith(PREFIX) else "退款"
+        text = f"{what} {payout.number} {yuan(payout.fen)} 元：{why.label}{later}"
         return [Difference(why, payout.number, text, fen, is_settled)]
 
     def _in_a_gap(self, day: date) -> bool:
@@ -186,7 +189,7 @@ def _bookings_of_payouts(account: ReceivingAccount) -> list[tuple[Booked, set[st
                 _day(row.booked_at),
                 row.amount_fen,
                 f"流水 {row.serial or row.number} 付出 {yuan(-row.amount_fen)} 元，"
-                "账上没有这笔退款",
+                "账上没有这笔付出",
             ),
             named_payouts((row.remark, *row.texts)) | ({row.serial} if row.serial else set()),
         )
@@ -216,6 +219,7 @@ def _serials(account: ReceivingAccount) -> dict[str, set[str]]:
         *back.values_list("number", "serial"),
         *parts.values_list("number", "channel_txn"),
         *parts.values_list("number", "refund__number"),  # which every part's remark says
+        *MerchantPayout.objects.filter(account=account).values_list("number", "serial"),
     ]:
         if serial:
             found[number].add(serial)

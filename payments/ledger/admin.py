@@ -36,6 +36,17 @@ KINDS = {
     "HELD_BACK": "重复收录退出记账",
     "RETURN": "原路退回",
     "RELEASE": "放款给商家",
+    "DEBT_PAID": "商家偿还应收款",
+    "DEBT_OVERPAID": "应收款多收退还商家",
+    "PAYOUT_HELD": "商家付款冻结",
+    "PAYOUT_PAID": "商家付款付出",
+    "PAYOUT_VOIDED": "商家付款作废",
+    "PAYOUT_BOUNCED": "商家付款被退汇",
+    "DEPOSIT_PAID": "缴纳保证金",
+    "DEPOSIT_FROZEN": "冻结保证金",
+    "DEPOSIT_THAWED": "解冻保证金",
+    "DEPOSIT_DEDUCTED": "违规扣除保证金",
+    "DEPOSIT_RETURNED": "退还保证金",
     "COMMISSION": "导购佣金",
     "COMMISSION_REVERSAL": "佣金冲回",
 }
@@ -44,7 +55,16 @@ KINDS = {
 def codes_of(tenants: frozenset[str]) -> list[str]:
     """A merchant's own accounts; bank and suspense accounts are many merchants' at once."""
     return [
-        code for number in tenants for code in (f"held:{number}", f"merchant:{number}:available")
+        code
+        for number in tenants
+        for code in (
+            f"held:{number}",
+            f"merchant:{number}:available",
+            f"paying_out:{number}",
+            f"receivable:{number}",
+            f"deposit:{number}",
+            f"deposit_frozen:{number}",
+        )
     ]
 
 

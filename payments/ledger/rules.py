@@ -45,6 +45,12 @@ CHART: Mapping[str, Kind] = {
     # What the platform earned: its fee of released lines.
     "platform": Kind(Side.CREDIT, "平台手续费收入"),
     "merchant": Kind(Side.CREDIT, "商家可用余额", is_guarded=True),
+    # Of a merchant's money what is on its way to his bank account.
+    "paying_out": Kind(Side.CREDIT, "付款中", is_guarded=True),
+    # 保证金: never mixed with what is available; frozen while two people decide.
+    "deposit": Kind(Side.CREDIT, "保证金", is_guarded=True),
+    "deposit_frozen": Kind(Side.CREDIT, "冻结的保证金", is_guarded=True),
+    "penalties": Kind(Side.CREDIT, "违约金收入"),
     "guide": Kind(Side.CREDIT, "导购佣金", is_guarded=True),
 }
 

@@ -2,9 +2,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Sum, Value, When
 from django.db.models.functions import Coalesce
+from django.utils.module_loading import import_string
 from django.utils.timezone import get_default_timezone, localtime
 
 from config.kit.money import yuan
@@ -322,7 +324,7 @@ def accounts_with_reversals() -> list[int]:
 
 
 def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozenset[str]:
-    """Which of these marks (`screening.payout_marks`) name refunds and returns of this account.
+    """Which of these marks (`screening.payout_marks`) name payouts of ours from this account.
 
     By the bank's serial, and by our number, which stands in the remark even while we still wait
     for the bank's answer.  An answer that is being booked is waited for (`left_from`).
@@ -339,6 +341,7 @@ def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozense
         *may_have_left.filter(refund__number__in=marks).values_list("refund__number", flat=True),
         *back.filter(serial__in=marks).values_list("serial", flat=True),
         *back.filter(number__in=marks).values_list("number", flat=True),
+        *(mark for path in settings.OWN_PAYOUTS for mark in import_string(path)(account, marks)),
     ]
     return frozenset(mark for mark in found if mark)
 

@@ -151,8 +151,9 @@ def _why_taken_back(row: Booking) -> str:
 
 # --- our own payouts ----------------------------------------------------------------------------
 
-# Every refund and return says its number in the remark that it gives the bank.
-_OUR_NUMBERS = re.compile(rf"(?<![0-9A-Z])[RT][{ALPHABET}]{{{LENGTH + 1}}}(?![0-9A-Z])")
+# Every refund, return and payout to a merchant (J) says its number in the remark that it gives the
+# bank.
+_OUR_NUMBERS = re.compile(rf"(?<![0-9A-Z])[RTJ][{ALPHABET}]{{{LENGTH + 1}}}(?![0-9A-Z])")
 
 
 def payout_marks(rows: Iterable[Booking]) -> set[str]:
@@ -167,7 +168,7 @@ def _marks(row: Booking) -> set[str]:
 
 
 def named_payouts(texts: Iterable[str]) -> set[str]:
-    """Numbers of refunds and returns that stand in texts of a booking."""
+    """Numbers of refunds, returns and merchants' payouts that stand in texts of a booking."""
     found = {number for text in texts for number in _OUR_NUMBERS.findall(normal(text))}
     return {number for number in found if is_sound(number)}
 

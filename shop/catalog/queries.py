@@ -29,6 +29,15 @@ def category_name(code: str) -> str:
     return Category.objects.filter(code=code).values_list("name", flat=True).first() or ""
 
 
+def codes_above(category: Category) -> list[str]:
+    """Its own code and those of all above it."""
+    found, above = [category.code], category.parent
+    while above is not None and above.code not in found:
+        found.append(above.code)
+        above = above.parent
+    return found
+
+
 def shelf(
     standings: Standings,
     *,

@@ -8,6 +8,8 @@ from config.kit import numbers
 from config.kit.errors import Refusal
 from config.kit.states import move
 from members.merchants.models import Merchant
+from payments.deposits import queries as deposits
+from shop.catalog import queries
 from shop.catalog.models import Category, PriceRule, Product, Sku
 from shop.catalog.rules import TRANSITIONS, Status
 
@@ -42,18 +44,31 @@ def draft(
 
 
 def describe(*, product: Product, changes: Mapping[str, Any]) -> None:
-    """What is said about a product: title, description, category, is_private; nothing else."""
+    """What is said about a product: title, description, category, is_private; nothing else.
+
+    Raises DepositTooSmall where what is on sale moves to a category that asks for more.
+    """
     sayable = {"title", "description", "category", "is_private"}
     assert set(changes) <= sayable, changes
+    category = changes.get("category")
+    if category is not None and product.status == Status.ON_SALE:
+        _require_deposit(product, category)
     Product.objects.filter(pk=product.pk).update(**changes)
 
 
 @transaction.atomic
 def put_on_sale(*, product: Product) -> None:
-    """Raises NothingToSell, StaleState."""
+    """Raises NothingToSell, DepositTooSmall, StaleState."""
+    if product.category is not None:
+        _require_deposit(product, product.category)
     if not Sku.objects.filter(product=product, is_active=True).exists():
         raise NothingToSell
     move(Product.objects.filter(pk=product.pk), Status.ON_SALE, TRANSITIONS)
+
+
+def _require_deposit(product: Product, category: Category) -> None:
+    codes = queries.codes_above(category)
+    deposits.require(merchant=product.merchant.number, categories=codes)
 
 
 def take_off(*, product: Product) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Model
 from django.utils.timezone import now
 
+from config.kit import numbers
 from livestream import claims, tasks
 from livestream import services as live
 from members.accounts.models import User
@@ -20,8 +21,14 @@ from payments.bills.models import ChannelDay, ChannelDifference
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.closing.models import DayClose
+from payments.deposits import services as deposits
+from payments.deposits.models import DepositMove
 from payments.ledger import services as ledger
 from payments.ledger.models import Account, Entry, Posting
+from payments.ledger.rules import Draft
+from payments.payouts import payees
+from payments.payouts.models import Payout
+from payments.payouts.rules import Bank
 from payments.settlement import services as settlement
 from payments.transfers import by_hand
 from payments.transfers import services as transfers
@@ -203,6 +210,7 @@ def _money(side: Side, account_no: str, at: datetime) -> None:
         )
     )
     side.keep(_paid_by_hand(side, account_no, at))
+    _paid_out(side, account_no, at)
     side.keep(offer("BANK_TRANSFER", merchant=side.merchant.number, at=at))
     channel_day = ChannelDay.objects.create(
         channel="WECHAT",
@@ -233,6 +241,37 @@ def _money(side: Side, account_no: str, at: datetime) -> None:
 def findings() -> list[str]:
     """What the audit finds beside the one difference of each side that waits for a person."""
     return [one for one in ledger.audit() if "账单有 1 处差异未处理" not in one]
+
+
+def _paid_out(side: Side, account_no: str, at: datetime) -> None:
+    """A changed bank account and a payout, both asked for by FINANCE and checked by nobody."""
+    asked = {"actor": side.people["FINANCE"].number, "at": at}
+    bank = Bank(f"6217{account_no}", f"{side.merchant.name[:2]}茶业公司", "建设银行")
+    payee = payees.ask(merchant=side.merchant.number, bank=bank, **asked)
+    payout = Payout.objects.create(
+        number=numbers.fresh("J"),
+        merchant=side.merchant.number,
+        payee=payee,
+        account=account(account_no),
+        road="BANK",
+        amount_fen=20_000_00,
+        status="ASKED",
+        asked_by=asked["actor"],
+        asked_at=at,
+    )
+    held = {"clearing:TEST": 20_000_00}, {f"paying_out:{side.merchant.number}": 20_000_00}
+    ledger.post([Draft("PAYOUT_HELD", payout.number, *held)], at=at)
+    side.keep(payee, payout, _deposit(side, at))
+
+
+def _deposit(side: Side, at: datetime) -> DepositMove:
+    """FINANCE wants a part of the merchant's deposit back."""
+    own = f"merchant:{side.merchant.number}:available"
+    given = Draft("TEST", f"deposit {own}", {"clearing:TEST": 300_00}, {own: 300_00})
+    ledger.post([given], at=at)
+    asked = {"merchant": side.merchant.number, "actor": side.people["FINANCE"].number, "at": at}
+    deposits.top_up(amount_fen=300_00, **asked)
+    return deposits.ask_back(amount_fen=100_00, reason="不再经营", **asked)
 
 
 def _paid_by_hand(side: Side, account_no: str, at: datetime) -> ByHand:

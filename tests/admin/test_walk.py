@@ -82,11 +82,21 @@ PAGES = {
     "payments.AlipayTrade": Page(FINANCE),
     "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "payments.ByHand": Page(FINANCE, FINANCE, "approve decline", of_list="enter"),
+    "payments.DepositMove": Page(FINANCE, PLATFORM, "approve decline", of_list="punish"),
+    "payments.DepositRule": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Entry": Page(FINANCE),
     "payments.FeeRate": Page(FINANCE, adds=PLATFORM),
     "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
     "payments.MethodRule": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Payment": Page(FINANCE, FINANCE),
+    "payments.Payee": Page(FINANCE, FINANCE, "approve decline"),
+    "payments.Payout": Page(
+        FINANCE,
+        FINANCE,
+        "approve decline paid refused",
+        others=frozenset({"paid", "refused"}),
+    ),
+    "payments.PayoutFile": Page(PLATFORM, PLATFORM, "download", of_list="export"),
     "payments.Policy": Page(FINANCE, FINANCE, of_list="trial", types=FINANCE, adds=FINANCE),
     "payments.Posting": Page(FINANCE),
     "payments.ReceivingAccount": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
@@ -364,5 +374,5 @@ def test_a_list_costs_the_same_however_long(platform, first):
     after = costs()
 
     assert after == before
-    assert after.pop(url("payments.StatementLine", "queue")) <= 24  # a list, a line, what it may be
+    assert after.pop(url("payments.StatementLine", "queue")) <= 25  # a list, a line, what it may be
     assert max(after.values()) <= 16
