@@ -1,5 +1,7 @@
 """A merchant from outside: somebody else's WeChat Pay library, and a hook that hears notices."""
 
+import gzip
+import hashlib
 import json
 import threading
 import time
@@ -79,8 +81,8 @@ class Merchant:
 
     def paid(self, out_trade_no: str = TRADE_NO, **more: Any) -> dict[str, Any]:
         """A trade that its buyer has paid."""
-        assert self.pay(out_trade_no)[0] == 200
-        return self.control("pay", out_trade_no=out_trade_no, **more)
+        assert self.pay(out_trade_no, **more)[0] == 200
+        return self.control("pay", out_trade_no=out_trade_no)
 
     def query(self, out_trade_no: str = TRADE_NO) -> tuple[int, Any]:
         return said(self.library.query(out_trade_no=out_trade_no))
@@ -142,6 +144,17 @@ class Merchant:
 def said(answer: tuple[int, Any]) -> tuple[int, Any]:
     status, body = answer
     return status, json.loads(body) if body else None
+
+
+def downloaded(merchant: Merchant, answer: tuple[int, Any]) -> bytes:
+    """What the address of an answer holds, once its SHA-1 is what the answer said."""
+    status, offer = said(answer)
+    assert (status, offer["hash_type"]) == (200, "SHA1"), offer
+    status, packed = merchant.library.download_bill(offer["download_url"])
+    assert status == 200
+    content = gzip.decompress(packed)
+    assert hashlib.sha1(content, usedforsecurity=False).hexdigest() == offer["hash_value"]
+    return content
 
 
 def opened(library: WeChatPay, headers: dict[str, str], body: bytes) -> dict[str, Any] | None:

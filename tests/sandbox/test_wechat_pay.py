@@ -2,7 +2,12 @@
 
 import json
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -11,7 +16,8 @@ from tests.sandbox.wechat import APPID
 from tests.sandbox.wechat_pay import keys
 from tests.sandbox_fixtures import Sandbox, running
 
-SOON = "2099-01-01T00:00:00+08:00"
+PAY = "/__sandbox__/wechat-pay/pay"
+FAR = "2099-01-01T00:00:00+08:00"
 
 
 def codes(answer: tuple[int, dict[str, object]]) -> tuple[int, object]:
@@ -62,9 +68,8 @@ def test_the_mini_program_pays_with_what_the_merchant_signed(merchant: Merchant)
     }
     text = [APPID, given["timeStamp"], given["nonceStr"], given["package"]]
     signed = given | {"paySign": merchant.library.sign(text)}
-    path = "/__sandbox__/wechat-pay/pay"
 
-    spoilt = merchant.sandbox.post(path, {"request_payment": signed | {"nonceStr": "other"}})
+    spoilt = merchant.sandbox.post(PAY, {"request_payment": signed | {"nonceStr": "other"}})
     assert (spoilt.status_code, spoilt.json()["code"]) == (422, "PAY_SIGN_ERROR")
     assert merchant.query()[1]["trade_state"] == "NOTPAY"
     merchant.control("pay", request_payment=signed)
@@ -106,7 +111,7 @@ def test_the_same_number_asks_for_the_same_or_for_nothing(merchant: Merchant) ->
         {"time_expire": "2026-11-25 10:00:00"},
         {"time_expire": "2026-11-25T10:00:00"},
         {"time_expire": "2020-01-01T00:00:00+08:00"},
-        {"time_expire": SOON},
+        {"time_expire": FAR},
     ],
 )
 def test_a_prepay_that_is_not_well_formed_is_refused(
@@ -136,12 +141,12 @@ def test_who_comes_too_late_cannot_pay(merchant: Merchant, seconds: int, again: 
     """A prepay is good for two hours and can be renewed; the order ends after seven days."""
     merchant.pay()
     merchant.sandbox.move_clock(seconds)
-    path, pays = "/__sandbox__/wechat-pay/pay", {"out_trade_no": TRADE_NO}
+    pays = {"out_trade_no": TRADE_NO}
 
-    assert merchant.sandbox.post(path, pays).json()["code"] == "ORDER_EXPIRED"
+    assert merchant.sandbox.post(PAY, pays).json()["code"] == "ORDER_EXPIRED"
     assert merchant.query()[1]["trade_state"] == "NOTPAY"
     assert merchant.pay()[0] == 200
-    assert (merchant.sandbox.post(path, pays).status_code == 201) is again
+    assert (merchant.sandbox.post(PAY, pays).status_code == 201) is again
 
 
 # --- close ----------------------------------------------------------------------------------------
@@ -151,7 +156,7 @@ def test_what_is_closed_cannot_be_paid_and_what_is_paid_not_closed(merchant: Mer
     merchant.pay()
     assert merchant.close() == (204, None)
     assert merchant.query()[1]["trade_state"] == "CLOSED"
-    pays = merchant.sandbox.post("/__sandbox__/wechat-pay/pay", {"out_trade_no": TRADE_NO})
+    pays = merchant.sandbox.post(PAY, {"out_trade_no": TRADE_NO})
     assert pays.json()["code"] == "ORDER_CLOSED"
     assert codes(merchant.pay()) == (400, "ORDER_CLOSED")
 
@@ -222,6 +227,51 @@ def test_a_closed_refund_leaves_the_money_to_refund_again(merchant: Merchant) ->
     assert heard == ["TRANSACTION.SUCCESS", "REFUND.CLOSED", "REFUND.SUCCESS"]
 
 
+# --- at once --------------------------------------------------------------------------------------
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    gate = Barrier(len(calls))
+
+    def go(call: Callable[[], Any]) -> Any:
+        gate.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(go, calls))
+
+
+def test_a_trade_is_paid_or_closed_never_both(merchant: Merchant) -> None:
+    for number in range(20):
+        out_no = f"order-{number:06d}"
+        merchant.pay(out_no)
+        pays = partial(
+            merchant.sandbox.post, "/__sandbox__/wechat-pay/pay", {"out_trade_no": out_no}
+        )
+        paid, (closed, _) = at_once(pays, partial(merchant.close, out_no))
+        state = merchant.query(out_no)[1]["trade_state"]
+
+        assert (paid.status_code, closed, state) in {(201, 400, "SUCCESS"), (400, 204, "CLOSED")}
+    paid_trades = [one for one in merchant.notices() if one["status"] == 200]
+    known = merchant.sandbox.get("/__sandbox__/wechat-pay/trades").json()["trades"]
+    assert len(paid_trades) == sum(one["trade_state"] == "SUCCESS" for one in known)
+
+
+def test_refunds_at_once_stay_within_what_was_paid(merchant: Merchant) -> None:
+    merchant.paid()
+    answers = at_once(*(partial(merchant.refund, f"R{number}", 2_000) for number in range(8)))
+    assert sorted(status for status, _ in answers) == [200] * 4 + [400] * 4
+
+
+def test_one_number_at_once_is_one_thing(merchant: Merchant) -> None:
+    prepays = at_once(*[merchant.pay] * 6)
+    assert len({said["prepay_id"] for _, said in prepays}) == 1
+    merchant.control("pay", out_trade_no=TRADE_NO)
+    refunds = at_once(*[partial(merchant.refund, "R1", 2_000)] * 6)
+    assert len({said["refund_id"] for _, said in refunds}) == 1
+    assert merchant.refund("R2", 6_800)[0] == 200
+
+
 # --- the process ----------------------------------------------------------------------------------
 
 
@@ -260,7 +310,7 @@ def test_a_person_pays_and_receives_by_a_click(merchant: Merchant) -> None:
         return sandbox.http.post(f"{sandbox.base_url}/wechat-pay/{where}", data=typed).text
 
     assert "支付成功" in click("pay", out_trade_no=TRADE_NO)
-    assert "该订单已支付" in click("pay", out_trade_no=TRADE_NO)
+    assert '<p class="said no">该订单已支付' in click("pay", out_trade_no=TRADE_NO)
     assert "已收款" in click("confirm", out_bill_no="T1")
     assert merchant.query()[1]["trade_state"] == "SUCCESS"
     assert merchant.transferred("T1")["state"] == "SUCCESS"

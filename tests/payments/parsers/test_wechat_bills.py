@@ -1,6 +1,9 @@
 """交易账单 and 资金账单: columns by name, footers to the fen, names with every sign in them."""
 
 import io
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -22,6 +25,9 @@ from tests.payments.parsers.made_bills import (
     fundflow,
     tradebill,
 )
+from tests.sandbox.journal import SHANGHAI
+from tests.sandbox.merchant import TRADE_NO, Merchant, client, downloaded, listening
+from tests.sandbox.wechat_pay import keys
 
 
 def refusal(content):
@@ -226,3 +232,29 @@ def test_every_figure_of_a_fund_flows_footer_is_confirmed(figures, figure):
 )
 def test_a_fund_flow_that_is_not_whole_is_refused(content, code):
     assert refusal(content).code == code
+
+
+def test_the_bills_of_the_sandbox_are_read(sandbox):
+    """Made by others' words, from trades and refunds: the sums of both files are even."""
+    now = datetime.now(SHANGHAI)
+    noon = datetime.combine(now.date() + timedelta(days=1), time(12), SHANGHAI)
+    sandbox.move_clock((noon - now).total_seconds())
+    day = f"{noon:%Y-%m-%d}"
+    sandbox.control("wechat-pay/regime", regime="public_key")
+    with listening() as hook, TemporaryDirectory() as home:
+        merchant = Merchant(sandbox, hook, client(sandbox, "public_key", Path(home)))
+        merchant.paid(description="鞋, `好` 的")
+        merchant.refund("R1", 800)
+        merchant.notices()
+        sandbox.move_clock(2 * 86_400)
+        trades = parsers.read(downloaded(merchant, merchant.library.trade_bill(day)))
+        funds = parsers.read(downloaded(merchant, merchant.library.fundflow_bill(day)))
+        trade, refund = merchant.query()[1], merchant.refunded("R1")
+
+    assert (trades.format, trades.account_no) == ("wechat_tradebill", keys.MCHID)
+    assert figures(trades) == Declared(2, 1, 8_800, 1, 800)
+    assert [row.serial for row in trades.rows] == [trade["transaction_id"], refund["refund_id"]]
+    assert [row.texts[0] for row in trades.rows] == [TRADE_NO] * 2
+    assert trades.rows[0].remark == "鞋, `好` 的"
+    assert funds.format == "wechat_fundflow"
+    assert figures(funds) == Declared(3, 1, 8_800, 2, 53 + 795)

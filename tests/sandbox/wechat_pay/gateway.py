@@ -172,11 +172,11 @@ class WeChatPay:
 
     def look(self, request: Request) -> Answer:
         with self._books.lock:
+            self._transfers.expire()
             if request.path.endswith("/notices"):
                 waiting = self._notices.waiting() + self._later.waiting()
                 return answer({"waiting": waiting, "tried": list(self._notices.tried)})
             if request.path.endswith("/trades"):
-                self._transfers.expire()
                 return answer(
                     {
                         "trades": self._trades.shown(),
@@ -199,12 +199,11 @@ class WeChatPay:
     def section(self, request: Request) -> str:
         with self._books.lock:
             self._transfers.expire()
-            waiting = self._transfers.waiting()
-            return page.section(self._trades.open(), waiting, request.query.get("wechat_pay", ""))
+            return page.section(self._trades.open(), self._transfers.waiting(), request.query)
 
     def by_hand(self, request: Request) -> Answer:
         """A person's click on the page; what came of it is said there."""
-        number = request.form()
+        number, how = request.form(), page.DONE
         try:
             if request.path == page.PAY:
                 self._trades.pay(out_trade_no=number["out_trade_no"])
@@ -213,8 +212,8 @@ class WeChatPay:
                 self._transfers.end(number["out_bill_no"], "SUCCESS")
                 said = "已收款"
         except Refused as no:
-            said = no.message
+            said, how = no.message, page.REFUSED
         except KeyError as error:
             raise Refused(400, "PARAM_ERROR", "a number is missing") from error
-        where = f"/?wechat_pay={quote(said)}"
+        where = f"/?{how}={quote(said)}"
         return Answer(303, content_type="text/plain", headers={"Location": where})

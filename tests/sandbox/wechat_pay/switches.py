@@ -22,7 +22,7 @@ An answer (`on`: the path, a * at the end for all that begin so; every /v3/ path
   error_before      503, nothing done            error_after   done, but the answer is a 500
   reset             done, but the connection breaks
   slow              done, answered `seconds` later
-  garbage           done, half a JSON, signed as the whole
+  garbage           done, but the answer is half a JSON and unsigned
   answer_bad_signature · answer_signtest · answer_old_timestamp · answer_other_key
 
 What happens to the money
