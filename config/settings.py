@@ -85,7 +85,10 @@ REDIS_URL = text("REDIS_URL")
 # Who answers the cashier about each kind of thing that is paid for.  The only upward call.
 PAYABLES = {"ORDER": "shop.payable"}
 # Which adapter stands behind each way to pay.
-PAYMENT_METHODS = {"BANK_TRANSFER": "payments.transfers.method"}
+PAYMENT_METHODS = {
+    "BANK_TRANSFER": "payments.transfers.method",
+    "WALLET": "payments.wallet.method",
+}
 if optional("WECHAT_PAY_MCHID"):
     PAYMENT_METHODS["WECHAT"] = "payments.wechat_pay.method"
 # The openid of a payer in our mini program; empty for who never logged in there.

@@ -5,6 +5,7 @@ from payments.closing import api as closing
 from payments.transfers import api as transfers
 from payments.transfers import api_push as pushes
 from payments.transfers import api_reversals as reversals
+from payments.wallet import api as wallet
 from payments.wechat_pay import api as wechat_pay
 
 urlpatterns = [
@@ -15,5 +16,6 @@ urlpatterns = [
     *reversals.urlpatterns,
     *pushes.urlpatterns,
     *closing.urlpatterns,
+    *wallet.urlpatterns,
     *wechat_pay.urlpatterns,
 ]

@@ -51,6 +51,8 @@ ROUTES: dict[str, dict[str, str]] = {
     "payments/{payment}": {"GET": SIGNED_IN},
     "payments/{payment}/transferred": {"POST": SIGNED_IN},
     "payments/{owed_payment}/refunds/{refund}/return": {"POST": SIGNED_IN},
+    "wallet": {"GET": SIGNED_IN},
+    "wallet/entries": {"GET": SIGNED_IN},
     "bank/statements": {"GET": "FINANCE", "POST": "FINANCE"},
     "bank/statements/{statement}": {"GET": "FINANCE"},
     "bank/lines": {"GET": "FINANCE"},
@@ -198,8 +200,8 @@ def test_nothing_that_is_asked_for_makes_the_house_fall(world, route, method):
 @pytest.mark.parametrize(
     "listing",
     ["me/addresses", "orders", "payments", "staff/orders", "bank/lines", "bank/statements",
-     "bank/returns", "bank/days", "guides/me/commissions", "guides/me/customers", "memberships",
-     "live/sessions", "products"],
+     "wallet/entries", "bank/returns", "bank/days", "guides/me/commissions", "guides/me/customers",
+     "memberships", "live/sessions", "products"],
 )  # fmt: skip
 def test_a_list_holds_nothing_of_a_stranger(world, listing):
     access = ROUTES[listing]["GET"]

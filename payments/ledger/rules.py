@@ -38,6 +38,9 @@ CHART: Mapping[str, Kind] = {
     "refund_payable": Kind(Side.CREDIT, "应退款"),
     "receivable": Kind(Side.DEBIT, "应收商家款"),
     "merchant": Kind(Side.CREDIT, "商家可用余额", is_guarded=True),
+    # What a person may spend with us, and what his withdrawals in flight have frozen.
+    "wallet": Kind(Side.CREDIT, "钱包余额", is_guarded=True),
+    "withdrawing": Kind(Side.CREDIT, "提现冻结", is_guarded=True),
     "guide": Kind(Side.CREDIT, "导购佣金", is_guarded=True),
 }
 
