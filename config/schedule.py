@@ -33,6 +33,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "take reference codes back": every(3600, "payments.receiving.tasks.take_codes_back"),
     "limits of virtual accounts": every(30, "payments.receiving.tasks.tell_limits"),
     "ask after trades of WeChat Pay": every(10, "payments.wechat_pay.tasks.ask_open"),
+    "close unpaid top-ups": every(60, "payments.wallet.tasks.expire_top_ups"),
     "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),
     "receive by itself": every(60, "shop.fulfilment.tasks.receive_overdue"),
     "finish orders": every(20, "shop.orders.tasks.finish_received"),

@@ -83,7 +83,7 @@ REDIS_URL = text("REDIS_URL")
 # --- the wiring: who answers whom, by dotted name -----------------------------------------------
 
 # Who answers the cashier about each kind of thing that is paid for.  The only upward call.
-PAYABLES = {"ORDER": "shop.payable"}
+PAYABLES = {"ORDER": "shop.payable", "TOPUP": "payments.wallet.payable"}
 # Which adapter stands behind each way to pay.
 PAYMENT_METHODS = {
     "BANK_TRANSFER": "payments.transfers.method",
@@ -110,6 +110,7 @@ AUDITS = [
     "payments.transfers.queries.findings",
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
+    "payments.wallet.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",
@@ -223,6 +224,12 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 MAX_UPLOAD_BYTES = 32 * 1_048_576
 # Connections on which a worker imports one statement: while one waits, another computes.
 IMPORT_LANES = number("IMPORT_LANES", 2)
+# Wallets, in fen: what one top-up may be, and what a wallet may hold with all that is coming.
+WALLET_TOP_UPS = {
+    "least_fen": number("WALLET_TOP_UP_LEAST_FEN", 100),
+    "most_fen": number("WALLET_TOP_UP_MOST_FEN", 200_000),
+    "balance_fen": number("WALLET_MOST_FEN", 500_000),
+}
 # Paths that begin so take larger ones: a statement of a million lines.
 LARGE_UPLOADS = {
     "/api/v1/bank/statements": 512 * 1_048_576,

@@ -12,6 +12,7 @@ from payments.receiving.admin import (
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
+from payments.wallet.admin import TopUpAdmin, WalletAdmin
 from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatTradeAdmin
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "RefundAdmin",
     "StatementAdmin",
     "StatementLineAdmin",
+    "TopUpAdmin",
     "TransferIntentAdmin",
     "VirtualAccountAdmin",
+    "WalletAdmin",
     "WeChatNoticeAdmin",
     "WeChatTradeAdmin",
 ]

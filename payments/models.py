@@ -20,6 +20,7 @@ from payments.transfers.models import (
     StatementLine,
     StatementPart,
 )
+from payments.wallet.models import TopUp, Wallet
 from payments.wechat_pay.models import WeChatNotice, WeChatTrade
 
 __all__ = [
@@ -43,8 +44,10 @@ __all__ = [
     "Statement",
     "StatementLine",
     "StatementPart",
+    "TopUp",
     "TransferIntent",
     "VirtualAccount",
+    "Wallet",
     "WeChatNotice",
     "WeChatTrade",
 ]

@@ -53,6 +53,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "payments/{owed_payment}/refunds/{refund}/return": {"POST": SIGNED_IN},
     "wallet": {"GET": SIGNED_IN},
     "wallet/entries": {"GET": SIGNED_IN},
+    "wallet/top-ups": {"POST": SIGNED_IN},
     "bank/statements": {"GET": "FINANCE", "POST": "FINANCE"},
     "bank/statements/{statement}": {"GET": "FINANCE"},
     "bank/lines": {"GET": "FINANCE"},

@@ -14,7 +14,7 @@ from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, Refu
 from payments.cashier.rules import REFUND_TRANSITIONS, PartStatus, RefundStatus, Status
 
 METHODS = {"BANK_TRANSFER": "银行转账", "WECHAT": "微信支付", "WALLET": "余额支付"}
-PURPOSES = {"ORDER": "订单"}
+PURPOSES = {"ORDER": "订单", "TOPUP": "钱包充值"}
 EVENTS = {
     "OPENED": "发起支付",
     "CONFIRMED": "已到账",

@@ -75,7 +75,9 @@ class OwedBack(serializers.Serializer[object]):
 
 class PaymentOut(serializers.Serializer[object]):
     number = serializers.CharField()
-    order = serializers.CharField()
+    purpose = serializers.ChoiceField(choices=["ORDER", "TOPUP"])
+    order = serializers.CharField(allow_null=True, help_text="订单号；充值为 null")
+    top_up = serializers.CharField(allow_null=True, help_text="充值单号；订单为 null")
     status = serializers.ChoiceField(choices=["WAITING", "CONFIRMED", "CLOSED"])
     method = serializers.CharField()
     amount_fen = serializers.IntegerField()
@@ -93,7 +95,7 @@ class PaymentPage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
-def _prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
+def prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
     """The payment as it is now: a channel's signature has its time, and is never replayed."""
     if not services.asks_channel(told["method"]):
         return told
@@ -105,7 +107,7 @@ def _prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
 
 class Payments(View):
     @extend_schema(tags=TAGS, request=PaymentIn, responses={201: PaymentOut})
-    @idempotent(required=True, after=_prepared)
+    @idempotent(required=True, after=prepared)
     def post(self, request: Request) -> Response:
         body = self.body(PaymentIn)
         payment = services.open_payment(

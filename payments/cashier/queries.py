@@ -39,7 +39,9 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
     return [
         {
             "number": row.number,
-            "order": row.reference,
+            "purpose": row.purpose,
+            "order": row.reference if row.purpose == "ORDER" else None,
+            "top_up": row.reference if row.purpose == "TOPUP" else None,
             "status": row.status,
             "method": row.method,
             "amount_fen": row.amount_fen,

@@ -24,6 +24,8 @@ KINDS = {
     "REFUND_WRITTEN_OFF": "退款作废（已冲正、未退出）",
     "REFUND_BOUNCED": "退款被退汇",
     "RETURN": "原路退回",
+    "TOPUP": "钱包充值",
+    "TOPUP_UNDONE": "充值撤回",
     "RELEASE": "放款给商家",
     "COMMISSION": "导购佣金",
     "COMMISSION_REVERSAL": "佣金冲回",

@@ -1,16 +1,27 @@
 from typing import Any
 
+from django.conf import settings
 from django.urls import path
+from django.utils.timezone import now
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.kit.api import Query, View, page
+from config.kit.api import Query, Shape, View, Whole, page
+from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
-from payments.wallet import queries
+from payments.cashier import queries as payments
+from payments.cashier.api import PaymentOut, prepared
+from payments.wallet import queries, top_ups
+from payments.wallet.rules import METHOD
 
 TAGS = ["钱包"]
+
+
+class TopUpIn(Shape):
+    amount_fen = Whole(min_value=1)
+    method = serializers.ChoiceField(choices=sorted(set(settings.PAYMENT_METHODS) - {METHOD}))
 
 
 class WalletOut(serializers.Serializer[Any]):
@@ -47,7 +58,24 @@ class WalletEntries(View):
         return page(self, rows, ("-pk",), lambda found: queries.shown_entries(owner, found))
 
 
+class TopUps(View):
+    @extend_schema(tags=TAGS, request=TopUpIn, responses={201: PaymentOut})
+    @idempotent(required=True, after=prepared)
+    def post(self, request: Request) -> Response:
+        """The payment that fills the wallet; shown and paid like any other."""
+        body, owner = self.body(TopUpIn), viewer(request)
+        payment = top_ups.open_top_up(
+            user_id=owner.pk,
+            user_number=owner.number,
+            amount_fen=body["amount_fen"],
+            method=body["method"],
+            at=now(),
+        )
+        return Response(payments.shown([payment])[0], status=201)
+
+
 urlpatterns = [
+    path("wallet/top-ups", TopUps.as_view()),
     path("wallet", Wallet.as_view()),
     path("wallet/entries", WalletEntries.as_view()),
 ]

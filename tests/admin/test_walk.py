@@ -86,6 +86,8 @@ PAGES = {
     "payments.StatementLine": Page(
         FINANCE, FINANCE, "assign give_back ignore take_in undo note", of_list="queue"
     ),
+    "payments.TopUp": Page(PLATFORM),
+    "payments.Wallet": Page(PLATFORM),
     "payments.TransferIntent": Page(FINANCE),
     "payments.VirtualAccount": Page(FINANCE),
     "payments.WeChatNotice": Page(PLATFORM),

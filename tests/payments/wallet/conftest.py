@@ -4,6 +4,8 @@ import pytest
 
 from payments.ledger import services as ledger
 from tests.payments import payable
+from tests.payments.wechat_pay.scene import Scene, postbox
+from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
 
 
 @pytest.fixture
@@ -18,3 +20,14 @@ def _books(request, no_shop, db) -> Iterator[None]:
     """When the test is over, the books must be in order."""
     yield
     assert ledger.audit() == []
+
+
+@pytest.fixture
+def wechat(sandbox, settings) -> Iterator[Scene]:  # noqa: F811
+    """WeChat Pay in the sandbox, and a shop that takes it."""
+    settings.PAYMENT_METHODS = {**settings.PAYMENT_METHODS, "WECHAT": "payments.wechat_pay.method"}
+    settings.PAYER_OPENID = "tests.payments.wechat_pay.payers.openid_of"
+    with postbox() as box:
+        scene = Scene(sandbox, box)
+        settings.WECHAT_PAY = scene.told()
+        yield scene

@@ -97,12 +97,16 @@ class Scene:
 
     def deliver(self, letters: int = 1) -> list[int]:
         """Wait for so many letters of WeChat's, hand them over; the shop's answers."""
+        return [self.hand_over(*letter) for letter in self.letters(letters)]
+
+    def letters(self, letters: int = 1) -> list[tuple[dict[str, str], bytes]]:
+        """Wait for so many letters of WeChat's, and keep them."""
         deadline = time.monotonic() + 10
         while len(self.box.letters) < letters:
             assert time.monotonic() < deadline, f"{len(self.box.letters)} of {letters} letters"
             time.sleep(0.01)
         taken, self.box.letters[:] = list(self.box.letters), []
-        return [self.hand_over(*letter) for letter in taken]
+        return taken
 
     def hand_over(self, headers: dict[str, str], body: bytes) -> int:
         given = {
