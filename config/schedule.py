@@ -24,6 +24,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "compare statements that came in": every(60, "payments.closing.tasks.close_imported"),
     "audit of the books": nightly(4, 30, "payments.ledger.tasks.audit"),
     "send money back": every(30, "payments.cashier.tasks.send_refunds"),
+    "close what is paid elsewhere": every(60, "payments.cashier.tasks.close_paid_elsewhere"),
     "send lines back": every(30, "payments.transfers.tasks.send_returns"),
     "reversals find their originals": every(30, "payments.transfers.tasks.settle_reversals"),
     "import statements left behind": every(30, "payments.transfers.tasks.import_waiting"),

@@ -95,6 +95,8 @@ if optional("WECHAT_PAY_MCHID"):
 PAYER_OPENID = "members.accounts.queries.openid_of"
 # Above what amount (fen, by merchant) giving money back takes two people.
 REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
+# Who takes a part of a payment from its payer's wallet.
+WALLET_PART = "payments.wallet.services.pay_part"
 # What a guide's share code may open.
 SHARE_TARGETS = {
     "MERCHANT": "members.merchants.share",

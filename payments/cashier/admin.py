@@ -32,6 +32,7 @@ EVENTS = {
     "REFUND_FAILED": "退款失败",
     "REFUND_WRITTEN_OFF": "已冲正且未退出，作废",
     "REFUND_BOUNCED": "退款被退汇",
+    "REFUND_TO_WALLET": "应退款转入余额",
 }
 PAYMENT_COLOURS = {Status.WAITING: "warning", Status.CONFIRMED: "success", Status.CLOSED: ""}
 REFUND_COLOURS = {

@@ -12,7 +12,7 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.kit.api import Query, Shape, Text, View, page
+from config.kit.api import Query, Shape, Text, View, Whole, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.cashier import queries, services
@@ -24,6 +24,9 @@ TAGS = ["支付"]
 class PaymentIn(Shape):
     order = Text(max_length=24)
     method = serializers.ChoiceField(choices=sorted(settings.PAYMENT_METHODS))
+    wallet_fen = Whole(
+        min_value=1, required=False, help_text="组合支付：先用钱包余额支付这么多，其余用 method"
+    )
 
 
 class TransferInstructions(serializers.Serializer[object]):
@@ -62,7 +65,10 @@ class Instructions(serializers.Field[object, object, object, object]):
 
 class OwedActions(serializers.Serializer[object]):
     def get_fields(self) -> dict[str, Any]:
-        return {"return": serializers.BooleanField(help_text="可选择原路退回")}
+        return {
+            "return": serializers.BooleanField(help_text="可选择原路退回"),
+            "to_wallet": serializers.BooleanField(help_text="可选择转入钱包余额"),
+        }
 
 
 class OwedBack(serializers.Serializer[object]):
@@ -83,6 +89,7 @@ class PaymentOut(serializers.Serializer[object]):
     amount_fen = serializers.IntegerField()
     received_fen = serializers.IntegerField()
     outstanding_fen = serializers.IntegerField()
+    wallet_fen = serializers.IntegerField(help_text="实收中由钱包余额支付的部分（组合支付）")
     opened_at = serializers.DateTimeField()
     pay_before = serializers.DateTimeField()
     confirmed_at = serializers.DateTimeField(allow_null=True)
@@ -115,6 +122,7 @@ class Payments(View):
             purpose="ORDER",
             reference=body["order"],
             method=body["method"],
+            wallet_fen=body.get("wallet_fen", 0),
             at=now(),
         )
         return Response(queries.shown([payment])[0], status=201)

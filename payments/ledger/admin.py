@@ -24,6 +24,7 @@ KINDS = {
     "REFUND_WRITTEN_OFF": "退款作废（已冲正、未退出）",
     "REFUND_BOUNCED": "退款被退汇",
     "RETURN": "原路退回",
+    "OWED_TO_WALLET": "应退款转入余额",
     "TOPUP": "钱包充值",
     "TOPUP_UNDONE": "充值撤回",
     "RELEASE": "放款给商家",

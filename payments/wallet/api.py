@@ -5,6 +5,7 @@ from django.urls import path
 from django.utils.timezone import now
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,7 +14,7 @@ from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.cashier import queries as payments
 from payments.cashier.api import PaymentOut, prepared
-from payments.wallet import queries, top_ups
+from payments.wallet import queries, services, top_ups
 from payments.wallet.rules import METHOD
 
 TAGS = ["钱包"]
@@ -74,7 +75,22 @@ class TopUps(View):
         return Response(payments.shown([payment])[0], status=201)
 
 
+class OwedToWallet(View):
+    """The payer wants what is owed to him in his wallet."""
+
+    @extend_schema(tags=["支付"], request=None, responses=PaymentOut)
+    @idempotent()
+    def post(self, request: Request, number: str, refund: str) -> Response:
+        self.body(Shape)
+        asker = viewer(request)
+        owed = get_object_or_404(payments.owed_to(asker, number), number=refund)
+        services.take_owed(refund=owed, owner=asker.number, at=now())
+        payment = payments.for_payer(asker).get(number=number)
+        return Response(payments.shown([payment])[0])
+
+
 urlpatterns = [
+    path("payments/<str:number>/refunds/<str:refund>/to-wallet", OwedToWallet.as_view()),
     path("wallet/top-ups", TopUps.as_view()),
     path("wallet", Wallet.as_view()),
     path("wallet/entries", WalletEntries.as_view()),

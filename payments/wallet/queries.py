@@ -82,9 +82,26 @@ SELECT (SELECT coalesce(sum(p.received_fen - p.refunded_fen), 0) FROM payments_p
 """
 
 
+# What mixed payments say that wallets have paid of them.
+_PARTS = """
+SELECT p.number, p.wallet_fen, coalesce(r.fen, 0)
+FROM payments_payment p
+LEFT JOIN (
+    SELECT r.payment_id, sum(r.kept_fen) AS fen FROM payments_receipt r
+    JOIN payments_payment p ON p.id = r.payment_id
+    WHERE r.method = 'WALLET' AND p.method <> 'WALLET' AND r.undone_at IS NULL
+    GROUP BY r.payment_id
+) r ON r.payment_id = p.id
+WHERE p.wallet_fen <> coalesce(r.fen, 0) LIMIT 20
+"""
+
+
 def findings() -> Iterator[str]:
-    """Top-ups against the wallets that they filled."""
+    """Top-ups against the wallets that they filled; mixed payments against their arrivals."""
     with connection.cursor() as cursor:
+        cursor.execute(_PARTS)
+        for number, said, received in cursor.fetchall():
+            yield f"支付单 {number} 余额支付 {yuan(said)} 元，到账记录 {yuan(int(received))} 元"
         cursor.execute(_TOP_UPS)
         for number, paid, booked in cursor.fetchall():
             yield f"充值单 {number} 已充值 {yuan(int(paid))} 元，钱包入账 {yuan(int(booked))} 元"

@@ -13,6 +13,7 @@ PLATFORM = "PLATFORM"  # whose a top-up is until it is in the wallet: no merchan
 WORDS: Mapping[str, str] = {
     "RECEIPT": "支付",
     "REFUND_PAID": "退款",
+    "OWED_TO_WALLET": "应退款转入",
     "TOPUP": "充值",
     "TOPUP_UNDONE": "充值撤回",
 }

@@ -37,6 +37,11 @@ def prepare(*, payment: Payment, at: datetime) -> None:
     trade = WeChatTrade.objects.filter(payment=payment, status=Status.OPEN).first()
     if trade is None:
         return  # paid or closed meanwhile
+    if trade.amount_fen != payment.outstanding_fen:
+        # The payer's wallet has paid a part since: nobody is to pay the whole any more.
+        if not shut(trade=trade, at=at):
+            return
+        trade = _another(payment, trade, at)
     if trade.prepaid_at and at < trade.prepaid_at + wechat.PREPAY_LIVES:
         return
     try:
@@ -68,7 +73,7 @@ def _another(payment: Payment, over: WeChatTrade, at: datetime) -> WeChatTrade:
         payment=payment,
         out_trade_no=f"{payment.number}-{tried + 1}",
         openid=over.openid,
-        amount_fen=over.amount_fen,
+        amount_fen=payment.outstanding_fen,
         opened_at=at,
         ask_at=at + ASK_AT[0],
     )

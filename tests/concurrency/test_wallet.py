@@ -1,23 +1,34 @@
 """One wallet, wanted by many at once; each race has a control that shows it without its guard."""
 
+import time
 from threading import Barrier
 
 import pytest
+from django.utils.timezone import now
 
-from payments.cashier.models import Payment
+from payments.cashier import services as cashier
+from payments.cashier import tasks
+from payments.cashier.models import Payment, Refund
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.ledger.models import Account
+from payments.wallet import services as wallet
 from payments.wallet.rules import wallet_of
+from shop.orders import services as orders
 from tests.concurrency.together import together
+from tests.factories import make_account, make_sku, make_user, place
 from tests.payments import payable
-from tests.payments.wallet.conftest import no_shop  # noqa: F401
+from tests.payments.transfers.bank import transfer_in
+from tests.payments.wallet.conftest import no_shop, wechat  # noqa: F401
 from tests.payments.wallet.scene import available, bought, rich, thing
+from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_shop")]
+pytestmark = pytest.mark.django_db(transaction=True)
+no_goods = pytest.mark.usefixtures("no_shop")
 PRICE = 3000
 
 
+@no_goods
 def test_many_spend_one_wallet_and_as_many_succeed_as_it_covers():
     user = rich(5 * PRICE + 1)
     things = [thing(PRICE) for _ in range(8)]
@@ -30,6 +41,7 @@ def test_many_spend_one_wallet_and_as_many_succeed_as_it_covers():
     assert ledger.audit() == []
 
 
+@no_goods
 def test_read_first_and_written_then_a_wallet_is_spent_too_often():
     """If this ever fails, the test above proves nothing."""
     user, all_read = rich(2 * PRICE), Barrier(4)
@@ -46,6 +58,7 @@ def test_read_first_and_written_then_a_wallet_is_spent_too_often():
     assert together(4, careless) == {"ok": 4}
 
 
+@no_goods
 def test_one_thing_is_paid_once_by_two_clicks():
     user, reference = rich(5 * PRICE), thing(PRICE)
 
@@ -53,3 +66,98 @@ def test_one_thing_is_paid_once_by_two_clicks():
 
     assert available(user) == 4 * PRICE
     assert ledger.audit() == []
+
+
+def sent():
+    deadline = time.monotonic() + 10
+    while going := list(Refund.objects.filter(status__in=["APPROVED", "SENDING"])):
+        assert time.monotonic() < deadline
+        for refund in going:
+            tasks.send_refund(refund_id=refund.pk)
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("first", ["the buyer", "the notice", "nobody"])
+def test_the_rest_is_paid_while_the_order_is_cancelled(wechat, first):  # noqa: F811
+    user = rich(10_000)
+    order = place(user, make_sku(list_price_fen=9900), at=now())
+    payment = bought(user, reference=order.number, method="WECHAT", wallet_fen=4000)
+    cashier.prepare(payment=payment, at=now())
+    wechat.pay(payment)
+    [letter] = wechat.letters(1)
+
+    def act(i):
+        time.sleep(0.05 * (first == ("the notice", "the buyer")[i]))
+        if i:
+            assert wechat.hand_over(*letter) == 204
+        else:
+            orders.cancel(order=order, actor="", at=now())
+
+    endings = together(2, act)
+    sent()
+
+    order.refresh_from_db()
+    if order.status == "PAID":
+        assert endings == {"ok": 1, "STALE_STATE": 1}
+        assert (available(user), books.balance("clearing:wechat")) == (6000, 5900)
+    else:
+        assert (order.status, endings) == ("CLOSED", {"ok": 2})
+        assert (available(user), books.balance("clearing:wechat")) == (10_000, 0)
+    assert ledger.audit() == []
+
+
+def test_two_clicks_take_one_part(wechat):  # noqa: F811
+    user = rich(10_000)
+    order = place(user, make_sku(list_price_fen=9900), at=now())
+
+    endings = together(
+        3, lambda _: bought(user, reference=order.number, method="WECHAT", wallet_fen=4000) and "ok"
+    )
+
+    assert endings == {"ok": 3}
+    assert available(user) == 6000
+    assert ledger.audit() == []
+
+
+@no_goods
+def test_to_the_wallet_or_back_to_the_bank_but_not_both():
+    make_account()
+    owed = []
+    for _ in range(4):
+        payment = bought(make_user(), PRICE, method="BANK_TRANSFER")
+        transfer_in(payment, fen=PRICE + 50)
+        owed.append(Refund.objects.select_related("payment__payer").get(payment=payment))
+
+    for refund in owed:
+        number = refund.payment.payer.number
+
+        def choose(i, refund=refund, number=number):
+            if i % 2:
+                wallet.take_owed(refund=refund, owner=number, at=now())
+                return "wallet"
+            cashier.return_owed(refund=refund, actor=number, at=now())
+            return "bank"
+
+        endings = together(4, choose)
+        assert endings["STALE_STATE"] == 3, endings
+        assert available(refund.payment.payer) == (50 if endings["wallet"] else 0)
+    assert ledger.audit() == []
+
+
+@no_goods
+def test_looked_at_first_and_moved_then_it_goes_both_ways():
+    """The control: without the row's lock both find it owed."""
+    make_account()
+    payment = bought(make_user(), PRICE, method="BANK_TRANSFER")
+    transfer_in(payment, fen=PRICE + 50)
+    both_looked = Barrier(2)
+
+    def careless(i):
+        refund = Refund.objects.get(payment=payment)
+        both_looked.wait()
+        if refund.status != "OWED":
+            return "late"
+        Refund.objects.filter(pk=refund.pk).update(status=("APPROVED", "FAILED")[i])
+        return "ok"
+
+    assert together(2, careless) == {"ok": 2}

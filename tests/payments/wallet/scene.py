@@ -55,3 +55,8 @@ def available(user: User) -> int:
 
 def frozen(user: User) -> int:
     return queries.balance(user.number)[1]
+
+
+def nothing_alone(merchant: str) -> int:
+    """A REFUND_LIMIT: giving back anything takes two people."""
+    return 0

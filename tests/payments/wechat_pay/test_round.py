@@ -1,5 +1,6 @@
 """A payment by WeChat Pay from the first tap to the refund, with every misfortune on the way."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -334,13 +335,14 @@ def cancelled(payment):
     return Refund.objects.get(payment=payment)
 
 
-def sent(refund, tries=20):
-    """The sweep, until WeChat has an answer."""
+def sent(refund, tries=200):
+    """The sweep, until WeChat has an answer: it takes a moment."""
     for _ in range(tries):
         cashier_tasks.send_refund(refund_id=refund.pk)
         refund.refresh_from_db()
         if refund.status != "SENDING":
             break
+        time.sleep(0.02)
     return refund.status
 
 
