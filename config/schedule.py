@@ -35,6 +35,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "limits of virtual accounts": every(30, "payments.receiving.tasks.tell_limits"),
     "ask after trades of WeChat Pay": every(10, "payments.wechat_pay.tasks.ask_open"),
     "close unpaid top-ups": every(60, "payments.wallet.tasks.expire_top_ups"),
+    "send withdrawals": every(10, "payments.wallet.tasks.send_withdrawals"),
     "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),
     "receive by itself": every(60, "shop.fulfilment.tasks.receive_overdue"),
     "finish orders": every(20, "shop.orders.tasks.finish_received"),

@@ -97,6 +97,10 @@ PAYER_OPENID = "members.accounts.queries.openid_of"
 REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
 # Who takes a part of a payment from its payer's wallet.
 WALLET_PART = "payments.wallet.services.pay_part"
+# The ledger account that a payout of ours leaves, by account, the bank's serial and fen.
+PAYOUT_LEAVES = "payments.transfers.queries.payout_leaves"
+# Who hears what WeChat Pay tells beside payments and refunds, by how the event begins.
+WECHAT_NOTICES = {"MCHTRANSFER.": "payments.wallet.withdrawals.look_again"}
 # What a guide's share code may open.
 SHARE_TARGETS = {
     "MERCHANT": "members.merchants.share",
@@ -231,6 +235,14 @@ WALLET_TOP_UPS = {
     "least_fen": number("WALLET_TOP_UP_LEAST_FEN", 100),
     "most_fen": number("WALLET_TOP_UP_MOST_FEN", 200_000),
     "balance_fen": number("WALLET_MOST_FEN", 500_000),
+}
+# What may be taken out of one; above `check_fen` one of the staff approves.
+WALLET_WITHDRAWALS = {
+    "least_fen": number("WALLET_WITHDRAWAL_LEAST_FEN", 100),
+    "most_fen": number("WALLET_WITHDRAWAL_MOST_FEN", 200_000),
+    "day_fen": number("WALLET_WITHDRAWAL_DAY_FEN", 500_000),
+    "day_times": number("WALLET_WITHDRAWAL_DAY_TIMES", 3),
+    "check_fen": number("WALLET_WITHDRAWAL_CHECK_FEN", 100_000),
 }
 # Paths that begin so take larger ones: a statement of a million lines.
 LARGE_UPLOADS = {
@@ -373,6 +385,19 @@ if optional("WECHAT_PAY_MCHID"):
             {_public_key_id: file_text("WECHAT_PAY_PUBLIC_KEY")} if _public_key_id else {}
         ),
     }
+    if optional("WECHAT_PAY_TRANSFER_SCENE"):
+        # Transfers to people (商家转账): the scene that WeChat approved, and what it wants told.
+        WECHAT_PAY["transfers"] = {
+            "scene": text("WECHAT_PAY_TRANSFER_SCENE"),
+            "reports": [
+                {"info_type": kind, "info_content": content}
+                for kind, _, content in (
+                    one.partition("=") for one in names("WECHAT_PAY_TRANSFER_REPORTS")
+                )
+            ],
+        }
+        if not WECHAT_PAY["transfers"]["reports"]:
+            stop("WECHAT_PAY_TRANSFER_REPORTS must be set with WECHAT_PAY_TRANSFER_SCENE")
     if len(WECHAT_PAY["apiv3_key"]) != 32:
         stop("WECHAT_PAY_API_KEY: the key has 32 signs")
     if not WECHAT_PAY["certificates"] and not WECHAT_PAY["public_keys"]:
@@ -395,6 +420,11 @@ for _bank in BANK_PROVIDERS:
         stop(f"BANK_{_bank.upper()}_CAN: limits and statements, not {', '.join(sorted(unknown))}")
 if PRODUCTION and "sandbox" in BANK_PROVIDERS:
     stop("BANKS must not name the sandbox in production")
+# From which of our accounts at which of these banks wallets are paid out; empty: to no bank.
+WALLET_PAYOUT_BANK = optional("WALLET_PAYOUT_BANK")
+WALLET_PAYOUT_ACCOUNT = optional("WALLET_PAYOUT_ACCOUNT")
+if WALLET_PAYOUT_BANK and (WALLET_PAYOUT_BANK not in BANK_PROVIDERS or not WALLET_PAYOUT_ACCOUNT):
+    stop("WALLET_PAYOUT_BANK must be one of BANKS, and WALLET_PAYOUT_ACCOUNT an account there")
 METRICS_TOKEN = optional("METRICS_TOKEN")  # without it /metrics answers on loopback only
 
 # --- the admin ----------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from payments.receiving.admin import (
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
-from payments.wallet.admin import TopUpAdmin, WalletAdmin
+from payments.wallet.admin import TopUpAdmin, WalletAdmin, WithdrawalAdmin
 from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatTradeAdmin
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "WalletAdmin",
     "WeChatNoticeAdmin",
     "WeChatTradeAdmin",
+    "WithdrawalAdmin",
 ]

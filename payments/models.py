@@ -20,7 +20,7 @@ from payments.transfers.models import (
     StatementLine,
     StatementPart,
 )
-from payments.wallet.models import TopUp, Wallet
+from payments.wallet.models import TopUp, Wallet, Withdrawal
 from payments.wechat_pay.models import WeChatNotice, WeChatTrade
 
 __all__ = [
@@ -50,4 +50,5 @@ __all__ = [
     "Wallet",
     "WeChatNotice",
     "WeChatTrade",
+    "Withdrawal",
 ]

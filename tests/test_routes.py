@@ -54,6 +54,8 @@ ROUTES: dict[str, dict[str, str]] = {
     "wallet": {"GET": SIGNED_IN},
     "wallet/entries": {"GET": SIGNED_IN},
     "wallet/top-ups": {"POST": SIGNED_IN},
+    "wallet/withdrawals": {"GET": SIGNED_IN, "POST": SIGNED_IN},
+    "wallet/withdrawals/{withdrawal}": {"GET": SIGNED_IN},
     "payments/{owed_payment}/refunds/{refund}/to-wallet": {"POST": SIGNED_IN},
     "bank/statements": {"GET": "FINANCE", "POST": "FINANCE"},
     "bank/statements/{statement}": {"GET": "FINANCE"},

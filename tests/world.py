@@ -12,6 +12,7 @@ from members.accounts.models import User
 from members.guides import services as guides
 from members.merchants.models import Merchant
 from payments.transfers.models import LineReturn, Statement, StatementLine
+from payments.wallet.models import Withdrawal
 from tests.factories import (
     make_account,
     make_address,
@@ -77,6 +78,18 @@ def make_world() -> World:
         asked_at=at,
         checked_by="U2",
     )
+    withdrawal = Withdrawal.objects.create(
+        number="WSECRETSECRET1",
+        user=buyer,
+        owner=buyer.number,
+        amount_fen=1,
+        to="WECHAT",
+        openid="oSecret",
+        status="DECLINED",
+        asked_at=at,
+        ask_at=at,
+        ended_at=at,
+    )
     session = live.create_session(
         merchant=merchant,
         host=make_staff(merchant, "OPERATOR"),
@@ -104,6 +117,7 @@ def make_world() -> World:
         "payment": payment.number,
         "owed_payment": owed_payment.number,
         "refund": refund.number,
+        "withdrawal": withdrawal.number,
         "statement": statement.number,
         "line": line.number,
         "line_return": back.number,
@@ -115,5 +129,6 @@ def make_world() -> World:
     world.secrets = [
         "私密", "秘密", order.number, payment.number, line.number, statement.number,
         back.number, session.number, world.ids["address"], owed_payment.number, refund.number,
+        withdrawal.number,
     ]  # fmt: skip
     return world

@@ -87,6 +87,41 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """What WeChat knows of a transfer of ours to a person (商家转账).
+
+    `package` is for wx.requestMerchantTransfer, where the payee has to confirm; only the answer to
+    asking for the transfer has it, and only a query says amount, payee and merchant.
+    """
+
+    out_bill_no: str
+    bill_no: str
+    state: str  # ACCEPTED PROCESSING WAIT_USER_CONFIRM TRANSFERING SUCCESS FAIL CANCELING CANCELLED
+    package: str = ""
+    fen: int = 0
+    openid: str = ""
+    mchid: str = ""
+    why: str = ""
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> "Transfer":
+        """ChannelSilent unless it has their shape."""
+        try:
+            return cls(
+                out_bill_no=str(said["out_bill_no"]),
+                bill_no=str(said["transfer_bill_no"]),
+                state=str(said["state"]),
+                package=str(said.get("package_info") or ""),
+                fen=int(said.get("transfer_amount") or 0),
+                openid=str(said.get("openid") or ""),
+                mchid=str(said.get("mch_id") or ""),
+                why=str(said.get("fail_reason") or ""),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ChannelSilent from error
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A verified message of WeChat's; `told` is its decrypted resource."""
 
@@ -215,6 +250,7 @@ class WeChatPay:
             notify_url=told["notify_url"],
             **asked,
         )
+        self._transfers: dict[str, Any] = told.get("transfers") or {}
         self._ask._core = _Checked(told["base_url"], self.keys, **asked)  # its only seam
 
     def prepay(
@@ -280,6 +316,35 @@ class WeChatPay:
             )
         )
         return Sent(str(said["out_refund_no"]), str(said["refund_id"]), str(said["status"]))
+
+    def transfer(
+        self, *, out_bill_no: str, fen: int, openid: str, name: str, remark: str
+    ) -> Transfer:
+        """Once per `out_bill_no` (letters and digits); the same facts again tell what became of it.
+
+        `name` is sealed; needed from 2,000 yuan on.  Raises ChannelSilent, ChannelRefused.
+        """
+        said = _said(
+            *self._ask.mch_transfer_bills(
+                out_bill_no=out_bill_no,
+                transfer_scene_id=self._transfers["scene"],
+                openid=openid,
+                transfer_amount=fen,
+                transfer_remark=remark[:32],
+                user_name=name or None,
+                transfer_scene_report_infos=self._transfers["reports"],
+            )
+        )
+        return Transfer.of(said)
+
+    def transfer_state(self, out_bill_no: str) -> Transfer | None:
+        """None: WeChat never heard of it.  Raises ChannelSilent, ChannelRefused."""
+        try:
+            return Transfer.of(_said(*self._ask.mch_transfer_bills_query(out_bill_no=out_bill_no)))
+        except ChannelRefused as no:
+            if no.code == "NOT_FOUND":
+                return None
+            raise
 
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
         """A notice, verified and decrypted; BadNotice for whatever is not one."""

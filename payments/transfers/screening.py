@@ -151,8 +151,8 @@ def _why_taken_back(row: Booking) -> str:
 
 # --- our own payouts ----------------------------------------------------------------------------
 
-# Every refund and return says its number in the remark that it gives the bank.
-_OUR_NUMBERS = re.compile(rf"(?<![0-9A-Z])[RT][{ALPHABET}]{{{LENGTH + 1}}}(?![0-9A-Z])")
+# Every refund, return and withdrawal says its number in the remark that it gives the bank.
+_OUR_NUMBERS = re.compile(rf"(?<![0-9A-Z])[RTW][{ALPHABET}]{{{LENGTH + 1}}}(?![0-9A-Z])")
 
 
 def payout_marks(rows: Iterable[Booking]) -> set[str]:

@@ -9,13 +9,13 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.kit.api import Query, Shape, View, Whole, page
+from config.kit.api import Query, Shape, Text, View, Whole, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.cashier import queries as payments
 from payments.cashier.api import PaymentOut, prepared
-from payments.wallet import queries, services, top_ups
-from payments.wallet.rules import METHOD
+from payments.wallet import queries, services, top_ups, withdrawals
+from payments.wallet.rules import METHOD, To, WithdrawalStatus, is_account
 
 TAGS = ["钱包"]
 
@@ -23,6 +23,49 @@ TAGS = ["钱包"]
 class TopUpIn(Shape):
     amount_fen = Whole(min_value=1)
     method = serializers.ChoiceField(choices=sorted(set(settings.PAYMENT_METHODS) - {METHOD}))
+
+
+class WithdrawalIn(Shape):
+    amount_fen = Whole(min_value=1)
+    to = serializers.ChoiceField(choices=To.values)
+    account_no = Text(max_length=34, required=False, help_text="提现到银行卡时必填")
+    account_name = Text(
+        max_length=64, required=False, help_text="到银行卡必填；到微信 2000 元及以上必填"
+    )
+
+    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if asked["to"] == To.BANK:
+            for name in ("account_no", "account_name"):
+                if not asked.get(name):
+                    raise serializers.ValidationError({name: ["该字段是必填项。"]}, "required")
+            if not is_account(asked["account_no"]):
+                raise serializers.ValidationError({"account_no": ["不是银行账号"]})
+        return asked
+
+
+class TransferToConfirm(serializers.Serializer[Any]):
+    """What wx.requestMerchantTransfer takes, as it is; {} where there is nothing to confirm."""
+
+    def get_fields(self) -> dict[str, Any]:
+        names = ("mchId", "appId", "package")
+        return {name: serializers.CharField(required=False) for name in names}
+
+
+class WithdrawalOut(serializers.Serializer[Any]):
+    number = serializers.CharField()
+    to = serializers.ChoiceField(choices=To.values)
+    amount_fen = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=WithdrawalStatus.values)
+    account_no = serializers.CharField(allow_null=True, help_text="银行账号末四位")
+    failure = serializers.CharField(allow_blank=True)
+    asked_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    instructions = TransferToConfirm()
+
+
+class WithdrawalPage(serializers.Serializer[Any]):
+    results = WithdrawalOut(many=True)
+    next = serializers.CharField(allow_null=True)
 
 
 class WalletOut(serializers.Serializer[Any]):
@@ -75,6 +118,35 @@ class TopUps(View):
         return Response(payments.shown([payment])[0], status=201)
 
 
+def _sent(request: Request, told: dict[str, Any]) -> dict[str, Any]:
+    """The withdrawal as it is after its channel was asked; silence is no refusal."""
+    withdrawals.send(number=told["number"], at=now())
+    row = queries.withdrawals(viewer(request)).get(number=told["number"])
+    return queries.shown_withdrawals([row])[0]
+
+
+class Withdrawals(View):
+    @extend_schema(tags=TAGS, request=WithdrawalIn, responses={201: WithdrawalOut})
+    @idempotent(required=True, after=_sent)
+    def post(self, request: Request) -> Response:
+        body, owner = self.body(WithdrawalIn), viewer(request)
+        row = withdrawals.ask(user_id=owner.pk, owner=owner.number, at=now(), **body)
+        return Response(queries.shown_withdrawals([row])[0], status=201)
+
+    @extend_schema(tags=TAGS, parameters=[Query], responses=WithdrawalPage)
+    def get(self, request: Request) -> Response:
+        self.asked(Query)
+        rows = queries.withdrawals(viewer(request))
+        return page(self, rows, ("-asked_at", "-pk"), queries.shown_withdrawals)
+
+
+class WithdrawalDetail(View):
+    @extend_schema(tags=TAGS, responses=WithdrawalOut)
+    def get(self, request: Request, number: str) -> Response:
+        row = get_object_or_404(queries.withdrawals(viewer(request)), number=number)
+        return Response(queries.shown_withdrawals([row])[0])
+
+
 class OwedToWallet(View):
     """The payer wants what is owed to him in his wallet."""
 
@@ -91,6 +163,8 @@ class OwedToWallet(View):
 
 urlpatterns = [
     path("payments/<str:number>/refunds/<str:refund>/to-wallet", OwedToWallet.as_view()),
+    path("wallet/withdrawals", Withdrawals.as_view()),
+    path("wallet/withdrawals/<str:number>", WithdrawalDetail.as_view()),
     path("wallet/top-ups", TopUps.as_view()),
     path("wallet", Wallet.as_view()),
     path("wallet/entries", WalletEntries.as_view()),

@@ -1,14 +1,23 @@
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
 from payments.ledger.models import Account, Entry
-from payments.wallet.rules import WORDS, named, wallet_of, withdrawing_of
+from payments.wallet.models import Withdrawal
+from payments.wallet.rules import (
+    LIVE,
+    WORDS,
+    WithdrawalStatus,
+    named,
+    wallet_of,
+    withdrawing_of,
+)
 
 
 def owner_of(user_id: int) -> str:
@@ -54,6 +63,47 @@ def shown_entries(owner: Viewer, page: Sequence[Entry]) -> list[dict[str, Any]]:
     return told
 
 
+def withdrawals(owner: Viewer) -> QuerySet[Withdrawal]:
+    return Withdrawal.objects.filter(user_id=owner.pk)
+
+
+def shown_withdrawals(rows: Iterable[Withdrawal]) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": row.number,
+            "to": row.to,
+            "amount_fen": row.amount_fen,
+            "status": row.status,
+            "account_no": row.account_no[-4:] or None,
+            "failure": row.failure if row.status not in LIVE else "",
+            "asked_at": row.asked_at,
+            "ended_at": row.ended_at,
+            "instructions": _to_confirm(row),
+        }
+        for row in rows
+    ]
+
+
+def _to_confirm(row: Withdrawal) -> dict[str, str]:
+    """What wx.requestMerchantTransfer takes; nothing where there is nothing to confirm."""
+    if row.status != WithdrawalStatus.SENDING or not row.package:
+        return {}
+    return {
+        "mchId": settings.WECHAT_PAY["mchid"],
+        "appId": settings.WECHAT_APPID,
+        "package": row.package,
+    }
+
+
+def withdrawn_marks(account_no: str, marks: Collection[str]) -> set[str]:
+    """Which of these serials and numbers are of withdrawals that may have left this account."""
+    ours = Withdrawal.objects.filter(paid_from=account_no).exclude(
+        channel_no="", status__in=["CHECKING", "FAILED", "DECLINED"]
+    )
+    named = ours.filter(Q(channel_no__in=marks) | Q(number__in=marks))
+    return {mark for pair in named.values_list("channel_no", "number") for mark in pair}
+
+
 # --- what must always be true -------------------------------------------------------------------
 
 # Every top-up that is paid is in its owner's wallet once, and no other.
@@ -96,8 +146,36 @@ WHERE p.wallet_fen <> coalesce(r.fen, 0) LIMIT 20
 """
 
 
+# A withdrawal is frozen once, and has left or is back in the wallet once, as its state says.
+_WITHDRAWN = """
+SELECT coalesce(w.number, p.reference), coalesce(w.status, ''), p.kinds
+FROM payments_withdrawal w
+FULL JOIN (
+    SELECT p.reference, string_agg(p.kind, ' ' ORDER BY p.id) AS kinds, max(e.fen) AS fen
+    FROM payments_posting p JOIN LATERAL (
+        SELECT sum(amount_fen) AS fen FROM payments_entry
+        WHERE posting_id = p.id AND amount_fen > 0
+    ) e ON true
+    WHERE p.kind IN ('WITHDRAW', 'WITHDRAWN', 'WITHDRAW_VOID') GROUP BY p.reference
+) p ON p.reference = w.number
+WHERE (p.kinds, p.fen) IS DISTINCT FROM (CASE w.status
+    WHEN 'CHECKING' THEN 'WITHDRAW' WHEN 'SENDING' THEN 'WITHDRAW'
+    WHEN 'DONE' THEN 'WITHDRAW WITHDRAWN' ELSE 'WITHDRAW WITHDRAW_VOID' END, w.amount_fen::numeric)
+LIMIT 20
+"""
+_FROZEN = """
+SELECT coalesce(w.code, a.code), coalesce(w.fen, 0), coalesce(a.balance_fen, 0)
+FROM (SELECT 'withdrawing:' || owner AS code, sum(amount_fen) AS fen FROM payments_withdrawal
+      WHERE status IN ('CHECKING', 'SENDING') GROUP BY owner) w
+FULL JOIN (SELECT code, balance_fen FROM payments_account WHERE code LIKE 'withdrawing:%') a
+  ON a.code = w.code
+WHERE coalesce(w.fen, 0) <> coalesce(a.balance_fen, 0) LIMIT 20
+"""
+
+
 def findings() -> Iterator[str]:
-    """Top-ups against the wallets that they filled; mixed payments against their arrivals."""
+    """Top-ups, mixed payments and withdrawals against the books."""
+    yield from _withdrawal_findings()
     with connection.cursor() as cursor:
         cursor.execute(_PARTS)
         for number, said, received in cursor.fetchall():
@@ -111,3 +189,13 @@ def findings() -> Iterator[str]:
             yield (
                 f"held:PLATFORM 账面 {yuan(int(held))} 元，未入账充值合计 {yuan(int(received))} 元"
             )
+
+
+def _withdrawal_findings() -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_WITHDRAWN)
+        for number, status, kinds in cursor.fetchall():
+            yield f"提现单 {number} 状态 {status}，记账为 {kinds}，或金额不符"
+        cursor.execute(_FROZEN)
+        for code, live, booked in cursor.fetchall():
+            yield f"{code} 账面 {yuan(int(booked))} 元，提现中合计 {yuan(int(live))} 元"

@@ -3,7 +3,9 @@
 import logging
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
+from django.utils.module_loading import import_string
 
 from config.kit.errors import StaleState
 from config.kit.outside import assert_no_transaction
@@ -110,6 +112,9 @@ def _problem(notice: Notice, at: datetime) -> str:
         number = str(notice.told.get("out_refund_no", ""))
         if not refunds.look_again(of_method=METHOD, number=number):
             return f"退款单号 {number[:32]} 不是本店的"
+    for begins, path in settings.WECHAT_NOTICES.items():
+        if notice.kind.startswith(begins):
+            return str(import_string(path)(told=notice.told))
     return ""
 
 

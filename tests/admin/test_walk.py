@@ -88,6 +88,7 @@ PAGES = {
     ),
     "payments.TopUp": Page(PLATFORM),
     "payments.Wallet": Page(PLATFORM),
+    "payments.Withdrawal": Page(PLATFORM, PLATFORM, "approve decline"),
     "payments.TransferIntent": Page(FINANCE),
     "payments.VirtualAccount": Page(FINANCE),
     "payments.WeChatNotice": Page(PLATFORM),

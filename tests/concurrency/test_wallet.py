@@ -12,7 +12,9 @@ from payments.cashier.models import Payment, Refund
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.ledger.models import Account
+from payments.wallet import queries
 from payments.wallet import services as wallet
+from payments.wallet import withdrawals as wallet_out
 from payments.wallet.rules import wallet_of
 from shop.orders import services as orders
 from tests.concurrency.together import together
@@ -161,3 +163,71 @@ def test_looked_at_first_and_moved_then_it_goes_both_ways():
         return "ok"
 
     assert together(2, careless) == {"ok": 2}
+
+
+@no_goods
+def test_many_withdraw_one_balance_and_one_is_accepted(wechat):  # noqa: F811
+    """A73: the payee's name differs each time."""
+    user = rich(10_000)
+
+    endings = together(
+        6,
+        lambda i: (
+            wallet_out.ask(
+                user_id=user.pk,
+                owner=user.number,
+                amount_fen=10_000,
+                to="WECHAT",
+                account_name=f"王小{i}",
+                at=now(),
+            )
+            and "ok"
+        ),
+    )
+
+    assert endings == {"ok": 1, "INSUFFICIENT_BALANCE": 5}
+    assert queries.balance(user.number) == (0, 10_000)
+    assert ledger.audit() == []
+
+
+@no_goods
+def test_the_limit_of_a_day_holds_for_many_at_once(wechat, settings):  # noqa: F811
+    settings.WALLET_WITHDRAWALS = settings.WALLET_WITHDRAWALS | {"day_times": 2}
+    user = rich(100_000)
+    asked = {"user_id": user.pk, "owner": user.number, "amount_fen": 1000, "to": "WECHAT"}
+
+    endings = together(5, lambda _: wallet_out.ask(at=now(), **asked) and "ok")
+
+    assert endings == {"ok": 2, "WITHDRAWALS_A_DAY": 3}
+    assert queries.balance(user.number) == (98_000, 2000)
+
+
+@no_goods
+def test_spent_and_withdrawn_at_once_it_never_is_overdrawn(wechat):  # noqa: F811
+    user = rich(4 * PRICE)
+    things = [thing(PRICE) for _ in range(6)]
+
+    def act(i):
+        if i % 2:
+            return bought(user, reference=things[i]) and "ok"
+        wallet_out.ask(user_id=user.pk, owner=user.number, amount_fen=PRICE, to="WECHAT", at=now())
+        return "ok"
+
+    assert together(6, act) == {"ok": 4, "INSUFFICIENT_BALANCE": 2}
+    available_fen, frozen_fen = queries.balance(user.number)
+    assert available_fen == 0
+    assert frozen_fen + books.balance(f"held:{payable.MERCHANT}") == 4 * PRICE
+    assert ledger.audit() == []
+
+
+@no_goods
+def test_two_workers_hear_of_one_end_and_it_is_booked_once(wechat):  # noqa: F811
+    user = rich(10_000)
+    row = wallet_out.ask(user_id=user.pk, owner=user.number, amount_fen=5000, to="WECHAT", at=now())
+    wallet_out.send(number=row.number, at=now())
+    wechat.sandbox.control("wechat-pay/transfer", out_bill_no=row.number, state="FAIL")
+
+    assert together(4, lambda _: wallet_out.send(number=row.number, at=now())) == {"ok": 4}
+
+    assert queries.balance(user.number) == (10_000, 0)
+    assert ledger.audit() == []

@@ -4,6 +4,7 @@ import pytest
 
 from payments.ledger import services as ledger
 from tests.payments import payable
+from tests.payments.transfers.bank import ACCOUNT, account
 from tests.payments.wechat_pay.scene import Scene, postbox
 from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
 
@@ -29,5 +30,19 @@ def wechat(sandbox, settings) -> Iterator[Scene]:  # noqa: F811
     settings.PAYER_OPENID = "tests.payments.wechat_pay.payers.openid_of"
     with postbox() as box:
         scene = Scene(sandbox, box)
-        settings.WECHAT_PAY = scene.told()
+        settings.WECHAT_PAY = scene.told() | {
+            "transfers": {
+                "scene": "1000",
+                "reports": [{"info_type": "活动名称", "info_content": "余额提现"}],
+            }
+        }
         yield scene
+
+
+@pytest.fixture
+def bank(sandbox, settings):  # noqa: F811
+    """A bank from which wallets are paid out."""
+    settings.WALLET_PAYOUT_BANK, settings.WALLET_PAYOUT_ACCOUNT = "sandbox", ACCOUNT
+    sandbox.open_account(ACCOUNT, 10_000_000)
+    account()
+    return sandbox
