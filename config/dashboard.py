@@ -21,6 +21,8 @@ from payments.receiving.rules import CODES, CODES_HALF_USED
 from payments.transfers import backlog
 from payments.transfers.models import LineReturn, StatementLine
 from payments.transfers.rules import OPEN, ReturnStatus
+from payments.wallet.models import Withdrawal
+from payments.wallet.rules import WithdrawalStatus
 from shop.orders.models import Order
 from shop.orders.queries import PAID
 from shop.orders.rules import Status
@@ -54,6 +56,9 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
     if (finance := _of(request, "FINANCE", "line__receiving_account__merchant")) is not None:
         asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED)
         counts["returns"] = asked.count()
+    if tenants_of(request, "FINANCE") is None:
+        asked_out = Withdrawal.objects.filter(status=WithdrawalStatus.CHECKING)
+        counts["withdrawals"] = asked_out.count()
     return counts
 
 

@@ -95,7 +95,8 @@ def _of_a_refund(
     given = Allocation.objects.filter(payment=refund.payment_id).select_related("line")
     lines = [one.line for one in given]
     is_here = any(one.receiving_account_id == row.receiving_account_id for one in lines)
-    is_done = refund.status == RefundStatus.DONE
+    # What went to a wallet never left the house.
+    is_done = refund.status == RefundStatus.DONE and refund.channel_txn != refund.number
     payees = {one.payer_account for one in lines}
     _refuse(row, refund.number, refund.amount_fen, payees, is_done=is_done, is_here=is_here)
     _use_up(row, f"退款 {refund.number} 被退汇", facts, actor, at)

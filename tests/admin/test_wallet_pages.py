@@ -1,8 +1,10 @@
 """Wallets and withdrawals, as the platform's finance sees them and decides."""
 
 import pytest
+from django.test import RequestFactory
 from django.utils.timezone import now
 
+from config import dashboard
 from payments.ledger.models import Account
 from payments.wallet import withdrawals
 from payments.wallet.models import Withdrawal
@@ -49,6 +51,13 @@ def test_wallets_are_no_other_accounts(staff):
 
     assert client.get(url("payments.Wallet", "change", held.pk)).status_code == 302
     assert "held:M1" not in client.get(url("payments.Wallet", "changelist")).content.decode()
+
+
+def test_the_menu_counts_what_waits_for_a_person(staff, waiting):
+    request = RequestFactory().get("/admin/")
+    request.user = staff
+
+    assert dashboard.waiting(request)["withdrawals"] == 1
 
 
 def test_staff_approve_and_it_may_go(staff, waiting):

@@ -8,8 +8,10 @@ from payments.cashier import services as cashier
 from payments.cashier import tasks
 from payments.cashier.models import Payment, Refund
 from payments.ledger import queries as books
+from payments.transfers import bounces
+from payments.transfers.bounces import NotThisPayout
 from payments.transfers.method import CannotSendBack
-from payments.transfers.models import StatementLine
+from payments.transfers.models import LineReturn, StatementLine
 from payments.wallet import services
 from tests.factories import client_of, key, make_account, make_user
 from tests.payments import payable
@@ -144,6 +146,26 @@ def test_what_the_bank_says_it_has_taken_back_is_not_given():
         chosen(refund)
 
     assert available(refund.payment.payer) == 0
+
+
+def test_what_is_in_the_wallet_cannot_come_back_from_the_bank(settings):
+    refund = overpaid()
+    chosen(refund)
+    (line,) = arrive(booking(50, remark=f"退汇 {refund.number}", is_reversal=True))
+    seen = StatementLine.objects.select_related("receiving_account").get(pk=line.pk)
+
+    with pytest.raises(NotThisPayout):
+        bounces.link(
+            line=seen,
+            payout=refund.number,
+            returned=LineReturn.objects.all(),
+            refunded=Refund.objects.all(),
+            reason="附言有单号",
+            actor="UCLERK",
+            at=now(),
+        )
+
+    assert available(refund.payment.payer) == 50
 
 
 def test_another_persons_is_not_there():

@@ -10,7 +10,7 @@ from payments.channels import transfer
 from payments.channels import wechat as client
 from payments.ledger import queries as books
 from payments.transfers.models import StatementLine
-from payments.wallet import tasks, withdrawals
+from payments.wallet import roads, tasks, withdrawals
 from payments.wallet.models import Withdrawal
 from payments.wallet.services import InsufficientBalance
 from payments.wechat_pay.models import WeChatNotice
@@ -221,6 +221,31 @@ def test_refused_after_a_silence_it_waits_until_nothing_can_be_on_its_way(wechat
     Withdrawal.objects.update(silent_at=now() - timedelta(minutes=11))
     assert sent(row).status == "FAILED"
     assert pots(user) == (10_000, 0)
+
+
+def test_killed_between_the_commit_and_the_call_the_sweep_sends_it(wechat):
+    user = rich(10_000)
+    row = asked(user, 5000)
+
+    tasks.send_withdrawals()
+
+    row.refresh_from_db()
+    assert row.package
+    assert pots(user) == (5000, 5000)
+
+
+def test_killed_between_the_call_and_the_commit_it_is_asked_about_again(wechat):
+    """WeChat has it, and paid it; we know nothing of our own call."""
+    user = rich(10_000)
+    row = asked(user, 5000)
+    roads.of(row, now())
+    ends(wechat, row, "SUCCESS")
+
+    tasks.send_withdrawals()
+
+    row.refresh_from_db()
+    assert (row.status, pots(user)) == ("DONE", (5000, 0))
+    assert len(transfers(wechat)) == 1
 
 
 # --- what WeChat tells ----------------------------------------------------------------------------
