@@ -1,7 +1,7 @@
 """One of everything, all of it somebody's: for tests that ask who may see what."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.apps import apps
@@ -11,8 +11,11 @@ from livestream import services as live
 from members.accounts.models import User
 from members.guides import services as guides
 from members.merchants.models import Merchant
+from payments.ledger import services as ledger
+from payments.ledger.rules import Draft
 from payments.transfers.models import LineReturn, Statement, StatementLine
 from payments.wallet.models import Withdrawal
+from payments.wallet.rules import wallet_of, withdrawing_of
 from tests.factories import (
     make_account,
     make_address,
@@ -78,18 +81,7 @@ def make_world() -> World:
         asked_at=at,
         checked_by="U2",
     )
-    withdrawal = Withdrawal.objects.create(
-        number="WSECRETSECRET1",
-        user=buyer,
-        owner=buyer.number,
-        amount_fen=1,
-        to="WECHAT",
-        openid="oSecret",
-        status="DECLINED",
-        asked_at=at,
-        ask_at=at,
-        ended_at=at,
-    )
+    withdrawal = _declined(buyer, at)
     session = live.create_session(
         merchant=merchant,
         host=make_staff(merchant, "OPERATOR"),
@@ -132,3 +124,26 @@ def make_world() -> World:
         withdrawal.number,
     ]  # fmt: skip
     return world
+
+
+def _declined(buyer: User, at: datetime) -> Withdrawal:
+    """A fen that he wanted to have out of his wallet, and did not get."""
+    pots = {"wallet": wallet_of(buyer.number), "frozen": withdrawing_of(buyer.number)}
+    for kind, debit, credit in (
+        ("GIFT", "clearing:wechat", pots["wallet"]),
+        ("WITHDRAW", pots["wallet"], pots["frozen"]),
+        ("WITHDRAW_VOID", pots["frozen"], pots["wallet"]),
+    ):
+        ledger.post([Draft(kind, "WSECRETSECRET1", {debit: 1}, {credit: 1})], at=at)
+    return Withdrawal.objects.create(
+        number="WSECRETSECRET1",
+        user=buyer,
+        owner=buyer.number,
+        amount_fen=1,
+        to="WECHAT",
+        openid="oSecret",
+        status="DECLINED",
+        asked_at=at,
+        ask_at=at,
+        ended_at=at,
+    )

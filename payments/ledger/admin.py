@@ -28,6 +28,7 @@ KINDS = {
     "WITHDRAW": "提现冻结",
     "WITHDRAWN": "提现付出",
     "WITHDRAW_VOID": "提现退回",
+    "WITHDRAW_BOUNCED": "提现退汇",
     "TOPUP": "钱包充值",
     "TOPUP_UNDONE": "充值撤回",
     "RELEASE": "放款给商家",

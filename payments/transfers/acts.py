@@ -17,6 +17,7 @@ from payments.cashier.rules import Status
 from payments.transfers import bounces, desk, notes, queries, returns, reversals, screening
 from payments.transfers.decisions import decided_meanwhile
 from payments.transfers.models import StatementLine
+from payments.wallet import queries as wallets
 
 WAITS, RETURNED = "waits", "returned"
 REST = [(WAITS, "留在待处理"), (RETURNED, "接着原路退回")]
@@ -154,16 +155,16 @@ class TookBack(Decision):
 
 
 class Bounced(Decision):
-    """The return (T…) or refund (R…) that came back."""
+    """The return (T…), refund (R…) or withdrawal (W…) that came back."""
 
-    payout = forms.CharField(label="退款单号或退回单号", max_length=24)
+    payout = forms.CharField(label="退款、退回或提现单号", max_length=24)
     reason = reason("依据", "bouncing")
 
     def prepare(self) -> None:
         super().prepare()
         named = sorted(screening.named_payouts([self.row.remark, *self.row.texts]))
         self.fields["payout"].initial = named[0] if len(named) == 1 else ""
-        self.fields["payout"].widget.attrs |= {"placeholder": "R… 或 T…", "autocomplete": "off"}
+        self.fields["payout"].widget.attrs |= {"placeholder": "R…、T… 或 W…", "autocomplete": "off"}
 
 
 class GiveBack(Decision):
@@ -287,6 +288,7 @@ def _bounced(line: StatementLine, answers: dict[str, Any], person: Viewer, at: d
         payout=answers["payout"].strip().upper(),
         returned=queries.returns(person),
         refunded=queries.refunds(person),
+        withdrawn=wallets.withdrawals_seen_by(person),
         reason=answers["reason"],
         actor=person.number,
         at=at,

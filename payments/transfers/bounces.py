@@ -15,6 +15,9 @@ from payments.transfers import matching, queries, returns, screening
 from payments.transfers.decisions import lock, settle, suspense
 from payments.transfers.models import Allocation, LineReturn, StatementLine
 from payments.transfers.rules import RETURN_TRANSITIONS, ReturnStatus, Verdict
+from payments.wallet import withdrawals
+from payments.wallet.models import Withdrawal
+from payments.wallet.rules import WithdrawalStatus
 
 
 class NotABounce(Refusal):
@@ -34,13 +37,14 @@ def link(
     payout: str,
     returned: QuerySet[LineReturn],
     refunded: QuerySet[Refund],
+    withdrawn: QuerySet[Withdrawal],
     reason: str,
     actor: str,
     at: datetime,
 ) -> StatementLine:
-    """A person says which return (T…) or refund (R…) a credit is that came back.
+    """A person says which return (T…), refund (R…) or withdrawal (W…) a credit is that came back.
 
-    `returned` and `refunded` are those the person may see; others raise NotFound.  Raises
+    `returned` and so on are those the person may see; others raise NotFound.  Raises
     NotABounce, NotThisPayout, DecidedMeanwhile, and StaleState where it was said already.
     """
     if not queries.is_waiting_bounce(line):
@@ -50,8 +54,10 @@ def link(
         _of_a_return(line, back, facts, actor, at)
     elif refund := refunded.select_related("payment").filter(number=payout).first():
         _of_a_refund(line, refund, facts, actor, at)
+    elif out := withdrawn.filter(number=payout).first():
+        _of_a_withdrawal(line, out, facts, actor, at)
     else:
-        raise NotFound("没有这笔退款或退回")
+        raise NotFound("没有这笔退款、退回或提现")
     line.refresh_from_db()
     return line
 
@@ -101,6 +107,20 @@ def _of_a_refund(
     _refuse(row, refund.number, refund.amount_fen, payees, is_done=is_done, is_here=is_here)
     _use_up(row, f"退款 {refund.number} 被退汇", facts, actor, at)
     refunds.bounced(refund=refund, source=suspense(row), reference=row.number, actor=actor, at=at)
+    matching.recount([row.pk])
+
+
+def _of_a_withdrawal(
+    line: StatementLine, out: Withdrawal, facts: dict[str, str], actor: str, at: datetime
+) -> None:
+    """It is in its owner's wallet again."""
+    row = lock(line, seen=list(Verdict), at=at)
+    is_here = out.paid_from == row.receiving_account.account_no
+    is_done = out.status == WithdrawalStatus.DONE
+    payees = {out.account_no}
+    _refuse(row, out.number, out.amount_fen, payees, is_done=is_done, is_here=is_here)
+    _use_up(row, f"提现 {out.number} 被退汇", facts, actor, at)
+    withdrawals.bounced(withdrawal=out, source=suspense(row), at=at)
     matching.recount([row.pk])
 
 

@@ -22,6 +22,7 @@ WITHDRAWAL_COLOURS = {
     WithdrawalStatus.DONE: "success",
     WithdrawalStatus.FAILED: "danger",
     WithdrawalStatus.DECLINED: "",
+    WithdrawalStatus.BOUNCED: "danger",
 }
 
 TOP_UP_COLOURS = {TopUpStatus.OPEN: "warning", TopUpStatus.PAID: "success", TopUpStatus.CLOSED: ""}

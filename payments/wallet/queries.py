@@ -67,6 +67,12 @@ def withdrawals(owner: Viewer) -> QuerySet[Withdrawal]:
     return Withdrawal.objects.filter(user_id=owner.pk)
 
 
+def withdrawals_seen_by(viewer: Viewer) -> QuerySet[Withdrawal]:
+    """All of them by the platform's finance, none by a merchant's: a wallet is no merchant's."""
+    every = Withdrawal.objects.all()
+    return every if viewer.tenants("FINANCE") is None else every.none()
+
+
 def shown_withdrawals(rows: Iterable[Withdrawal]) -> list[dict[str, Any]]:
     return [
         {
@@ -156,11 +162,14 @@ FULL JOIN (
         SELECT sum(amount_fen) AS fen FROM payments_entry
         WHERE posting_id = p.id AND amount_fen > 0
     ) e ON true
-    WHERE p.kind IN ('WITHDRAW', 'WITHDRAWN', 'WITHDRAW_VOID') GROUP BY p.reference
+    WHERE p.kind IN ('WITHDRAW', 'WITHDRAWN', 'WITHDRAW_VOID', 'WITHDRAW_BOUNCED')
+    GROUP BY p.reference
 ) p ON p.reference = w.number
 WHERE (p.kinds, p.fen) IS DISTINCT FROM (CASE w.status
     WHEN 'CHECKING' THEN 'WITHDRAW' WHEN 'SENDING' THEN 'WITHDRAW'
-    WHEN 'DONE' THEN 'WITHDRAW WITHDRAWN' ELSE 'WITHDRAW WITHDRAW_VOID' END, w.amount_fen::numeric)
+    WHEN 'DONE' THEN 'WITHDRAW WITHDRAWN'
+    WHEN 'BOUNCED' THEN 'WITHDRAW WITHDRAWN WITHDRAW_BOUNCED'
+    ELSE 'WITHDRAW WITHDRAW_VOID' END, w.amount_fen::numeric)
 LIMIT 20
 """
 _FROZEN = """

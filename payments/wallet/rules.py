@@ -19,6 +19,7 @@ WORDS: Mapping[str, str] = {
     "TOPUP_UNDONE": "充值撤回",
     "WITHDRAW": "提现",
     "WITHDRAW_VOID": "提现退回",
+    "WITHDRAW_BOUNCED": "提现退汇",
 }
 
 
@@ -57,13 +58,16 @@ class WithdrawalStatus(models.TextChoices):
     DONE = "DONE", "已到账"
     FAILED = "FAILED", "提现失败"
     DECLINED = "DECLINED", "审核未通过"
+    BOUNCED = "BOUNCED", "已退汇"
 
 
 # The channel's word ends what is on its way, and no time-out.
 WITHDRAWAL_TRANSITIONS = {
     WithdrawalStatus.CHECKING: frozenset({WithdrawalStatus.SENDING, WithdrawalStatus.DECLINED}),
     WithdrawalStatus.SENDING: frozenset({WithdrawalStatus.DONE, WithdrawalStatus.FAILED}),
-    WithdrawalStatus.DONE: frozenset[WithdrawalStatus](),
+    # The payee's bank sent it back (退汇), and a person said which line that is.
+    WithdrawalStatus.DONE: frozenset({WithdrawalStatus.BOUNCED}),
+    WithdrawalStatus.BOUNCED: frozenset[WithdrawalStatus](),
     WithdrawalStatus.FAILED: frozenset[WithdrawalStatus](),
     WithdrawalStatus.DECLINED: frozenset[WithdrawalStatus](),
 }

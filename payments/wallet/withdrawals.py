@@ -207,6 +207,15 @@ def _take(row: Withdrawal, said: Said, at: datetime) -> None:
             logger.error("withdrawal %s is %s, and the channel says: %s", row, now_is, said)
 
 
+@joined
+def bounced(*, withdrawal: Withdrawal, source: str, at: datetime) -> None:
+    """What had left is here again, in `source`: its owner has it.  StaleState unless done."""
+    found = Withdrawal.objects.filter(pk=withdrawal.pk)
+    failure = "收款银行退汇，款项已退回钱包"
+    move(found, WithdrawalStatus.BOUNCED, WITHDRAWAL_TRANSITIONS, failure=failure)
+    _post(withdrawal, "WITHDRAW_BOUNCED", source, wallet_of(withdrawal.owner), at)
+
+
 def look_again(*, told: dict[str, Any]) -> str:
     """WeChat has news of a transfer: it is asked about soon.  Answers the problem, if it is one."""
     number = str(told.get("out_bill_no", ""))

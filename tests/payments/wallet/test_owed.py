@@ -13,6 +13,7 @@ from payments.transfers.bounces import NotThisPayout
 from payments.transfers.method import CannotSendBack
 from payments.transfers.models import LineReturn, StatementLine
 from payments.wallet import services
+from payments.wallet.models import Withdrawal
 from tests.factories import client_of, key, make_account, make_user
 from tests.payments import payable
 from tests.payments.transfers.bank import arrive, booking, transfer_in
@@ -160,6 +161,7 @@ def test_what_is_in_the_wallet_cannot_come_back_from_the_bank(settings):
             payout=refund.number,
             returned=LineReturn.objects.all(),
             refunded=Refund.objects.all(),
+            withdrawn=Withdrawal.objects.none(),
             reason="附言有单号",
             actor="UCLERK",
             at=now(),

@@ -6,22 +6,20 @@ import pytest
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
-from payments.channels import transfer
 from payments.channels import wechat as client
 from payments.ledger import queries as books
-from payments.transfers.models import StatementLine
 from payments.wallet import roads, tasks, withdrawals
 from payments.wallet.models import Withdrawal
 from payments.wallet.services import InsufficientBalance
 from payments.wechat_pay.models import WeChatNotice
 from tests.factories import client_of, key, make_user
-from tests.payments.transfers.bank import arrive, booking
 from tests.payments.wallet.scene import available, bought, frozen, rich
 from tests.payments.wechat_pay import payers
 from tests.sandbox.wechat_pay.books import OPENING_FEN
 
 PATH = "/v3/fund-app/mch-transfer/transfer-bills"
 FINISHED = "MCHTRANSFER.BILL.FINISHED"
+CARD = {"to": "BANK", "account_no": "6222020200112233", "account_name": "王小明"}
 
 
 def asked(user, fen=5000, **more):
@@ -318,81 +316,6 @@ def test_a_transfer_of_another_amount_under_our_number_is_not_ours(wechat):
 
     Withdrawal.objects.filter(pk=row.pk).update(amount_fen=5000)
     assert sent(row).status == "DONE"
-
-
-# --- to a bank ------------------------------------------------------------------------------------
-
-CARD = {"to": "BANK", "account_no": "6222020200112233", "account_name": "王小明"}
-
-
-def test_a_bank_pays_at_once(bank):
-    user = rich(10_000)
-
-    row = sent(asked(user, 5000, **CARD))
-
-    assert (row.status, bool(row.channel_no)) == ("DONE", True)
-    assert pots(user) == (5000, 0)
-    assert books.balance("bank:755900000110") == -5000
-
-
-@pytest.mark.parametrize("fault", ["error_before", "error_after", "reset", "garbage"])
-def test_a_payout_without_a_good_answer_is_ordered_again_and_paid_once(bank, fault):
-    user = rich(10_000)
-    bank.faults("/bank/payouts", fault)
-    row = asked(user, 5000, **CARD)
-
-    assert sent(row).status == "SENDING"
-    assert pots(user) == (5000, 5000)
-
-    assert sent(row).status == "DONE"
-    assert pots(user) == (5000, 0)
-
-
-def test_a_closed_card_gives_it_back(bank):
-    user = rich(10_000)
-
-    row = sent(asked(user, 5000, **CARD | {"account_no": "9999000011112222"}))
-
-    assert row.status == "FAILED"
-    assert "银行拒绝付款" in row.failure
-    assert pots(user) == (10_000, 0)
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"account_no": "6222****2233"}, {"account_no": ""}, {"account_name": ""}]
-)
-def test_a_card_is_named_whole(bank, wrong):
-    body = {"amount_fen": 5000, **CARD, **wrong}
-
-    answer = client_of(rich(10_000)).post(
-        "/api/v1/wallet/withdrawals", body, format="json", **key()
-    )
-
-    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID")
-    assert not Withdrawal.objects.exists()
-
-
-def test_a_statement_knows_it_again_by_its_number(bank):
-    row = sent(asked(rich(10_000), 5000, **CARD))
-
-    arrive(booking(-5000, remark=f"钱包提现 {row.number}"))
-
-    assert books.balance("bank:755900000110") == -5000
-    assert StatementLine.objects.get().verdict == "IGNORED"
-
-
-def test_a_statement_that_comes_before_the_banks_answer_is_not_booked_twice(bank):
-    user = rich(10_000)
-    bank.faults("/bank/payouts", "error_after")
-    row = sent(asked(user, 5000, **CARD))
-    paid = transfer.bank("sandbox").payout(row.number)
-    arrive(booking(-5000, serial=paid.serial, remark="转账"))
-    assert books.balance("bank:755900000110") == -5000
-
-    assert sent(row).status == "DONE"
-
-    assert (books.balance("bank:755900000110"), pots(user)) == (-5000, (5000, 0))
-    assert books.balance("elsewhere:755900000110") == 0
 
 
 # --- refused --------------------------------------------------------------------------------------
