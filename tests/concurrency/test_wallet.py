@@ -108,6 +108,24 @@ def test_the_rest_is_paid_while_the_order_is_cancelled(wechat, first):  # noqa: 
     assert ledger.audit() == []
 
 
+@no_goods
+def test_looked_at_first_and_written_then_it_is_paid_and_given_up():
+    """The control: without the payment's lock both find it waiting, and both go on."""
+    make_account()
+    payment = bought(rich(10_000), 9900, method="BANK_TRANSFER", wallet_fen=4000)
+    both_looked, changes = Barrier(2), ({"received_fen": 9900}, {"refunded_fen": 4000})
+
+    def careless(i):
+        seen = Payment.objects.get(pk=payment.pk)
+        both_looked.wait()
+        if seen.status != "WAITING":
+            return "late"
+        Payment.objects.filter(pk=payment.pk).update(**changes[i])
+        return "ok"
+
+    assert together(2, careless) == {"ok": 2}
+
+
 def test_two_clicks_take_one_part(wechat):  # noqa: F811
     user = rich(10_000)
     order = place(user, make_sku(list_price_fen=9900), at=now())
