@@ -14,13 +14,15 @@ from config.kit.admin import tenants_of
 from config.kit.columns import in_yuan
 from members.memberships.models import Membership
 from members.memberships.rules import Status as MemberStatus
+from payments.bills import queries as bills
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
 from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODES, CODES_HALF_USED
 from payments.transfers import backlog
 from payments.transfers.models import LineReturn, StatementLine
-from payments.transfers.rules import OPEN, ReturnStatus
+from payments.transfers.models_by_hand import ByHand
+from payments.transfers.rules import OPEN, HandStatus, ReturnStatus
 from payments.wallet.models import Withdrawal
 from payments.wallet.rules import WithdrawalStatus
 from shop.orders.models import Order
@@ -54,9 +56,12 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         old = backlog.aged(backlog.Age.UNCLAIMED, now())
         counts |= lines.aggregate(lines=Count("pk"), unclaimed=Count("pk", filter=old))
     if (finance := _of(request, "FINANCE", "line__receiving_account__merchant")) is not None:
-        asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED)
+        asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED, by_hand=None)
         counts["returns"] = asked.count()
+    if (finance := _of(request, "FINANCE", "booking__receiving_account__merchant")) is not None:
+        counts["by_hand"] = ByHand.objects.filter(finance, status=HandStatus.ASKED).count()
     if tenants_of(request, "FINANCE") is None:
+        counts["differences"] = bills.open_differences()
         asked_out = Withdrawal.objects.filter(status=WithdrawalStatus.CHECKING)
         counts["withdrawals"] = asked_out.count()
     return counts
@@ -143,8 +148,36 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
                 "href": reverse("admin:payments_transferintent_changelist") + "?said_paid=1",
             }
         )
+    context["cards"] += _bills(counts, at)
     context["cards"] += _codes(request)
     return context
+
+
+def _bills(counts: dict[str, int], at: datetime) -> list[dict[str, Any]]:
+    """Where payment channels say otherwise than we, and days of which they have not said it."""
+    cards = []
+    if differences := counts.get("differences"):
+        cards.append(
+            {
+                "title": "渠道差异",
+                "value": differences,
+                "note": "支付渠道的账单与本店记录不符，等待处理",
+                "icon": "difference",
+                "href": reverse("admin:payments_channeldifference_changelist")
+                + "?closed_at__isempty=1",
+            }
+        )
+    if "differences" in counts and (days := bills.late_days(at)):
+        cards.append(
+            {
+                "title": "渠道账单未取到",
+                "value": days,
+                "note": "天，原因见渠道对账；系统每小时再取",
+                "icon": "cloud_off",
+                "href": reverse("admin:payments_channelday_changelist") + "?status__exact=WAITING",
+            }
+        )
+    return cards
 
 
 def _codes(request: HttpRequest) -> list[dict[str, Any]]:

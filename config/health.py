@@ -116,6 +116,17 @@ _MEASURES = {
         WHERE verdict IN ('SUGGESTED', 'UNMATCHED', 'CONFLICT') AND rule = 'R'
         """,
     ),
+    "siyu_channel_days": (
+        "Days of payment channels by what came of their bills",
+        "SELECT status, count(*) FROM payments_channelday GROUP BY status",
+    ),
+    "siyu_channel_differences": (
+        "Open differences between a channel's bill and our trades",
+        """
+        SELECT kind, count(*) FROM payments_channeldifference
+        WHERE closed_at IS NULL GROUP BY kind
+        """,
+    ),
     "siyu_statements": (
         "Statement files by status",
         "SELECT status, count(*) FROM payments_statement GROUP BY status",

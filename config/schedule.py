@@ -17,6 +17,11 @@ def nightly(hour: int, minute: int, task: str) -> dict[str, Any]:
     return {"task": task, "schedule": crontab(hour=hour, minute=minute)}
 
 
+def from_ten(task: str) -> dict[str, Any]:
+    """Every hour of the day from ten in the morning, Asia/Shanghai."""
+    return {"task": task, "schedule": crontab(hour="10-23", minute=5), "options": {"expires": 3600}}
+
+
 SCHEDULE: dict[str, dict[str, Any]] = {
     "heartbeat of the worker": every(10, "config.kit.tasks.beat"),
     "forget old idempotency keys": nightly(4, 10, "config.kit.tasks.forget_old_keys"),
@@ -27,6 +32,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "close what is paid elsewhere": every(60, "payments.cashier.tasks.close_paid_elsewhere"),
     "send lines back": every(30, "payments.transfers.tasks.send_returns"),
     "reversals find their originals": every(30, "payments.transfers.tasks.settle_reversals"),
+    "one booking under two names": every(30, "payments.transfers.tasks.look_again"),
     "import statements left behind": every(30, "payments.transfers.tasks.import_waiting"),
     "fetch yesterday's statements": every(3600, "payments.transfers.tasks.pull_statements"),
     "keep virtual accounts in store": every(60, "payments.receiving.tasks.fill_pool"),
@@ -34,6 +40,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "take reference codes back": every(3600, "payments.receiving.tasks.take_codes_back"),
     "limits of virtual accounts": every(30, "payments.receiving.tasks.tell_limits"),
     "ask after trades of WeChat Pay": every(10, "payments.wechat_pay.tasks.ask_open"),
+    "fetch the bills of payment channels": from_ten("payments.bills.tasks.fetch_bills"),
+    "ask after trades of Alipay": every(10, "payments.alipay.tasks.ask_open"),
     "close unpaid top-ups": every(60, "payments.wallet.tasks.expire_top_ups"),
     "send withdrawals": every(10, "payments.wallet.tasks.send_withdrawals"),
     "close unpaid orders": every(20, "shop.orders.tasks.expire_unpaid"),

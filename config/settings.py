@@ -4,8 +4,10 @@ SIYU_ENV is `production` unless it says `demo` or `test`; those two may talk to 
 """
 
 import os
+import re
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,6 +44,13 @@ def number(name: str, default: int) -> int:
     if not value.isdecimal():
         stop(f"{name} must be a whole number, not {value!r}")
     return int(value)
+
+
+def rate(name: str, default: str) -> Decimal:
+    value = os.environ.get(name, default)
+    if not re.fullmatch(r"\d{1,2}(\.\d{1,4})?", value):
+        stop(f"{name} must be a percentage such as 0.6, not {value!r}")
+    return Decimal(value)
 
 
 def names(name: str, default: str = "") -> list[str]:
@@ -91,8 +100,18 @@ PAYMENT_METHODS = {
 }
 if optional("WECHAT_PAY_MCHID"):
     PAYMENT_METHODS["WECHAT"] = "payments.wechat_pay.method"
+if optional("ALIPAY_APP_ID"):
+    PAYMENT_METHODS["ALIPAY_LINK"] = "payments.alipay.link"
+    PAYMENT_METHODS["ALIPAY_QR"] = "payments.alipay.qr"
 # The openid of a payer in our mini program; empty for who never logged in there.
 PAYER_OPENID = "members.accounts.queries.openid_of"
+# What buyers call a merchant, by its number.
+MERCHANT_NAME = "members.merchants.queries.name_of"
+# What a rule of the cashier may be about: the name of a merchant, of a category; "" for none.
+RULES_ARE_ABOUT = {
+    "merchant": MERCHANT_NAME,
+    "category": "shop.catalog.queries.category_name",
+}
 # Above what amount (fen, by merchant) giving money back takes two people.
 REFUND_LIMIT = "payments.transfers.queries.check_above_fen"
 # Who takes a part of a payment from its payer's wallet.
@@ -116,7 +135,10 @@ AUDITS = [
     "payments.transfers.queries.findings",
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
+    "payments.alipay.queries.findings",
     "payments.wallet.queries.findings",
+    "payments.offering.queries.findings",
+    "payments.bills.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
     "livestream.queries.findings",
@@ -404,6 +426,22 @@ if optional("WECHAT_PAY_MCHID"):
         stop("WECHAT_PAY_PUBLIC_KEY_ID or WECHAT_PAY_PLATFORM_CERTIFICATES must be set")
     if PRODUCTION and WECHAT_PAY["base_url"] != "https://api.mch.weixin.qq.com":
         stop("WECHAT_PAY_URL must not be set in production")
+
+# What each channel keeps of a payment, in per cent: its bills are held against it.
+CHANNEL_FEE_PERCENT = {"wechat": rate("WECHAT_PAY_FEE_PERCENT", "0.6")}
+# Alipay, where the installation has an app there; keys as files, PEM or as its console gives them.
+ALIPAY: dict[str, str] = {}
+if optional("ALIPAY_APP_ID"):
+    ALIPAY = {
+        "app_id": text("ALIPAY_APP_ID"),
+        "seller_id": text("ALIPAY_SELLER_ID"),
+        "gateway": text("ALIPAY_URL", "https://openapi.alipay.com/gateway.do"),
+        "notify_url": f"{PUBLIC_URL}/api/v1/hooks/alipay",
+        "private_key": file_text("ALIPAY_PRIVATE_KEY"),
+        "public_key": file_text("ALIPAY_PUBLIC_KEY"),
+    }
+    if PRODUCTION and ALIPAY["gateway"] != "https://openapi.alipay.com/gateway.do":
+        stop("ALIPAY_URL must not be set in production")
 
 # Banks that push and pay out: BANK_<NAME>_URL and two PEM files each.
 BANK_PROVIDERS: dict[str, dict[str, Any]] = {

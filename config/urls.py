@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/v1/", include("shop.urls")),
     path("api/v1/", include("livestream.urls")),
     path("api/v1/", include("payments.urls")),
+    path("", include("payments.alipay.pages")),
 ]
 
 

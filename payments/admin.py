@@ -1,26 +1,36 @@
 """The admin classes of this app, for Django; nobody else imports this list."""
 
+from payments.alipay.admin import AlipayNoticeAdmin, AlipayTradeAdmin
+from payments.bills.admin import ChannelDayAdmin, ChannelDifferenceAdmin
 from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
+from payments.offering.admin import MethodRuleAdmin
 from payments.receiving.admin import (
     ReceivingAccountAdmin,
     TransferIntentAdmin,
     VirtualAccountAdmin,
 )
 from payments.transfers.admin import StatementAdmin, StatementLineAdmin
+from payments.transfers.admin_by_hand import ByHandAdmin
 from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
 from payments.wallet.admin import TopUpAdmin, WalletAdmin, WithdrawalAdmin
-from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatTradeAdmin
+from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatRefundAdmin, WeChatTradeAdmin
 
 __all__ = [
     "AccountAdmin",
+    "AlipayNoticeAdmin",
+    "AlipayTradeAdmin",
     "BankDayAdmin",
+    "ByHandAdmin",
+    "ChannelDayAdmin",
+    "ChannelDifferenceAdmin",
     "DayCloseAdmin",
     "EntryAdmin",
     "LineReturnAdmin",
+    "MethodRuleAdmin",
     "PaymentAdmin",
     "PolicyAdmin",
     "PostingAdmin",
@@ -33,6 +43,7 @@ __all__ = [
     "VirtualAccountAdmin",
     "WalletAdmin",
     "WeChatNoticeAdmin",
+    "WeChatRefundAdmin",
     "WeChatTradeAdmin",
     "WithdrawalAdmin",
 ]

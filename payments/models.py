@@ -1,9 +1,19 @@
 """The tables of this app, for Django; nobody else imports this list."""
 
+from payments.alipay.models import AlipayLink, AlipayNotice, AlipayTrade
+from payments.bills.models import ChannelDay, ChannelDifference
 from payments.calendar.models import BankDay
-from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
+from payments.cashier.models import (
+    PartPaid,
+    Payment,
+    PaymentEvent,
+    Receipt,
+    Refund,
+    RefundPart,
+)
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
+from payments.offering.models import MethodRule, MethodRuleEvent
 from payments.receiving.models import (
     MissingDay,
     ReceivingAccount,
@@ -20,18 +30,28 @@ from payments.transfers.models import (
     StatementLine,
     StatementPart,
 )
+from payments.transfers.models_by_hand import ByHand
 from payments.wallet.models import TopUp, Wallet, Withdrawal
-from payments.wechat_pay.models import WeChatNotice, WeChatTrade
+from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
 
 __all__ = [
     "Account",
+    "AlipayLink",
+    "AlipayNotice",
+    "AlipayTrade",
     "Allocation",
     "BankDay",
+    "ByHand",
+    "ChannelDay",
+    "ChannelDifference",
     "DayClose",
     "Entry",
     "LineEvent",
     "LineReturn",
+    "MethodRule",
+    "MethodRuleEvent",
     "MissingDay",
+    "PartPaid",
     "Payment",
     "PaymentEvent",
     "Policy",
@@ -49,6 +69,7 @@ __all__ = [
     "VirtualAccount",
     "Wallet",
     "WeChatNotice",
+    "WeChatRefund",
     "WeChatTrade",
     "Withdrawal",
 ]

@@ -1,5 +1,6 @@
 from django.urls import path
 
+from payments.alipay import api as alipay
 from payments.cashier import api as cashier
 from payments.closing import api as closing
 from payments.transfers import api as transfers
@@ -10,6 +11,7 @@ from payments.wechat_pay import api as wechat_pay
 
 urlpatterns = [
     path("payments", cashier.Payments.as_view()),
+    path("payments/methods", cashier.PaymentMethods.as_view()),
     path("payments/<str:number>", cashier.PaymentDetail.as_view()),
     path("payments/<str:number>/refunds/<str:refund>/return", cashier.OwedReturn.as_view()),
     *transfers.urlpatterns,
@@ -18,4 +20,5 @@ urlpatterns = [
     *closing.urlpatterns,
     *wallet.urlpatterns,
     *wechat_pay.urlpatterns,
+    *alipay.urlpatterns,
 ]

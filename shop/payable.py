@@ -9,7 +9,7 @@ from datetime import datetime
 from config.kit.errors import NotFound, StaleState
 from payments.calendar import queries as calendar
 from payments.cashier.rules import Due
-from shop.orders import freezing, reopening
+from shop.orders import freezing, queries, reopening
 from shop.orders import services as orders
 from shop.orders.models import Order
 from shop.orders.rules import Status
@@ -21,7 +21,9 @@ def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
     The order stays locked: it is not closed before its payment is there to be closed with it.
     The days count from the order, so that asking again does not hold its pieces for ever.
     """
-    rows = Order.objects.select_related("merchant").select_for_update(of=("self",))
+    rows = queries.with_categories(Order.objects.select_related("merchant"))
+    if method:
+        rows = rows.select_for_update(of=("self",))
     order = rows.filter(buyer_id=payer_id, number=reference).first()
     if order is None:
         raise NotFound
@@ -31,7 +33,7 @@ def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
     if method == "BANK_TRANSFER" and not order.lines.filter(offer__isnull=False).exists():
         until = max(until, _end_of_transfer(order))
         orders.extend(order=order, until=until)
-    return Due(order.total_fen, order.merchant.number, until)
+    return Due(order.total_fen, order.merchant.number, until, queries.paths_of(order))
 
 
 def _end_of_transfer(order: Order) -> datetime:

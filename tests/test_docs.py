@@ -90,7 +90,7 @@ def test_make_targets_exist(path):
 
 def variables_read() -> Iterator[str]:
     """The first argument of each typed reader in the settings; a name within is <NAME>."""
-    readers = {"text", "optional", "number", "names", "file_text"}
+    readers = {"text", "optional", "number", "rate", "names", "file_text"}
     for node in ast.walk(ast.parse((ROOT / "config/settings.py").read_text())):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in readers:
             name = node.args[0]

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
-from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import flatten, unquote
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
@@ -16,13 +15,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.widgets import CHECKBOX_CLASSES, FILE_CLASSES, INPUT_CLASSES, SELECT_CLASSES
 
 from config.kit.columns import Column, YuanField, money, shown, text_filter
 from config.kit.errors import Refusal
+from config.kit.questions import Question, Reason, Sure
 from config.kit.viewer import Viewer
 
-__all__ = ["Edit", "Lines", "Look", "Question", "each", "money", "name_of", "viewer_of"]
+__all__ = [
+    "Edit", "Lines", "Look", "Question", "Reason", "Sure", "each", "money", "name_of", "viewer_of",
+]  # fmt: skip
 
 
 # --- who may ------------------------------------------------------------------------------------
@@ -234,7 +235,7 @@ class Look(Shown, OfTenants, ModelAdmin):
         self,
         request: HttpRequest,
         object_id: str,
-        question: "type[Question]",
+        question: type[Question],
         act: Callable[[Any, dict[str, Any]], Any],
         *,
         title: str,
@@ -260,18 +261,20 @@ class Look(Shown, OfTenants, ModelAdmin):
     def ask(
         self,
         request: HttpRequest,
-        question: "type[Question]",
+        question: type[Question],
         act: Callable[[dict[str, Any]], Any],
         *,
         title: str,
         back: str,
         row: Any = None,
         template: str = "admin/ask.html",
+        outside: Callable[[dict[str, Any]], Any] | None = None,
         **page: Any,
     ) -> HttpResponse:
         """Act on POST with a sound form.  What the service refuses is said, and nothing is done.
 
-        `act` may answer the address to go to afterwards; otherwise it is `back`.
+        `act` may answer the address to go to afterwards; otherwise it is `back`.  `outside` comes
+        before it and outside its transaction: where others are asked over the network.
         """
         is_answered = request.method == "POST"
         form = question(
@@ -282,6 +285,8 @@ class Look(Shown, OfTenants, ModelAdmin):
         )
         if is_answered and form.is_valid():
             try:
+                if outside:
+                    outside(form.cleaned_data)
                 with transaction.atomic():
                     result = act(form.cleaned_data)
                     if row is not None:
@@ -456,45 +461,3 @@ def each(
         model_admin.message_user(request, f"{done} {count} 条", messages.SUCCESS)
     elif not mine:
         model_admin.message_user(request, "没有您可以处理的记录", messages.WARNING)
-
-
-# --- questions ----------------------------------------------------------------------------------
-
-
-class Question(forms.Form):
-    """What an act needs to know, dressed as unfold dresses its own forms."""
-
-    def __init__(self, *args: Any, row: Any, request: HttpRequest, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.row = row
-        self.request = request
-        self.prepare()
-        for field in self.fields.values():
-            widget = field.widget
-            if type(widget).__module__.startswith("unfold."):
-                continue
-            widget.attrs["class"] = " ".join(_CLASSES.get(type(widget), INPUT_CLASSES))
-
-    def prepare(self) -> None:
-        """Fields, choices and first values that depend on the row."""
-
-    def told(self, act: str) -> str:
-        """What the row's history keeps: the act, and the reason that was given."""
-        reason = self.cleaned_data.get("reason")
-        return f"{act}：{reason}" if reason else act
-
-
-_CLASSES: Mapping[type[forms.Widget], Sequence[str]] = {
-    forms.CheckboxInput: CHECKBOX_CLASSES,
-    forms.Select: SELECT_CLASSES,
-    forms.ClearableFileInput: FILE_CLASSES,
-    forms.FileInput: FILE_CLASSES,
-}
-
-
-class Sure(Question):
-    """Nothing to know: only whether it is meant."""
-
-
-class Reason(Question):
-    reason = forms.CharField(label="原因", max_length=200, widget=forms.Textarea({"rows": 3}))

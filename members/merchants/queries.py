@@ -25,6 +25,11 @@ def of_staff(viewer: Viewer, number: str, role: str = Role.STAFF) -> Merchant:
     return merchant
 
 
+def name_of(number: str) -> str:
+    """Empty when there is no such merchant."""
+    return Merchant.objects.filter(number=number).values_list("name", flat=True).first() or ""
+
+
 def trading(number: str) -> Merchant:
     """What everybody may see; NotFound for unknown and suspended ones."""
     merchant = Merchant.objects.filter(number=number, status=Status.ACTIVE).first()

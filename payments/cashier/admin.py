@@ -12,14 +12,15 @@ from config.kit.columns import DayFilter, in_yuan
 from payments.cashier import refunds
 from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, RefundPart
 from payments.cashier.rules import REFUND_TRANSITIONS, PartStatus, RefundStatus, Status
+from payments.offering.rules import TITLES
 
-METHODS = {"BANK_TRANSFER": "银行转账", "WECHAT": "微信支付", "WALLET": "余额支付"}
 PURPOSES = {"ORDER": "订单", "TOPUP": "钱包充值"}
 EVENTS = {
     "OPENED": "发起支付",
     "CONFIRMED": "已到账",
     "OWED_BACK": "多收转应退",
     "CLOSED": "已关闭",
+    "ANY_PAYER": "买家改用其他账户付款",
     "UNDONE": "撤销核销",
     "REOPENED": "逾期到账，恢复支付",
     "REVERSED": "银行冲正",
@@ -28,6 +29,8 @@ EVENTS = {
     "REFUND_OWED": "产生应退款",
     "REFUND_ASKED": "申请退款",
     "REFUND_APPROVED": "同意退款",
+    "REFUND_BY_HAND": "登记已在网银退款",
+    "REFUND_NOT_BY_HAND": "网银退款复核未通过",
     "REFUND_DONE": "已退款",
     "REFUND_FAILED": "退款失败",
     "REFUND_WRITTEN_OFF": "已冲正且未退出，作废",
@@ -85,7 +88,7 @@ class PaymentAdmin(Look):
     tenant_name_path = "merchant"
     role = act_role = "FINANCE"
     colours = {"status": PAYMENT_COLOURS}
-    words = {"method": METHODS, "purpose": PURPOSES}
+    words = {"method": TITLES, "purpose": PURPOSES}
     list_display = [
         "number", "status", "amount_fen", "received_fen", "reference", "payer", "method",
         "merchant", "opened_at",
@@ -126,7 +129,16 @@ class RefundAdmin(Look):
     ordering = ["-owed_at", "-pk"]
     fieldsets = [
         (None, {"fields": [("number", "status"), ("amount_fen", "reason"), ("payment", "order")]}),
-        ("退回", {"fields": [("channel_txn", "failure"), ("owed_at", "sent_at", "done_at")]}),
+        (
+            "退回",
+            {
+                "fields": [
+                    ("channel_txn", "failure"),
+                    ("owed_at", "sent_at", "done_at"),
+                    "chased_at",
+                ]
+            },
+        ),
     ]
     inlines = [Parts]
     actions = ["approve_chosen"]

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -15,18 +16,24 @@ from rest_framework.response import Response
 from config.kit.api import Query, Shape, Text, View, Whole, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
-from payments.cashier import queries, services
+from payments.cashier import offers, queries, services
+from payments.cashier.models import Payment
 from payments.cashier.rules import OWED_REASONS, RefundStatus
+from payments.offering.clients import X_CLIENT, asker_of
+from payments.offering.rules import Offer
 
 TAGS = ["支付"]
 
 
 class PaymentIn(Shape):
     order = Text(max_length=24)
-    method = serializers.ChoiceField(choices=sorted(settings.PAYMENT_METHODS))
     wallet_fen = Whole(
         min_value=1, required=False, help_text="组合支付：先用钱包余额支付这么多，其余用 method"
     )
+
+    def get_fields(self) -> dict[str, Any]:
+        methods = serializers.ChoiceField(choices=sorted(settings.PAYMENT_METHODS))
+        return {**super().get_fields(), "method": methods}
 
 
 class TransferInstructions(serializers.Serializer[object]):
@@ -41,6 +48,12 @@ class TransferInstructions(serializers.Serializer[object]):
     message = serializers.CharField(
         help_text="可直接显示的一句话，如“已收到 60.00 元，还差 39.00 元”"
     )
+    payer_account = serializers.CharField(
+        allow_null=True, help_text="银行只收这个账户的钱，如“****1234”；空为不限"
+    )
+    payer_lifting = serializers.BooleanField(
+        help_text="买家要改用别的账户，银行还没有放开：payer_account 变为空之前先不要用它转账"
+    )
     hinted_at = serializers.DateTimeField(allow_null=True, help_text="买家按下“我已转账”的时间")
 
 
@@ -52,10 +65,26 @@ class WeChatInstructions(serializers.Serializer[object]):
         return {name: serializers.CharField() for name in names}
 
 
+class AlipayLinkInstructions(serializers.Serializer[object]):
+    pay_url = serializers.CharField(help_text="付款页面：请买家复制到手机浏览器打开")
+    expires_at = serializers.DateTimeField()
+
+
+class AlipayCodeInstructions(serializers.Serializer[object]):
+    qr_content = serializers.CharField(help_text="付款码内容")
+    qr_png = serializers.CharField(help_text="付款码图片，data:image/png;base64,…")
+    expires_at = serializers.DateTimeField(help_text="过期后重新发起支付，即得新的付款码")
+
+
 @extend_schema_field(
     PolymorphicProxySerializer(
         component_name="Instructions",
-        serializers=[TransferInstructions, WeChatInstructions],
+        serializers=[
+            TransferInstructions,
+            WeChatInstructions,
+            AlipayLinkInstructions,
+            AlipayCodeInstructions,
+        ],
         resource_type_field_name=None,
     )
 )
@@ -112,8 +141,65 @@ def prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
     return queries.shown([payment])[0]
 
 
+class MethodsQuery(Shape):
+    from_query = True
+    order = Text(max_length=24)
+
+
+class MethodOut(serializers.Serializer[object]):
+    method = serializers.CharField(help_text="传给 POST payments")
+    title = serializers.CharField(help_text="可直接显示的名称")
+    is_offered = serializers.BooleanField()
+    reason = serializers.CharField(
+        allow_null=True, help_text="不提供的原因，可直接显示；提供时为 null"
+    )
+    max_fen = serializers.IntegerField(
+        allow_null=True, help_text="现在一次最多可付；0 为不能付，null 为不限"
+    )
+
+
+class MethodsOut(serializers.Serializer[object]):
+    methods = MethodOut(many=True, help_text="可用的在前，按推荐顺序")
+
+
+class PaymentMethods(View):
+    @extend_schema(tags=TAGS, parameters=[MethodsQuery, X_CLIENT], responses=MethodsOut)
+    def get(self, request: Request) -> Response:
+        """这张订单可以怎样付款；选一种 is_offered 的，传给 POST payments。"""
+        found = offers.offered(
+            payer_id=viewer(request).pk,
+            purpose="ORDER",
+            reference=self.asked(MethodsQuery)["order"],
+            asker=asker_of(request),
+            at=now(),
+        )
+        return Response(methods_shown(found))
+
+
+def opened_shown(payment: Payment) -> dict[str, Any]:
+    """What is kept for a repeated request: without what `prepared` adds, which is secret."""
+    told = queries.shown([payment])[0]
+    if services.asks_channel(payment.method):
+        told["instructions"] = {}
+    return told
+
+
+def methods_shown(found: Iterable[Offer]) -> dict[str, Any]:
+    return {"methods": [_method_shown(offer) for offer in found]}
+
+
+def _method_shown(offer: Offer) -> dict[str, Any]:
+    return {
+        "method": offer.method,
+        "title": offer.title,
+        "is_offered": offer.is_offered,
+        "reason": offer.reason or None,
+        "max_fen": offer.max_fen,
+    }
+
+
 class Payments(View):
-    @extend_schema(tags=TAGS, request=PaymentIn, responses={201: PaymentOut})
+    @extend_schema(tags=TAGS, parameters=[X_CLIENT], request=PaymentIn, responses={201: PaymentOut})
     @idempotent(required=True, after=prepared)
     def post(self, request: Request) -> Response:
         body = self.body(PaymentIn)
@@ -123,9 +209,10 @@ class Payments(View):
             reference=body["order"],
             method=body["method"],
             wallet_fen=body.get("wallet_fen", 0),
+            asker=asker_of(request),
             at=now(),
         )
-        return Response(queries.shown([payment])[0], status=201)
+        return Response(opened_shown(payment), status=201)
 
     @extend_schema(tags=TAGS, parameters=[Query], responses=PaymentPage)
     def get(self, request: Request) -> Response:

@@ -31,12 +31,12 @@ def settle(*, refund: Refund, account: str, actor: str, at: datetime) -> None:
     rows = Refund.objects.select_related("payment").select_for_update(of=("self",))
     refund = rows.get(pk=refund.pk)
     payment = refund.payment
-    if not may_move(refund.status, refund.asked_by):
+    if not may_move(refund.status, refund.asked_by, refund.hand_txn):
         raise StaleState
     found = Refund.objects.filter(pk=refund.pk)
     move(found, RefundStatus.APPROVED, REFUND_TRANSITIONS, failure="")
     move(found, RefundStatus.SENDING, REFUND_TRANSITIONS, sent_at=at)
-    refunds.divide_up(refund, at)
+    refunds.share_out(refund, at)
     parts = refund.parts.filter(status="SENDING").select_related("receipt")
     if parts.aggregate(fen=Sum("amount_fen"))["fen"] != refund.amount_fen:
         raise NotToWallet(refunds.NOT_THERE)

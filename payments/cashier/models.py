@@ -106,7 +106,7 @@ class Payment(models.Model):
             # A payable's own payments: closing, cancelling, the order page.
             models.Index("purpose", "reference", name="payment_by_reference"),
             # Which open payment asks for an amount.  Without its state, which confirming changes;
-            # what is left of one that was paid in part stands in payments_partpaid (0004_evidence).
+            # what is left of one that was paid in part stands in PartPaid.
             models.Index("amount_fen", F("id").desc(), name="payment_by_amount"),
             # The list of a payer, newest first.
             models.Index(F("payer"), F("opened_at").desc(), name="payment_by_payer"),
@@ -118,6 +118,27 @@ class Payment(models.Model):
     @property
     def outstanding_fen(self) -> int:
         return self.amount_fen - self.received_fen
+
+
+class PartPaid(models.Model):
+    """What a payment still asks for that waits and has had a part of its money; there are few.
+
+    Kept by triggers on the payment, whoever changes it (the migration 0007_evidence), so that such
+    payments are found by that amount without an index of payments that confirming would have to
+    write.  Never written by hand; the audit compares it with the payments.
+    """
+
+    payment = models.OneToOneField(
+        Payment, models.DO_NOTHING, primary_key=True, related_name="+", db_constraint=False
+    )
+    left_fen = models.BigIntegerField("还差(分)")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "部分付款"
+        indexes = [models.Index("left_fen", name="part_paid_by_left")]
+
+    def __str__(self) -> str:
+        return f"{self.payment_id} {self.left_fen}"
 
 
 class Receipt(models.Model):
@@ -190,11 +211,16 @@ class Refund(models.Model):
         db_default="",
         help_text="组合支付时只退以此方式到账的部分；空为全部",
     )
-    bounces = models.PositiveSmallIntegerField(
-        "退汇次数", default=0, db_default=0, help_text="银行付出后又被退回"
+    hand_txn = models.CharField(
+        "网银付出流水",
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text="登记为已在网银退款，等待复核；系统不再提交银行",
     )
     owed_at = models.DateTimeField("产生时间")
     sent_at = models.DateTimeField("退回发起时间", null=True, blank=True)
+    chased_at = models.DateTimeField("最近催问时间", null=True, blank=True)
     done_at = models.DateTimeField("退回完成时间", null=True, blank=True)
 
     class Meta:
@@ -211,6 +237,9 @@ class Refund(models.Model):
             models.CheckConstraint(
                 name="refund_done_has_proof",
                 condition=~Q(status="DONE") | Q(channel_txn__isnull=False, done_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="refund_by_hand_is_under_way", condition=Q(hand_txn="") | Q(status="SENDING")
             ),
         ]
         indexes = [

@@ -21,7 +21,10 @@ from payments.cashier.rules import Due
 class Payable(Protocol):
     @staticmethod
     def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
-        """What is to be paid; raises a Refusal when nothing is (any more)."""
+        """What is to be paid; raises a Refusal when nothing is (any more).
+
+        Method "": only looked at, outside any transaction; nothing is locked or changed.
+        """
 
     @staticmethod
     def paid(*, references: Sequence[str], at: datetime) -> set[str]:
@@ -56,6 +59,13 @@ class Payable(Protocol):
 
 class Method(Protocol):
     ASKS_CHANNEL: bool  # whether `prepare` does anything
+
+    @staticmethod
+    def hindered(*, payer_id: int, merchant: str) -> str:
+        """Why this payer cannot pay this merchant so, where `opened` would refuse; empty: he can.
+
+        For the list of methods: the refusal's own sentence; a constant number of queries.
+        """
 
     @staticmethod
     def opened(payment: Payment, *, at: datetime) -> None:
@@ -146,8 +156,8 @@ def doors_answer(**_: Any) -> list[CheckMessage]:
     wanted = {
         "PAYABLES": ("due", "paid", "unpaid", "reopen", "reversed", "refunded"),
         "PAYMENT_METHODS": (
-            *("ASKS_CHANNEL", "opened", "prepare", "instructions", "unheard", "shut"),
-            *("send_back", "left_from"),
+            *("ASKS_CHANNEL", "hindered", "opened", "prepare", "instructions", "unheard"),
+            *("shut", "send_back", "left_from"),
         ),
     }
     modules = [

@@ -120,6 +120,15 @@ WHERE f.status <> 'SENDING'
 GROUP BY f.id
 HAVING sum(d.amount_fen) <> CASE f.status WHEN 'DONE' THEN f.amount_fen ELSE 0 END LIMIT 20
 """
+# The list that triggers keep beside the payments it is about.
+_PART_PAID = """
+SELECT number, coalesce(left_fen, 0), coalesce(listed_fen, 0) FROM (
+    SELECT coalesce(p.number, '#' || d.payment_id) AS number, d.left_fen AS listed_fen,
+           CASE WHEN p.status = 'WAITING' AND p.received_fen > 0
+                THEN p.amount_fen - p.received_fen END AS left_fen
+    FROM payments_payment p FULL JOIN payments_partpaid d ON d.payment_id = p.id
+) part WHERE left_fen IS DISTINCT FROM listed_fen LIMIT 20
+"""
 _RECEIVABLE = """
 SELECT split_part(a.code, ':', 2), sum(e.amount_fen) FROM payments_entry e
 JOIN payments_account a ON a.id = e.account_id WHERE a.code LIKE 'receivable:%' GROUP BY a.code
@@ -169,7 +178,7 @@ def _owed_back(payments: list[Payment]) -> dict[int, list[dict[str, Any]]]:
 
 
 def _goes_to_wallet(refund: Refund, payment: Payment) -> bool:
-    can = may_move(refund.status, refund.asked_by)
+    can = may_move(refund.status, refund.asked_by, refund.hand_txn)
     return can and goes_to_wallet(refund.way or payment.method)
 
 
@@ -200,6 +209,9 @@ def findings() -> Iterator[str]:
         )
         for number, refunded, rows in cursor.fetchall():
             yield f"支付单 {number} 已退 {yuan(refunded)} 元，退款单合计 {yuan(int(rows))} 元"
+        cursor.execute(_PART_PAID)
+        for number, left, listed in cursor.fetchall():
+            yield f"支付单 {number} 已部分付款，还差 {yuan(left)} 元，清单记为 {yuan(listed)} 元"
     yield from _owed_findings()
 
 

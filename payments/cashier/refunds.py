@@ -1,12 +1,12 @@
 """Money that goes back: owed, approved, sent, done."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from django.db import connection, transaction
-from django.db.models import F, Sum, Value
+from django.db.models import F, Q, Sum, Value
 from django.db.models.functions import Coalesce
 
 from config.kit import numbers, sql
@@ -267,6 +267,23 @@ def look_again(*, of_method: str, number: str) -> bool:
 # --- on its way -----------------------------------------------------------------------------------
 
 
+@transaction.atomic
+def take_turns(*, before: datetime, at: datetime, limit: int = 50) -> list[int]:
+    """Refunds to send: approved, or sent before a time and without an answer.
+
+    Who has waited longest for it comes first, and goes to the end: however many never get an
+    answer, all others get their turn.  Two sweeps at once take different ones.
+    """
+    due = Q(status=RefundStatus.APPROVED) | Q(status=RefundStatus.SENDING, sent_at__lt=before)
+    waiting = Refund.objects.filter(due, hand_txn="").order_by(
+        Coalesce("chased_at", "owed_at"), "pk"
+    )
+    free = waiting.select_for_update(skip_locked=True, no_key=True)
+    ids = list(free.values_list("pk", flat=True)[:limit])
+    Refund.objects.filter(pk__in=ids).update(chased_at=at)
+    return ids
+
+
 def send(*, refund: Refund, at: datetime) -> None:
     """Hand one refund to its channel.  Not atomic on purpose: the network lies in between.
 
@@ -276,7 +293,7 @@ def send(*, refund: Refund, at: datetime) -> None:
     assert_no_transaction()
     for pk in _begin(refund, at):
         _send(pk, at)
-    _conclude(refund, at)
+    conclude(refund, at)
 
 
 @transaction.atomic
@@ -289,16 +306,16 @@ def _begin(refund: Refund, at: datetime) -> list[int]:
     found = Refund.objects.filter(pk=refund.pk)
     if refund.status == RefundStatus.APPROVED:
         move(found, RefundStatus.SENDING, REFUND_TRANSITIONS, sent_at=at)
-    elif not found.filter(status=RefundStatus.SENDING).exists():
+    elif not found.filter(status=RefundStatus.SENDING, hand_txn="").exists():
         raise StaleState
     if not refund.parts.exclude(status=PartStatus.VOID).exists():
-        divide_up(refund, at)
+        share_out(refund, at)
     sending = refund.parts.filter(status=PartStatus.SENDING)
     return list(sending.order_by("pk").values_list("pk", flat=True))
 
 
-def divide_up(refund: Refund, at: datetime) -> None:
-    """No parts are made where the arrivals do not cover the refund."""
+def share_out(refund: Refund, at: datetime) -> None:
+    """Its parts: what is given back of which arrival; none where these do not cover it."""
     receipts = Receipt.objects.filter(payment=refund.payment_id, undone_at=None)
     if refund.way:
         receipts = receipts.filter(method=refund.way)
@@ -354,21 +371,21 @@ def _leave(part: RefundPart, txn: str, at: datetime) -> None:
         if RefundPart.objects.filter(pk=part.pk, channel_txn=txn).exists():
             return  # another worker heard it, too
         raise RuntimeError(f"{part.number} left as {txn} after it was given up")
-    ledger.post(
-        [
-            Draft(
-                kind="REFUND_PAID",
-                reference=part.number,
-                debits={f"refund_payable:{payment.method}": part.amount_fen},
-                credits={account: part.amount_fen},
-            )
-        ],
-        at=at,
+    ledger.post([paid(part, account)], at=at)
+
+
+def paid(part: RefundPart, account: str) -> Draft:
+    """That a part has left this account of the ledger."""
+    return Draft(
+        kind="REFUND_PAID",
+        reference=part.number,
+        debits={f"refund_payable:{part.refund.payment.method}": part.amount_fen},
+        credits={account: part.amount_fen},
     )
 
 
 @transaction.atomic
-def _conclude(refund: Refund, at: datetime) -> None:
+def conclude(refund: Refund, at: datetime) -> None:
     """Every part was answered: done; or what has left is, and what has not left has failed.
 
     What has not left and was taken back by the bank meanwhile is owed to nobody.
@@ -422,15 +439,17 @@ def _fail(refund: Refund, fen: int, why: str, at: datetime) -> None:
 
 
 @joined
-def bounced(*, refund: Refund, source: str, reference: str, actor: str, at: datetime) -> None:
-    """Money that the channel had paid is here again, in `source`: it is owed as before.
+def bounced(
+    *, refund: Refund, sources: Mapping[str, int], reference: str, actor: str, at: datetime
+) -> None:
+    """Money that the channel had paid is here again: it is owed as before, all of it.
 
+    `sources`: the accounts that have it, in fen, an expense for what banks kept among them;
     `reference` names the arrival.  StaleState unless the refund is done.
     """
     Payment.objects.filter(pk=refund.payment_id).locked()
     done = Refund.objects.filter(pk=refund.pk, status=RefundStatus.DONE)
-    again = {"done_at": None, "bounces": F("bounces") + 1}
-    move(done, RefundStatus.SENDING, REFUND_TRANSITIONS, **again)
+    move(done, RefundStatus.SENDING, REFUND_TRANSITIONS, done_at=None)
     came_back = refund.parts.filter(status=PartStatus.DONE)
     came_back.update(status=PartStatus.REFUSED, failure="收款银行退汇，款项已退回本店账户")
     PaymentEvent.objects.create(
@@ -440,18 +459,14 @@ def bounced(*, refund: Refund, source: str, reference: str, actor: str, at: date
         at=at,
         facts={"refund": refund.number, "serial": refund.channel_txn, "line": reference},
     )
-    ledger.post(
-        [
-            Draft(
-                kind="REFUND_BOUNCED",
-                reference=reference,
-                debits={source: refund.amount_fen},
-                credits={f"refund_payable:{refund.payment.method}": refund.amount_fen},
-            )
-        ],
-        at=at,
+    draft = Draft(
+        kind="REFUND_BOUNCED",
+        reference=reference,
+        debits=dict(sources),
+        credits={f"refund_payable:{refund.payment.method}": refund.amount_fen},
     )
-    _conclude(refund, at)  # what the bank has taken back meanwhile is owed to nobody
+    ledger.post([draft], at=at)
+    conclude(refund, at)  # what the bank has taken back meanwhile is owed to nobody
 
 
 def _write_off(refund: Refund, fen: int, at: datetime) -> None:
@@ -471,14 +486,10 @@ def _write_off(refund: Refund, fen: int, at: datetime) -> None:
     event = PaymentEvent.objects.create(
         payment_id=payment.pk, kind="REFUND_WRITTEN_OFF", at=at, facts=facts
     )
-    ledger.post(
-        [
-            Draft(
-                kind="REFUND_WRITTEN_OFF",
-                reference=str(event.pk),
-                debits={f"refund_payable:{payment.method}": fen},
-                credits={f"receivable:{payment.merchant}": fen},
-            )
-        ],
-        at=at,
+    draft = Draft(
+        kind="REFUND_WRITTEN_OFF",
+        reference=str(event.pk),
+        debits={f"refund_payable:{payment.method}": fen},
+        credits={f"receivable:{payment.merchant}": fen},
     )
+    ledger.post([draft], at=at)

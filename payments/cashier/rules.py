@@ -1,6 +1,6 @@
 """What money does to a payment: how much of an arrival is kept, how much is owed back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -65,19 +65,26 @@ WALLET = "WALLET"
 OWED_REASONS = (Reason.EXCESS, Reason.LATE, Reason.TWICE, Reason.UNFINISHED)
 
 
-def may_move(status: str, asked_by: str) -> bool:
-    """Whether what is owed still is its payer's to send elsewhere: nobody decided, or in vain."""
+def may_move(status: str, asked_by: str, hand_txn: str) -> bool:
+    """Whether what is owed still is its payer's to send elsewhere: nobody decided, or in vain.
+
+    What a clerk says he has paid back in net banking (`hand_txn`) may have left already.
+    """
     is_undecided = status == RefundStatus.OWED and not asked_by
-    return is_undecided or status == RefundStatus.FAILED
+    return not hand_txn and (is_undecided or status == RefundStatus.FAILED)
 
 
 @dataclass(frozen=True)
 class Due:
-    """What a payable answers when it is asked what is to be paid."""
+    """What a payable answers when it is asked what is to be paid.
+
+    `categories`: of what is paid, each with those above it, nearest first; () for what has none.
+    """
 
     amount_fen: int
     merchant: str
     pay_before: datetime
+    categories: Sequence[Sequence[str]] = ()
 
 
 class Arrival(NamedTuple):

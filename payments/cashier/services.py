@@ -1,13 +1,12 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from config.kit import numbers, sql
 from config.kit.db import joined
-from config.kit.errors import Refusal, StaleState
-from payments.cashier import late, parts, queries, refunds
+from config.kit.errors import StaleState
+from payments.cashier import late, offers, parts, queries, refunds
 from payments.cashier.models import Payment, Refund
 from payments.cashier.payables import method as method_named
 from payments.cashier.payables import payable
@@ -27,6 +26,7 @@ from payments.cashier.rules import (
 )
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
+from payments.offering.rules import Asker
 
 __all__ = [
     "TooLateToUndo", "asks_channel", "close", "confirm", "cover", "hold", "open_payment",
@@ -53,22 +53,28 @@ def shut(*, purpose: str, reference: str, at: datetime) -> None:
         method_named(payment.method).shut(payment, at=at)
 
 
-class MethodNotOffered(Refusal):
-    status = 400
-    message = "暂不支持该支付方式"
+ON_MINI_PROGRAM = Asker()
 
 
 @joined
 def open_payment(
-    *, payer_id: int, purpose: str, reference: str, method: str, at: datetime, wallet_fen: int = 0
+    *,
+    payer_id: int,
+    purpose: str,
+    reference: str,
+    method: str,
+    at: datetime,
+    asker: Asker = ON_MINI_PROGRAM,
+    wallet_fen: int = 0,
 ) -> Payment:
     """Start collecting; an open one for the same thing and method is answered again.
 
     The amount comes from the thing being paid, never from the client.  So much of it the payer's
-    wallet pays at once; the method collects the rest.
+    wallet pays at once; the method collects the rest.  Raises MethodNotOffered with the reason
+    that is shown; what is open goes on, whatever the rules say since.
     """
-    if method not in settings.PAYMENT_METHODS:
-        raise MethodNotOffered(method=method)
+    offers.require_known(method)
+    offers.require_not_barred(method, asker)
     if wallet_fen:
         hold(purpose=purpose, references=[reference])
     due = payable(purpose).due(reference=reference, payer_id=payer_id, method=method, at=at)
@@ -81,6 +87,7 @@ def open_payment(
         if wallet_fen:
             parts.pay(payment=earlier, fen=wallet_fen, at=at)
         return earlier
+    offers.require(due=due, payer_id=payer_id, method=method, asker=asker, at=at)
     payment = Payment(
         number=numbers.fresh("P"),
         payer_id=payer_id,
@@ -114,6 +121,7 @@ SELECT method, channel_txn FROM payments_receipt
 WHERE method = ANY(%s::text[]) AND channel_txn = ANY(%s::text[]) AND undone_at IS NULL
 """
 # Answers other payments for the same things that have a part of their money: it is not needed.
+# These are found from the short list of such payments: a batch has thousands.
 _KEEP = """
 WITH kept AS (
     UPDATE payments_payment p SET received_fen = p.received_fen + d.fen,
@@ -127,9 +135,9 @@ WITH kept AS (
     INSERT INTO payments_paymentevent (payment_id, kind, actor, at, facts)
     SELECT id, 'CONFIRMED', '', %s, '{}' FROM kept WHERE is_filled
 )
-SELECT s.id FROM kept k
-JOIN payments_payment s ON s.purpose = k.purpose AND s.reference = k.reference AND s.id <> k.id
-WHERE k.is_filled AND s.status = 'WAITING' AND s.received_fen > 0
+SELECT s.id FROM payments_partpaid part JOIN payments_payment s ON s.id = part.payment_id
+JOIN kept k ON k.purpose = s.purpose AND k.reference = s.reference AND s.id <> k.id
+WHERE k.is_filled AND s.status = 'WAITING'
 """
 _STORE_RECEIPTS = """
 INSERT INTO payments_receipt

@@ -2,7 +2,6 @@ import logging
 from datetime import timedelta
 
 from celery import shared_task
-from django.db.models import Q
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
@@ -39,12 +38,7 @@ def close_paid_elsewhere() -> None:
 @shared_task
 def send_refunds() -> None:
     """Every half minute: what is approved, and what was sent without an answer."""
-    due = Q(status=RefundStatus.APPROVED) | Q(
-        status=RefundStatus.SENDING, sent_at__lt=now() - ASK_AGAIN
-    )
-    for refund_id in (
-        Refund.objects.filter(due).order_by("owed_at").values_list("pk", flat=True)[:50]
-    ):
+    for refund_id in refunds.take_turns(before=now() - ASK_AGAIN, at=now()):
         try:
             send_refund(refund_id=refund_id)
         except Exception:

@@ -190,7 +190,8 @@ class SignedBank:
             "payer_account": payer_account,
         }
         said = self._call("POST", "/bank/units/limits", asked)
-        if said.get("unit") != unit or said.get("cap_fen", 0) != cap_fen:
+        heard = (said.get("unit"), said.get("cap_fen", 0), said.get("payer_account"))
+        if heard != (unit, cap_fen, payer_account):
             raise BankUnknown(f"{parent_account}{unit}")
 
     def pay_out(

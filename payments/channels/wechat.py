@@ -7,24 +7,20 @@ Source: https://pay.weixin.qq.com/doc/v3/merchant/4012365334
 """
 
 import base64
-import binascii
 import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import requests
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from wechatpayv3 import WeChatPay as Library
@@ -34,11 +30,12 @@ from wechatpayv3.type import RequestType
 from wechatpayv3.utils import build_authorization
 
 from config.kit.outside import assert_no_transaction, waiting
+from payments.channels import downloads
 from payments.channels.answers import BadNotice, ChannelRefused, ChannelSilent
+from payments.channels.wechat_keys import Keys, preferred, serial_of
 
 TIMEOUT = (3, 5)  # seconds: connect, read
-FRESH_SECONDS = 300
-SIGNED_BY = "WECHATPAY2-SHA256-RSA2048"
+BILL_TIMEOUT = (3, 60)
 PREPAY_LIVES = timedelta(minutes=110)  # two hours, and who taps late has some left
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -57,6 +54,7 @@ class Trade:
     fen: int = 0
     currency: str = "CNY"
     openid: str = ""
+    success_at: datetime | None = None
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> "Trade":
@@ -72,6 +70,7 @@ class Trade:
                 fen=int(amount.get("total") or 0),
                 currency=str(amount.get("currency") or "CNY"),
                 openid=str(payer.get("openid") or ""),
+                success_at=_moment(said.get("success_time")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadNotice from error
@@ -84,6 +83,7 @@ class Sent:
     out_refund_no: str
     refund_id: str
     status: str
+    accepted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,46 +130,6 @@ class Notice:
     told: dict[str, Any] = field(default_factory=dict)
 
 
-# --- keys ---------------------------------------------------------------------------------------
-
-
-class Keys:
-    """WeChat's public keys by serial, as many as were given; safe to share between threads."""
-
-    def __init__(self, certificates: Sequence[str], public_keys: Mapping[str, str]) -> None:
-        self._by_serial: dict[str, rsa.RSAPublicKey] = {}
-        for pem in certificates:
-            certificate = x509.load_pem_x509_certificate(pem.encode())
-            self._add(f"{certificate.serial_number:X}", certificate.public_key())
-        for serial, pem in public_keys.items():
-            self._add(serial, serialization.load_pem_public_key(pem.encode()))
-
-    def _add(self, serial: str, key: object) -> None:
-        assert isinstance(key, rsa.RSAPublicKey)
-        self._by_serial[serial] = key
-
-    def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
-        """Raises BadNotice: unknown key, not fresh, or not what was signed (probes are that)."""
-        serial = headers.get("Wechatpay-Serial", "")
-        stamp = headers.get("Wechatpay-Timestamp", "")
-        nonce = headers.get("Wechatpay-Nonce", "")
-        key = self._by_serial.get(serial if serial.startswith("PUB_KEY_ID_") else _hex(serial))
-        if key is None or headers.get("Wechatpay-Signature-Type", SIGNED_BY) != SIGNED_BY:
-            raise BadNotice
-        if not (stamp.isascii() and stamp.isdecimal()) or abs(now - int(stamp)) > FRESH_SECONDS:
-            raise BadNotice
-        try:
-            signature = base64.b64decode(headers.get("Wechatpay-Signature", ""), validate=True)
-            said = f"{stamp}\n{nonce}\n".encode() + body + b"\n"
-            key.verify(signature, said, padding.PKCS1v15(), hashes.SHA256())
-        except (binascii.Error, ValueError, InvalidSignature) as error:
-            raise BadNotice from error
-
-
-def _hex(serial: str) -> str:
-    return serial.upper().lstrip("0")
-
-
 # --- asking -------------------------------------------------------------------------------------
 
 
@@ -198,13 +158,9 @@ class _Checked(Core):
         assert_no_transaction()
         body = json.dumps(data, ensure_ascii=False) if data else ""
         headers = {
-            "Accept": "application/json",
             "Content-Type": "application/json",
-            "User-Agent": "siyu",
             "Wechatpay-Serial": self._public_key_id,
-            "Authorization": build_authorization(
-                path, method.value, self._mchid, self._cert_serial_no, self._private_key, data=body
-            ),
+            **self._signed(path, method, body),
         }
         try:
             with waiting():
@@ -226,6 +182,44 @@ class _Checked(Core):
             raise ChannelSilent from error
         return said.status_code, answer
 
+    def download(self, url: str, *, sha1: str) -> IO[bytes]:
+        """The bill behind an address that a signed answer named; raises ChannelSilent.
+
+        Asked of our own gateway, whatever host is named: our signature goes nowhere else.  The
+        answer is not signed.
+        """
+        assert_no_transaction()
+        address = urlsplit(url)
+        path = f"{address.path}?{address.query}"
+        headers = {**self._signed(path, RequestType.GET, ""), "Accept-Encoding": "identity"}
+        try:
+            with (
+                waiting(),
+                self._http.get(
+                    self._gate_way + path,
+                    headers=headers,
+                    timeout=BILL_TIMEOUT,
+                    stream=True,
+                    allow_redirects=False,
+                ) as said,
+            ):
+                if said.status_code != 200:
+                    raise ChannelSilent(f"账单下载失败（{said.status_code}）")
+                return downloads.unpacked(said.iter_content(downloads.CHUNK), sha1=sha1)
+        except requests.RequestException as error:
+            logger.warning("WeChat Pay bill: %s", type(error).__name__)
+            raise ChannelSilent from error
+
+    def _signed(self, path: str, method: RequestType, body: str) -> dict[str, str]:
+        authorization = build_authorization(
+            path, method.value, self._mchid, self._cert_serial_no, self._private_key, data=body
+        )
+        return {
+            "Accept": "application/json",
+            "User-Agent": "siyu",
+            "Authorization": authorization,
+        }
+
 
 class WeChatPay:
     """One merchant number at WeChat Pay; safe to share between threads."""
@@ -235,10 +229,10 @@ class WeChatPay:
         self.appid = appid
         self._apiv3_key: str = told["apiv3_key"]
         self.keys = Keys(told["certificates"], told["public_keys"])
-        serial, pem = _preferred(told["certificates"], told["public_keys"])
+        serial, pem = preferred(told["certificates"], told["public_keys"])
         asked = {
             "mchid": self.mchid,
-            "cert_serial_no": _serial(told["merchant_certificate"]),
+            "cert_serial_no": serial_of(told["merchant_certificate"]),
             "private_key": told["private_key"],
             "apiv3_key": self._apiv3_key,
             "public_key": pem,
@@ -266,7 +260,9 @@ class WeChatPay:
                 time_expire=pay_before.astimezone(SHANGHAI).isoformat(timespec="seconds"),
             )
         )
-        return str(said["prepay_id"])
+        if not isinstance(prepay_id := said.get("prepay_id"), str):
+            raise ChannelSilent
+        return prepay_id
 
     def to_pay(self, prepay_id: str, at: datetime) -> dict[str, str]:
         """What wx.requestPayment takes, signed for this moment."""
@@ -315,7 +311,51 @@ class WeChatPay:
                 reason=reason[:40],
             )
         )
-        return Sent(str(said["out_refund_no"]), str(said["refund_id"]), str(said["status"]))
+        return _sent(said)
+
+    def refund_to_card(
+        self, *, out_refund_no: str, refund_id: str, bank_type: str, card_no: str, name: str
+    ) -> Sent:
+        """An ABNORMAL refund goes to another card of the same person; WeChat compares the names."""
+        said = _said(
+            *self._ask.abnormal_refund(
+                refund_id=refund_id,
+                out_refund_no=out_refund_no,
+                type="USER_BANK_CARD",
+                bank_type=bank_type,
+                bank_account=card_no,
+                real_name=name,
+            )
+        )
+        return _sent(said)
+
+    # --- bills
+
+    def trade_bill(self, day: date) -> IO[bytes] | None:
+        """交易账单 (ALL) of a past day in Shanghai, from 10:00 of the next; None: nothing to tell.
+
+        A file that the caller closes.  Raises ChannelSilent (not made yet, too), ChannelRefused.
+        """
+        return self._bill(*self._ask.trade_bill(f"{day}"))
+
+    def fund_bill(self, day: date, account: str = "BASIC") -> IO[bytes] | None:
+        """资金账单 of one of our accounts (BASIC, OPERATION, FEES), in the same way."""
+        return self._bill(*self._ask.fundflow_bill(f"{day}", account))
+
+    def _bill(self, status: int, answer: Any) -> IO[bytes] | None:
+        try:
+            said = _said(status, answer)
+        except ChannelRefused as no:
+            if no.code == "NO_STATEMENT_EXIST":
+                return None
+            if no.code == "STATEMENT_CREATING":
+                raise ChannelSilent("账单还在生成，稍后再取") from no
+            raise
+        url, sha1 = said.get("download_url"), said.get("hash_value")
+        if said.get("hash_type") != "SHA1" or not isinstance(url, str) or not isinstance(sha1, str):
+            raise ChannelSilent
+        core: _Checked = self._ask._core
+        return core.download(url, sha1=sha1)
 
     def transfer(
         self, *, out_bill_no: str, fen: int, openid: str, name: str, remark: str
@@ -367,6 +407,28 @@ class WeChatPay:
             raise BadNotice from error
 
 
+def _sent(said: Mapping[str, Any]) -> Sent:
+    try:
+        return Sent(
+            str(said["out_refund_no"]),
+            str(said["refund_id"]),
+            str(said["status"]),
+            _moment(said.get("create_time")),
+        )
+    except (KeyError, ValueError) as error:
+        raise ChannelSilent from error
+
+
+def _moment(said: object) -> datetime | None:
+    """RFC 3339 with its offset; ValueError for what is none."""
+    if not said:
+        return None
+    at = datetime.fromisoformat(str(said))
+    if at.tzinfo is None:
+        raise ValueError(said)
+    return at
+
+
 def _said(status: int, answer: Any) -> dict[str, Any]:
     """A signed answer; ChannelRefused with its code, ChannelSilent where it proves nothing."""
     if 200 <= status < 300 and isinstance(answer, dict) and "code" not in answer:
@@ -376,24 +438,6 @@ def _said(status: int, answer: Any) -> dict[str, Any]:
     if status >= 500 or status == 429 or not code:
         raise ChannelSilent
     raise ChannelRefused(code, str(answer.get("message", "")))
-
-
-def _preferred(certificates: Sequence[str], public_keys: Mapping[str, str]) -> tuple[str, str]:
-    """The key that answers are asked to be signed with: the public key, where there is one."""
-    if public_keys:
-        return next(iter(public_keys.items()))
-    latest = max(
-        (x509.load_pem_x509_certificate(pem.encode()) for pem in certificates),
-        key=lambda one: one.not_valid_after_utc,
-    )
-    pem = latest.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return f"{latest.serial_number:X}", pem.decode()
-
-
-def _serial(certificate: str) -> str:
-    return f"{x509.load_pem_x509_certificate(certificate.encode()).serial_number:X}"
 
 
 def wechat_pay() -> WeChatPay:

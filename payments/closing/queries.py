@@ -145,7 +145,7 @@ def opening_fen(account: ReceivingAccount) -> int:
 
 def suspense_fen(account: ReceivingAccount) -> tuple[int, int]:
     """Now: what the ledger has in suspense, and what is left on the account's lines."""
-    left = F("amount_fen") - F("allocated_fen") - F("returned_fen")
+    left = F("amount_fen") - F("allocated_fen") - F("returned_fen") - F("set_aside_fen")
     lines = StatementLine.objects.filter(receiving_account=account, is_posted=True)
     waits = lines.aggregate(fen=Sum(left, default=0))["fen"]
     return ledger.balance(f"suspense:{account.account_no}"), int(waits)

@@ -29,10 +29,15 @@ CHART: Mapping[str, Kind] = {
     "suspense": Kind(Side.CREDIT, "待核销来账"),
     # What passes through a receiving account and is no buyer's: fees, interest, own transfers.
     "elsewhere": Kind(Side.CREDIT, "非买家收支"),
+    # Lines in suspense that a person says are no buyer's (decisions/0024).
+    "set_aside": Kind(Side.CREDIT, "不处理来账"),
     # What was in a receiving account before its first statement.
     "opening": Kind(Side.CREDIT, "期初余额"),
     # What a payment channel has for us until it settles: WeChat Pay, Alipay.
     "clearing": Kind(Side.DEBIT, "渠道在途资金"),
+    # Our own accounts there, as their bills say them, and what the channels keep for their work.
+    "wechat": Kind(Side.DEBIT, "微信支付账户"),
+    "channel_fee": Kind(Side.DEBIT, "渠道手续费"),
     "fee": Kind(Side.DEBIT, "途中扣费"),
     "held": Kind(Side.CREDIT, "担保待放款"),
     "refund_payable": Kind(Side.CREDIT, "应退款"),

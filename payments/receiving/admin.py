@@ -4,7 +4,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.core.validators import MaxValueValidator
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from config.kit.admin import Edit, Look
+from config.kit.admin import Edit, Look, name_of
 from config.kit.columns import in_shanghai
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
 from payments.receiving.rules import CODES, CODES_HALF_USED, COLUMN_ROLES, VirtualState
@@ -27,6 +27,8 @@ HELP = {
     "每位买家一个：老客户总用同一个账号，须按金额区分订单",
     "quarantine_days": "支付结束后，这个号码多少天内不给别人；期间迟到的款仍归原订单。建议 180",
     "is_capped": "请银行拒收超过应付金额的转账。需要银行支持，没有银行接口时不起作用",
+    "is_payer_bound": "老客户一直只用一个账户付款的，请银行这次也只收那个账户的钱；"
+    "买家在支付单上看得到尾号，要换账户可自己放开。只用于“每笔支付一个”的专属账号；需要银行支持，没有银行接口时不起作用",
     "is_active": "取消后新的支付单不再用这个账户；已开的支付单、买家存下的专属账号仍会来钱，"
     "所以流水照常上传、推送和取回",
     "merchant": "商家编号；留空为平台账户",
@@ -37,6 +39,14 @@ def _in_words(names: Any) -> Any:
     if isinstance(names, tuple):
         return tuple(_in_words(name) for name in names)
     return "interface" if names == "provider" else names
+
+
+def _end(lost: Any) -> str:
+    """What became of a missing day; with `person`, the name of who closed it."""
+    if lost.fetched_at is None:
+        return f"最近尝试 {in_shanghai(lost.tried_at)}"
+    when = in_shanghai(lost.fetched_at)
+    return f"{lost.person or lost.closed_by}上传的流水 {lost.statement} 已补上，{when}"
 
 
 @admin.register(ReceivingAccount)
@@ -57,17 +67,17 @@ class ReceivingAccountAdmin(Edit):
                 ]
             },
         ),
-        ("专属账号", {"fields": [("gives", "quarantine_days"), "is_capped"]}),
+        ("专属账号", {"fields": [("gives", "quarantine_days"), ("is_capped", "is_payer_bound")]}),
         ("核对码", {"fields": ["codes"]}),
         ("流水", {"fields": ["pulled_until", "missing", "mapped"]}),
     ]
     editable = [
         *("account_name", "bank_name", "provider", "is_active"),
-        *("gives", "quarantine_days", "is_capped"),
+        *("gives", "quarantine_days", "is_capped", "is_payer_bound"),
     ]
     addable = [
         *("account_no", "account_name", "bank_name", "provider", "merchant"),
-        *("gives", "quarantine_days", "is_capped"),
+        *("gives", "quarantine_days", "is_capped", "is_payer_bound"),
     ]
     tenant_columns = ()
     search_fields = ["account_no", "account_name"]
@@ -123,12 +133,16 @@ class ReceivingAccountAdmin(Edit):
 
     @display(description="未取到的流水")
     def missing(self, account: ReceivingAccount) -> str:
-        """Days that the bank did not give, or gave in a way that we refused; newest first."""
-        lost = account.missing_days.filter(fetched_at=None).order_by("-day")[:MOST_MISSING]
-        told = [(f"{one.day}", one.reason, in_shanghai(one.tried_at)) for one in lost]
+        """Days that the bank did not give, or gave in a way that we refused; newest first.
+
+        Those that somebody's own upload has closed say whose.
+        """
+        lost = account.missing_days.filter(Q(fetched_at=None) | ~Q(closed_by=""))
+        lost = lost.annotate(person=name_of("closed_by")).order_by("-day")[:MOST_MISSING]
+        told = [(f"{one.day}", one.reason, _end(one)) for one in lost]
         if not told:
             return "没有"
-        return format_html_join("", "<div>{}：{}（最近尝试 {}）</div>", told)
+        return format_html_join("", "<div>{}：{}（{}）</div>", told)
 
     @display(description="列对照")
     def mapped(self, account: ReceivingAccount) -> str:
@@ -202,7 +216,7 @@ class TransferIntentAdmin(Look):
     list_select_related = ["payment", "virtual_account", "receiving_account"]
     fields = [
         *("code", "virtual_account", "payment", "receiving_account", "assigned_at"),
-        *("is_shared", "released_at", "hinted_at"),
+        *("is_shared", "released_at", "hinted_at", "payer_account"),
         *("code_released_at", "is_code_again"),
     ]
     search_fields = ["code", "virtual_account__number", "payment__number", "payment__reference"]

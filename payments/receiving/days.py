@@ -28,11 +28,29 @@ def missing(*, account: ReceivingAccount, at: datetime) -> list[date]:
     return list(rows.order_by("tried_at", "day").values_list("day", flat=True)[:MOST_DAYS])
 
 
+def is_over(day: date, *, at: datetime) -> bool:
+    """Whether whoever asks the bank at that moment gets all of the day."""
+    return localtime(at - DAY_ENDS).date() > day
+
+
+def open_days(*, account: ReceivingAccount) -> list[date]:
+    """Days that nobody has had yet, however old, in their order."""
+    rows = MissingDay.objects.filter(receiving_account=account, fetched_at=None)
+    return list(rows.order_by("day").values_list("day", flat=True))
+
+
 @joined
 def take(*, account: ReceivingAccount, day: date, at: datetime) -> bool:
     """Mark a day as fetched; False when another has done so."""
     lost = MissingDay.objects.filter(receiving_account=account, day=day, fetched_at=None)
     return lost.update(fetched_at=at) == 1 or _ask(account, day)
+
+
+@joined
+def close(*, account: ReceivingAccount, day: date, statement: str, by: str, at: datetime) -> bool:
+    """A missing day stands in a statement (number) that this person uploaded; False: not now."""
+    lost = MissingDay.objects.filter(receiving_account=account, day=day, fetched_at=None)
+    return lost.update(fetched_at=at, statement=statement, closed_by=by) == 1
 
 
 @joined
@@ -58,7 +76,7 @@ def _put_down(account: ReceivingAccount, day: date, reason: str, at: datetime) -
         [MissingDay(receiving_account=account, day=day, reason=reason[:300], tried_at=at)],
         update_conflicts=True,
         unique_fields=["receiving_account", "day"],
-        update_fields=["reason", "tried_at", "fetched_at"],
+        update_fields=["reason", "tried_at", "fetched_at", "statement", "closed_by"],
     )
 
 

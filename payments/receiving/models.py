@@ -50,6 +50,12 @@ class ReceivingAccount(models.Model):
         db_default=False,
         help_text="请银行拒收超过应付金额的转账；需要银行支持",
     )
+    is_payer_bound = models.BooleanField(
+        "限付款人",
+        default=False,
+        db_default=False,
+        help_text="老客户的支付单，请银行只收他一直用的那个账户；需要银行支持",
+    )
     codes_in_use = models.PositiveIntegerField(
         "在用核对码", default=0, db_default=0, help_text="每小时清点一次"
     )
@@ -76,7 +82,8 @@ class ReceivingAccount(models.Model):
 class MissingDay(models.Model):
     """A day whose statement the bank did not give, or gave in a way that we refused.
 
-    Pulling goes on with the days behind it and comes back, until it is fetched.
+    Pulling goes on with the days behind it and comes back, until it is fetched, or somebody has
+    uploaded a statement that has the day.
     """
 
     receiving_account = models.ForeignKey(
@@ -89,13 +96,24 @@ class MissingDay(models.Model):
     day = models.DateField("日期")
     reason = models.CharField("原因", max_length=300)
     tried_at = models.DateTimeField("最近一次尝试")
-    fetched_at = models.DateTimeField("补取时间", null=True, blank=True)
+    fetched_at = models.DateTimeField("补齐时间", null=True, blank=True)
+    statement = models.CharField(
+        "补上的流水文件", max_length=24, blank=True, db_default="", help_text="由人上传的"
+    )
+    closed_by = models.CharField(
+        "上传人", max_length=24, blank=True, db_default="", help_text="用户编号；从银行取到的为空"
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = "未取到的流水"
         constraints = [
             models.UniqueConstraint("receiving_account", "day", name="missing_day_once"),
             models.CheckConstraint(name="missing_day_says_why", condition=~Q(reason="")),
+            models.CheckConstraint(
+                name="missing_day_closed_by_a_person_with_a_file",
+                condition=Q(statement="", closed_by="")
+                | Q(fetched_at__isnull=False) & ~Q(statement="") & ~Q(closed_by=""),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -132,7 +150,7 @@ class VirtualAccount(models.Model):
         "入账上限(分)", null=True, blank=True, help_text="银行已登记：超过即拒收"
     )
     payer_account = models.CharField(
-        "限付款账号", max_length=64, blank=True, help_text="银行已登记：只收这个账号的钱"
+        "限付款账号", max_length=64, blank=True, help_text="银行登记的，或可能已登记：只收这个账号"
     )
     limit_asked_at = models.DateTimeField(
         "限额提交时间", null=True, blank=True, help_text="银行还没有答复：登记了什么尚不确定"
@@ -195,6 +213,8 @@ class TransferIntent(models.Model):
     `released_at`: the virtual account was given to another payment since, and names this one no
     longer.  `code_released_at`: so long after the payment was over that its code names it no longer
     and may be given to another.  Without a code it has a virtual account.
+    `payer_account`: from where alone the bank is to take money, while its receiving account wants
+    it (`limits`).
     """
 
     payment = models.OneToOneField(
@@ -227,6 +247,13 @@ class TransferIntent(models.Model):
     is_shared = models.BooleanField(
         "买家共用", default=False, db_default=False, help_text="专属账号属于买家，可同时有多笔支付"
     )
+    payer_account = models.CharField(
+        "只收的付款账号",
+        max_length=64,
+        blank=True,
+        db_default="",
+        help_text="他一直用的那个账户；空为不限，或买家要改用别的账户",
+    )
     released_at = models.DateTimeField("专属账号收回时间", null=True, blank=True)
     hinted_at = models.DateTimeField("买家称已转账", null=True, blank=True)
 
@@ -257,6 +284,11 @@ class TransferIntent(models.Model):
             models.CheckConstraint(
                 name="transfer_without_code_has_an_account",
                 condition=~Q(code="") | Q(virtual_account__isnull=False),
+            ),
+            # A buyer's own number takes the money of all his orders, from whatever account.
+            models.CheckConstraint(
+                name="transfer_payer_bound_on_its_own_account",
+                condition=Q(payer_account="") | Q(virtual_account__isnull=False, is_shared=False),
             ),
         ]
         indexes = [

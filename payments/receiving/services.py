@@ -10,8 +10,8 @@ from config.kit import sql
 from config.kit.db import joined
 from config.kit.errors import Refusal
 from config.kit.jobs import later
-from payments.cashier.models import Payment
-from payments.receiving.models import ReceivingAccount
+from payments.cashier.models import Payment, PaymentEvent
+from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODE_RESTS, CODES_SCARCE, Gives, draw_codes
 
 # Codes looked at: when only one in a hundred is free, the last still finds one.
@@ -57,11 +57,12 @@ WITH own AS (
 )
 INSERT INTO payments_transferintent (
     payment_id, receiving_account_id, virtual_account_id, code, is_code_again, assigned_at,
-    is_shared
+    is_shared, payer_account
 )
 SELECT %(payment)s, %(account)s, given.id, coalesce(coded.code, ''),
        coalesce(coded.is_again, false), %(at)s,
-       %(member)s::bigint IS NOT NULL AND given.id IS NOT NULL
+       %(member)s::bigint IS NOT NULL AND given.id IS NOT NULL,
+       CASE WHEN given.id IS NULL OR %(member)s::bigint IS NOT NULL THEN '' ELSE %(payer)s END
 FROM given FULL JOIN coded ON true
 ON CONFLICT (code, receiving_account_id, code_released_at) WHERE code <> '' DO NOTHING
 RETURNING virtual_account_id
@@ -71,9 +72,13 @@ _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended('virtual account
 
 
 @joined
-def give(*, payment: Payment, account: ReceivingAccount, at: datetime) -> None:
+def give(
+    *, payment: Payment, account: ReceivingAccount, at: datetime, payer_account: str = ""
+) -> None:
     """A virtual account (the payer's own, where the account gives them to members) and a code.
 
+    `payer_account`: of which alone the bank is to take money, on a virtual account that is this
+    payment's alone.
     With an empty pool the code alone must do; where codes are scarce, a virtual account that is
     this payment's alone must.  NoReferenceCode: there is neither.
     """
@@ -91,6 +96,7 @@ def give(*, payment: Payment, account: ReceivingAccount, at: datetime) -> None:
                     "payment": payment.pk,
                     "codes": draw_codes(drawn),
                     "is_scarce": member is None and account.codes_in_use >= CODES_SCARCE,
+                    "payer": payer_account,
                     "at": at,
                 },
             )
@@ -98,8 +104,21 @@ def give(*, payment: Payment, account: ReceivingAccount, at: datetime) -> None:
                 break
         else:
             raise NoReferenceCode
-    if account.is_capped and given[0] is not None:
+    if (account.is_capped or payer_account) and given[0] is not None:
         later("payments.receiving.tasks.tell_limit", virtual_account_id=given[0])
+
+
+@joined
+def unbind(*, payment: Payment, actor: str, at: datetime) -> None:
+    """Money of any account is welcome; the bank is asked to take it after the commit.
+
+    Nothing happens where that was so before.
+    """
+    bound = TransferIntent.objects.filter(payment=payment).exclude(payer_account="")
+    told = bound.values_list("virtual_account", flat=True).first()
+    if bound.update(payer_account="") == 1:
+        PaymentEvent.objects.create(payment=payment, kind="ANY_PAYER", at=at, actor=actor)
+        later("payments.receiving.tasks.tell_limit", virtual_account_id=told)
 
 
 # --- resting, and free again --------------------------------------------------------------------

@@ -158,6 +158,7 @@ class Bounced(Decision):
     """The return (T…), refund (R…) or withdrawal (W…) that came back."""
 
     payout = forms.CharField(label="退款、退回或提现单号", max_length=24)
+    fee_fen = YuanField(label="银行扣费（元）", required=False)
     reason = reason("依据", "bouncing")
 
     def prepare(self) -> None:
@@ -165,6 +166,29 @@ class Bounced(Decision):
         named = sorted(screening.named_payouts([self.row.remark, *self.row.texts]))
         self.fields["payout"].initial = named[0] if len(named) == 1 else ""
         self.fields["payout"].widget.attrs |= {"placeholder": "R…、T… 或 W…", "autocomplete": "off"}
+        self.fields["fee_fen"].widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
+        self.fields["fee_fen"].help_text = self._compared()
+
+    def _compared(self) -> str:
+        """What went out beside what came back; the difference is for the person to confirm."""
+        number = str(self["payout"].value() or "").strip().upper()
+        person = viewer_of(self.request)
+        paid = {
+            one.number: one.amount_fen
+            for rows in (
+                queries.returns(person),
+                queries.refunds(person),
+                wallets.withdrawals_seen_by(person),
+            )
+            for one in rows.filter(number=number)
+        }
+        if number not in paid:
+            return "退回的钱比付出的少才填，填相差的金额"
+        came, went = self.row.amount_fen, paid[number]
+        said = f"付出 {in_yuan(went)}，退回 {in_yuan(came)}"
+        if came == went:
+            return f"{said}，没有扣费"
+        return f"{said}，相差 {in_yuan(went - came)}"
 
 
 class GiveBack(Decision):
@@ -286,6 +310,7 @@ def _bounced(line: StatementLine, answers: dict[str, Any], person: Viewer, at: d
     return bounces.link(
         line=line,
         payout=answers["payout"].strip().upper(),
+        fee_fen=answers["fee_fen"] or 0,
         returned=queries.returns(person),
         refunded=queries.refunds(person),
         withdrawn=wallets.withdrawals_seen_by(person),
@@ -352,7 +377,7 @@ ACTS = _by_name(
             "bounce",
             "退汇的是这笔退款",
             "确认退汇",
-            "那笔退款变为退回失败，可以重新同意；来账的退回，钱回到待处理。不能撤销。",
+            "那笔退款变为退回失败，可以重新同意；来账的退回，钱回到待处理。银行扣的费由店里承担。不能撤销。",
             Bounced,
             _bounced,
             "bounce",
@@ -374,7 +399,7 @@ ACTS = _by_name(
             "ignore",
             "不处理",
             "确认不处理",
-            "这笔钱不是买家付款；已记账的金额留在待核销科目，可以撤销。",
+            "不是买家付款，或已经收录过。记过账、还没处理的金额从待核销转到“不处理来账”，不算收入；可以撤销。",
             Ignore,
             _ignore,
             "ignore",

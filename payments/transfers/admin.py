@@ -224,7 +224,8 @@ class StatementLineAdmin(Look):
                 "fields": [
                     ("receiving_account", "virtual_account", "serial"),
                     ("statement", "is_posted", "is_reversal"),
-                    ("reverses", "returned_fen", "stored_at"),
+                    ("returned_fen", "set_aside_fen"),
+                    ("reverses", "stored_at"),
                 ]
             },
         ),

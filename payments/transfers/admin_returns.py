@@ -13,12 +13,19 @@ from config.kit.admin import Look, Question, Reason, Sure, name_of, viewer_of
 from config.kit.columns import DayFilter, in_shanghai, in_yuan
 from payments.transfers import returns
 from payments.transfers.models import LineReturn
+from payments.transfers.models_by_hand import ByHand
 from payments.transfers.rules import ReturnStatus
 from payments.transfers.words import RETURN_COLOURS
 from payments.transfers.workbench import ago
 
 FINANCE = "FINANCE"
 SHOWN = 100  # returns on the page of those that wait; the oldest first
+
+
+def _waits_here(row: LineReturn) -> bool:
+    """What was paid in net banking is checked on its own page."""
+    is_by_hand = ByHand.objects.filter(line_return=row)
+    return row.status == ReturnStatus.ASKED and not is_by_hand.exists()
 
 
 @admin.register(LineReturn)
@@ -43,7 +50,7 @@ class LineReturnAdmin(Look):
                     ("line", "payer"),
                     "reason",
                     ("asker", "asked_at"),
-                    ("checker", "sent_at"),
+                    ("checker", "sent_at", "chased_at"),
                     ("serial", "done_at", "failure"),
                 ]
             },
@@ -52,8 +59,8 @@ class LineReturnAdmin(Look):
     actions_list = ["checks"]
     actions_detail = ["approve", "decline"]
     offered = {
-        "approve": lambda row: row.status == ReturnStatus.ASKED,
-        "decline": lambda row: row.status == ReturnStatus.ASKED,
+        "approve": _waits_here,
+        "decline": _waits_here,
     }
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[LineReturn]:
@@ -117,7 +124,8 @@ class LineReturnAdmin(Look):
         """What waits for a second person; one's own is shown, and why it cannot be checked."""
         actor, at = viewer_of(request).number, now()
         rows = self.get_queryset(request).select_related("line__receiving_account")
-        waiting = rows.filter(status=ReturnStatus.ASKED).order_by("asked_at", "pk")[:SHOWN]
+        here = rows.filter(status=ReturnStatus.ASKED, by_hand=None)
+        waiting = here.order_by("asked_at", "pk")[:SHOWN]
         context = {
             **self.admin_site.each_context(request),
             "title": "待复核退回",

@@ -17,7 +17,7 @@ from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.cashier import queries as cashier
 from payments.cashier.api import PaymentOut
-from payments.transfers import desk, pulling, queries, returns, services
+from payments.transfers import desk, payers, pulling, queries, returns, services
 from payments.transfers.models import StatementLine
 from payments.transfers.rules import ReturnStatus, StatementStatus, Verdict
 
@@ -119,6 +119,7 @@ class LineOut(serializers.Serializer[object]):
     amount_fen = serializers.IntegerField()
     allocated_fen = serializers.IntegerField(help_text="已核销")
     returned_fen = serializers.IntegerField(help_text="已退回")
+    set_aside_fen = serializers.IntegerField(help_text="不处理：由人认定不是买家的钱")
     left_fen = serializers.IntegerField(help_text="还可处理：不含退回中的金额")
     currency = serializers.CharField()
     payer_name = serializers.CharField()
@@ -409,7 +410,22 @@ class Transferred(View):
         return Response(cashier.shown([payment])[0])
 
 
+class AnyPayer(View):
+    """The buyer pays from another account than the one that the bank was told to take it from."""
+
+    @extend_schema(tags=["支付"], request=Nothing, responses=PaymentOut)
+    @idempotent(required=False)
+    def post(self, request: Request, number: str) -> Response:
+        """改用别的账户付款：请银行放开限制；instructions.payer_account 变为空之后再转账。"""
+        payer = viewer(request)
+        payment = get_object_or_404(queries.payments_of(payer), number=number)
+        self.body(Nothing)
+        payers.lift(payment=payment, at=now(), actor=payer.number)
+        return Response(cashier.shown([payment])[0])
+
+
 urlpatterns = [
+    path("payments/<str:number>/any-payer", AnyPayer.as_view()),
     path("payments/<str:number>/transferred", Transferred.as_view()),
     path("bank/statements", Statements.as_view()),
     path("bank/statements/<str:number>", StatementDetail.as_view()),

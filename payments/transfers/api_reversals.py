@@ -9,11 +9,11 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.kit.api import Text
+from config.kit.api import Text, Whole
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.transfers import bounces, queries, reversals
-from payments.transfers.api import TAGS, IgnoreIn, LineOut, LineView
+from payments.transfers.api import LARGEST_FEN, TAGS, IgnoreIn, LineOut, LineView
 from payments.wallet import queries as wallets
 
 SHOWN = 20
@@ -54,6 +54,12 @@ class LineReverse(LineView):
 
 class BounceIn(IgnoreIn):
     payout = Text(max_length=24, help_text="退款单号（R…）、来账退回单号（T…）或提现单号（W…）")
+    fee_fen = Whole(
+        min_value=0,
+        max_value=LARGEST_FEN,
+        default=0,
+        help_text="银行扣了多少：付出与退回的差额，须正好相等；没有扣费不填",
+    )
 
 
 class LineBounce(LineView):
@@ -71,6 +77,7 @@ class LineBounce(LineView):
                 returned=queries.returns(person),
                 refunded=queries.refunds(person),
                 withdrawn=wallets.withdrawals_seen_by(person),
+                fee_fen=body["fee_fen"],
                 reason=body["reason"],
                 actor=person.number,
                 at=now(),

@@ -60,7 +60,10 @@ class Page:
 
 
 def aged(age: str, at: datetime) -> Q:
-    """Booked so long ago, in whole days of Shanghai; any other word: whenever."""
+    """Booked so long ago, in whole days of Shanghai; any other word: whenever.
+
+    75 days are 75 times 24 hours, as the metric and the API's `age_days` count them.
+    """
     today = make_aware(datetime.combine(localtime(at).date(), time.min))
     three, seven = today - timedelta(days=3), today - timedelta(days=7)
     return {
@@ -68,7 +71,7 @@ def aged(age: str, at: datetime) -> Q:
         Age.RECENT.value: Q(booked_at__lt=today, booked_at__gte=three),
         Age.OLD.value: Q(booked_at__lt=three),
         Age.STALE.value: Q(booked_at__lt=seven),
-        Age.UNCLAIMED.value: Q(booked_at__lt=today - UNCLAIMED),
+        Age.UNCLAIMED.value: Q(booked_at__lte=at - UNCLAIMED),
     }.get(age, Q())
 
 

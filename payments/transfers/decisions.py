@@ -1,7 +1,8 @@
 """One line under its lock: who has decided on it, and what a decision writes.
 
-The money of a line may be split: part is given to payments, part returned, the rest waits in
-suspense.  Always: allocated + returned + suspense = amount.
+The money of a line may be split: part is given to payments, part returned; the rest waits in
+suspense, or is set aside as no buyer's.  Always: allocated + returned + suspense + set aside =
+amount.
 """
 
 from collections.abc import Collection
@@ -13,6 +14,8 @@ from django.utils.timezone import localtime
 
 from config.kit.errors import Refusal, StaleState
 from config.kit.money import yuan
+from payments.ledger import services as ledger
+from payments.ledger.rules import Draft
 from payments.transfers import matching
 from payments.transfers.models import LineEvent, StatementLine
 from payments.transfers.rules import LINE_TRANSITIONS, UNDER_WAY, Verdict, standing
@@ -51,6 +54,10 @@ def suspense(line: StatementLine) -> str:
     return f"suspense:{line.receiving_account.account_no}"
 
 
+def aside(line: StatementLine) -> str:
+    return f"set_aside:{line.receiving_account.account_no}"
+
+
 def settle(
     row: StatementLine,
     *,
@@ -61,7 +68,11 @@ def settle(
     returned_fen: int | None = None,
     **changes: Any,
 ) -> None:
-    """Write a decision on a locked line; where it stands follows from its amounts unless said."""
+    """Write a decision on a locked line; where it stands follows from its amounts unless said.
+
+    What is left of a line in the books leaves suspense when it becomes IGNORED, and comes back
+    whenever it is so no longer.
+    """
     allocated = row.allocated_fen if allocated_fen is None else allocated_fen
     returned = row.returned_fen if returned_fen is None else returned_fen
     verdict = to or standing(
@@ -72,14 +83,36 @@ def settle(
     )
     if verdict not in LINE_TRANSITIONS[Verdict(row.verdict)]:
         raise StaleState
+    is_aside = verdict == Verdict.IGNORED and changes.get("is_posted", row.is_posted)
+    aside_fen = row.amount_fen - allocated - returned if is_aside else 0
     StatementLine.objects.filter(pk=row.pk).update(
         verdict=verdict,
         allocated_fen=allocated,
         returned_fen=returned,
+        set_aside_fen=aside_fen,
         decided_at=at,
         decided_by=actor,
         **changes,
     )
+    _set_aside(row, aside_fen - row.set_aside_fen, at)
+
+
+def _set_aside(row: StatementLine, fen: int, at: datetime) -> None:
+    """Out of suspense, or back again where below zero: a posting each time that it is ignored."""
+    if not fen:
+        return
+    times = LineEvent.objects.filter(line=row, kind="IGNORED").count()  # written after this
+    turn = times + 1 if fen > 0 else max(times, 1)
+    debit, credit = suspense(row), aside(row)
+    if fen < 0:
+        debit, credit = credit, debit
+    draft = Draft(
+        kind="SET_ASIDE" if fen > 0 else "SET_ASIDE_UNDONE",
+        reference=row.number if turn == 1 else f"{row.number}-{turn}",
+        debits={debit: abs(fen)},
+        credits={credit: abs(fen)},
+    )
+    ledger.post([draft], at=at)
 
 
 def leave_trace(line: StatementLine, kind: str, actor: str, at: datetime, **facts: Any) -> None:
@@ -98,7 +131,7 @@ def leave_trace(line: StatementLine, kind: str, actor: str, at: datetime, **fact
 
 def decided_meanwhile(line: StatementLine, at: datetime) -> DecidedMeanwhile:
     """For example: 李会计已在 10:32 核销到 P9EXYWENMGM9TR，请刷新."""
-    decisive = LineEvent.objects.filter(line=line).exclude(kind__in=["CONFIRMED", "NOTE"])
+    decisive = LineEvent.objects.filter(line=line).exclude(kind__in=["CONFIRMED", "NOTE", "TWIN"])
     event = decisive.order_by("-pk").first()
     if event is None:  # as it came in
         event = LineEvent(kind=line.verdict, actor="", at=line.decided_at or at)
@@ -142,6 +175,7 @@ def _told(line: StatementLine, event: LineEvent) -> str:
         "RETURN_FAILED": f"记下退回 {yuan(fen)} 元失败",
         "RETURN_DECLINED": f"否决退回 {yuan(fen)} 元",
         "CONTRADICTED": "发现同一流水号的不同内容",
+        "HELD_BACK": "发现疑似重复收录，退出记账",
     }
     known = dict(Verdict.choices)
     return words.get(event.kind, f"判为{known.get(event.kind, event.kind)}")

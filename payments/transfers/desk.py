@@ -144,15 +144,17 @@ def undo(*, line: StatementLine, actor: str, at: datetime) -> StatementLine:
     row = lock(line, seen=list(Verdict), at=at)
     if queries.is_taken_in(row):
         _take_out(row, actor, at)
-    elif row.verdict == Verdict.IGNORED:
+    elif row.verdict == Verdict.IGNORED:  # with which what was set aside is in suspense again
         settle(row, actor=actor, at=at, rule="", reasons=["人工撤销，待重新处理"])
     else:
-        _take_back(row, actor, at)
-    leave_trace(line, "UNDONE", actor, at, was=row.verdict)
+        take_back(row, actor, at)
+    aside = {"amount_fen": row.set_aside_fen} if row.set_aside_fen else {}
+    leave_trace(line, "UNDONE", actor, at, was=row.verdict, **aside)
     return line
 
 
-def _take_back(row: StatementLine, actor: str, at: datetime) -> None:
+def take_back(row: StatementLine, actor: str, at: datetime) -> None:
+    """What a locked line has paid, by compensating entries; see `undo` for what is raised."""
     if not row.allocated_fen:
         raise AlreadyReturned if row.returned_fen else NothingToUndo
     settle(
@@ -170,8 +172,12 @@ def _take_back(row: StatementLine, actor: str, at: datetime) -> None:
 
 @transaction.atomic
 def ignore(*, line: StatementLine, reason: str, actor: str, at: datetime) -> StatementLine:
-    """What is left is not a buyer's money.  It stays in suspense: nothing becomes income here."""
+    """What is left is not a buyer's money.  It leaves suspense for an account of its own.
+
+    Nothing becomes income with that.  What the line has paid or given back stays so.
+    """
     row = lock(line, seen=OPEN, at=at)
+    left = queries.left_fen(row)
     settle(
         row,
         actor=actor,
@@ -183,7 +189,7 @@ def ignore(*, line: StatementLine, reason: str, actor: str, at: datetime) -> Sta
     )
     if held_as := row.facts.get("held_as"):
         _confirm(row, held_as, at)
-    leave_trace(line, "IGNORED", actor, at, reason=reason)
+    leave_trace(line, "IGNORED", actor, at, reason=reason, **({"amount_fen": left} if left else {}))
     return line
 
 

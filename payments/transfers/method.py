@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
 from config.kit import sql
 from config.kit.errors import Refusal
@@ -18,7 +18,7 @@ from payments.channels import transfer
 from payments.receiving import services as receiving
 from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODES_HALF_USED
-from payments.transfers import queries
+from payments.transfers import payers, queries
 from payments.transfers.models import Allocation, StatementLine
 from payments.transfers.remarks import is_whole_account
 
@@ -53,14 +53,26 @@ class CannotSendBack(Refusal):
     message = "无法原路退回"
 
 
+def hindered(*, payer_id: int, merchant: str) -> str:
+    return "" if _taking(merchant).exists() else NoReceivingAccount.message
+
+
+def _taking(merchant: str) -> QuerySet[ReceivingAccount]:
+    return ReceivingAccount.objects.filter(is_active=True, merchant__in={merchant, ""})
+
+
 def opened(payment: Payment, *, at: datetime) -> None:
-    """Assign a receiving account, a virtual one below it and a reference code; two statements."""
+    """Assign a receiving account, a virtual one below it and a reference code.
+
+    Two statements, and a third where the account wants to know the payer.
+    """
     # The merchant's own account before the platform's; of several, one with codes to give.
-    taking = ReceivingAccount.objects.filter(is_active=True, merchant__in={payment.merchant, ""})
+    taking = _taking(payment.merchant)
     account = taking.order_by("-merchant", _SHORT_OF_CODES, "pk").first()
     if account is None:
         raise NoReceivingAccount(merchant=payment.merchant)
-    receiving.give(payment=payment, account=account, at=at)
+    payer_account = payers.bound_to(payment, account)
+    receiving.give(payment=payment, account=account, at=at, payer_account=payer_account)
 
 
 def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
@@ -80,6 +92,7 @@ def _told(payment: Payment, intent: TransferIntent) -> dict[str, Any]:
     account = intent.receiving_account
     virtual = None if intent.released_at else intent.virtual_account
     code = None if intent.code_released_at else intent.code or None
+    only = payers.only(payment, intent)
     return {
         "account_name": account.account_name,
         "account_no": virtual.number if virtual else account.account_no,
@@ -87,12 +100,14 @@ def _told(payment: Payment, intent: TransferIntent) -> dict[str, Any]:
         "reference": code,
         "amount_fen": payment.outstanding_fen,
         "pay_before": payment.pay_before,
-        "message": said(payment, has_code=bool(code)),
+        "message": said(payment, has_code=bool(code), only=only),
+        "payer_account": f"****{only.tail}" if only else None,
+        "payer_lifting": bool(only and only.is_lifting),
         "hinted_at": intent.hinted_at,
     }
 
 
-def said(payment: Payment, *, has_code: bool = True) -> str:
+def said(payment: Payment, *, has_code: bool = True, only: payers.Only | None = None) -> str:
     """Where the payment stands, in a sentence for its payer."""
     got, missing = yuan(payment.received_fen), yuan(payment.outstanding_fen)
     if payment.status == Status.CONFIRMED:
@@ -100,10 +115,11 @@ def said(payment: Payment, *, has_code: bool = True) -> str:
     if payment.status == Status.CLOSED:
         kept = f"已收到的 {got} 元应退还给您，" if payment.received_fen else ""
         return f"支付单已关闭，{kept}请不要再转账"
+    bound = f"；{only.said}" if only else ""
     if payment.received_fen:
-        return f"已收到 {got} 元，还差 {missing} 元"
+        return f"已收到 {got} 元，还差 {missing} 元{bound}"
     how = "附言填写核对码" if has_code else "转到这个专属账号即可，附言不必填写"
-    return f"请转账 {missing} 元，{how}"
+    return f"请转账 {missing} 元，{how}{bound}"
 
 
 # --- time is over -------------------------------------------------------------------------------

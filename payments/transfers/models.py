@@ -192,6 +192,12 @@ class StatementLine(models.Model):
     )
     allocated_fen = models.PositiveBigIntegerField("已核销(分)", default=0, db_default=0)
     returned_fen = models.PositiveBigIntegerField("已退回(分)", default=0, db_default=0)
+    set_aside_fen = models.PositiveBigIntegerField(
+        "不处理(分)",
+        default=0,
+        db_default=0,
+        help_text="由人认定不是买家的钱，已转出待核销来账科目",
+    )
     verdict = models.CharField("结论", max_length=12, choices=Verdict)
     rule = models.CharField("规则", max_length=8, blank=True)
     rule_version = models.CharField("规则版本", max_length=16, blank=True)
@@ -226,8 +232,19 @@ class StatementLine(models.Model):
             ),
             models.CheckConstraint(
                 name="line_never_spends_more_than_came",
-                condition=Q(is_posted=False, allocated_fen=0, returned_fen=0)
-                | Q(amount_fen__gte=F("allocated_fen") + F("returned_fen")),
+                condition=Q(is_posted=False, allocated_fen=0, returned_fen=0, set_aside_fen=0)
+                | Q(amount_fen__gte=F("allocated_fen") + F("returned_fen") + F("set_aside_fen")),
+            ),
+            # Of a line in the books the rest waits in suspense or is set aside, never both.
+            models.CheckConstraint(
+                name="line_ignored_is_set_aside",
+                condition=Q(
+                    verdict="IGNORED",
+                    is_posted=True,
+                    set_aside_fen__gt=0,
+                    amount_fen=F("allocated_fen") + F("returned_fen") + F("set_aside_fen"),
+                )
+                | Q(~Q(verdict="IGNORED", is_posted=True), set_aside_fen=0),
             ),
             models.CheckConstraint(
                 name="line_matched_is_used_up",
@@ -325,6 +342,7 @@ class LineReturn(models.Model):
     asked_at = models.DateTimeField("申请时间")
     checked_by = models.CharField("复核人", max_length=24, blank=True)
     sent_at = models.DateTimeField("提交银行时间", null=True, blank=True)
+    chased_at = models.DateTimeField("最近催问时间", null=True, blank=True)
     serial = models.CharField("退回流水号", max_length=64, blank=True)
     failure = models.CharField("失败原因", max_length=200, blank=True)
     done_at = models.DateTimeField("完成时间", null=True, blank=True)

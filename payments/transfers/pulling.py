@@ -15,7 +15,7 @@ from payments.cashier.rules import Status
 from payments.channels import transfer
 from payments.receiving import days
 from payments.receiving.models import ReceivingAccount, TransferIntent
-from payments.transfers import services
+from payments.transfers import filling, services
 
 logger = logging.getLogger(__name__)
 
@@ -41,18 +41,25 @@ def pull_day(*, account: ReceivingAccount, day: date, at: datetime) -> None:
     except (transfer.BankRefused, transfer.BankUnknown) as failed:
         code = failed.code if isinstance(failed, transfer.BankRefused) else ""
         said = f"银行拒绝提供：{failed}" if code else "银行没有给出可信的答复"
-        days.miss(account=account, day=day, reason=said, at=at)
+        _miss(account, day, said, at)
         logger.warning("statement of %s for %s: %s", account, day, failed)
         return
     except Refusal as refused:
         left = refused.details.get("statement")
         said = f"{refused}（流水文件 {left}）" if left else str(refused)
-        days.miss(account=account, day=day, reason=said, at=at)
+        _miss(account, day, said, at)
         logger.warning("statement of %s for %s: %s", account, day, refused)
         return
     with transaction.atomic():
         if days.take(account=account, day=day, at=at):
             _keep(own, file, at, day=day)
+
+
+@transaction.atomic
+def _miss(account: ReceivingAccount, day: date, reason: str, at: datetime) -> None:
+    """Put down, unless a clerk has uploaded it before the bank was asked."""
+    days.miss(account=account, day=day, reason=reason, at=at)
+    filling.fill(account=account, at=at)
 
 
 def pull_today(*, account: ReceivingAccount, at: datetime) -> None:

@@ -17,7 +17,7 @@ from payments.transfers.ladder.facts import Candidate, Fact
 from payments.transfers.ladder.ranking import rank
 from payments.transfers.models import Allocation, LineReturn, Policy, Statement, StatementLine
 from payments.transfers.remarks import codes_in, is_whole_account
-from payments.transfers.rules import GONE, OPEN, UNDER_WAY, ReturnStatus, StatementStatus, Verdict
+from payments.transfers.rules import GONE, OPEN, UNDER_WAY, StatementStatus, Verdict
 from payments.transfers.screening import is_credible
 from payments.transfers.sight import Sight
 from payments.wallet.queries import withdrawn_marks
@@ -153,6 +153,7 @@ def _shown(
         "amount_fen": row.amount_fen,
         "allocated_fen": row.allocated_fen,
         "returned_fen": row.returned_fen,
+        "set_aside_fen": row.set_aside_fen,
         "left_fen": left,
         "currency": row.currency,
         "payer_name": row.payer_name,
@@ -274,7 +275,7 @@ def left_fen(line: StatementLine, under_way: int | None = None) -> int:
     if not line.is_posted:
         return 0
     going = under_way_fen(line) if under_way is None else under_way
-    return line.amount_fen - line.allocated_fen - line.returned_fen - going
+    return line.amount_fen - line.allocated_fen - line.returned_fen - line.set_aside_fen - going
 
 
 def candidates(line: StatementLine, viewer: Viewer) -> list[Candidate]:
@@ -316,11 +317,6 @@ def accounts_with_reversals() -> list[int]:
     waiting = StatementLine.objects.filter(verdict=Verdict.CONFLICT, rule="R").exclude(reverses="")
     accounts = waiting.order_by("receiving_account").values_list("receiving_account", flat=True)
     return list(accounts.distinct())
-
-
-def returns_under_way(*, before: datetime, limit: int = 50) -> list[int]:
-    sending = LineReturn.objects.filter(status=ReturnStatus.SENDING, sent_at__lt=before)
-    return list(sending.order_by("sent_at", "pk").values_list("pk", flat=True)[:limit])
 
 
 # --- money that we sent ourselves ---------------------------------------------------------------
@@ -389,19 +385,23 @@ def check_above_fen(merchant: str) -> int:
 # --- what must always be true -------------------------------------------------------------------
 
 _SUSPENSE = """
-WITH waits AS (
-    SELECT a.account_no, sum(l.amount_fen - l.allocated_fen - l.returned_fen) AS fen
+WITH lines AS (
+    SELECT a.account_no, sum(l.set_aside_fen) AS aside,
+           sum(l.amount_fen - l.allocated_fen - l.returned_fen - l.set_aside_fen) AS waits
     FROM payments_statementline l
     JOIN payments_receivingaccount a ON a.id = l.receiving_account_id
     WHERE l.is_posted GROUP BY a.account_no
+), said AS (
+    SELECT 'suspense:' || account_no AS code, waits AS fen FROM lines
+    UNION ALL SELECT 'set_aside:' || account_no, aside FROM lines
 ), booked AS (
-    SELECT substr(a.code, 10) AS account_no, -sum(e.amount_fen) AS fen
+    SELECT a.code, -sum(e.amount_fen) AS fen
     FROM payments_entry e JOIN payments_account a ON a.id = e.account_id
-    WHERE a.code LIKE 'suspense:%' GROUP BY a.code
+    WHERE split_part(a.code, ':', 1) IN ('suspense', 'set_aside') GROUP BY a.code
 )
-SELECT account_no, coalesce(w.fen, 0), coalesce(b.fen, 0)
-FROM waits w FULL JOIN booked b USING (account_no)
-WHERE coalesce(w.fen, 0) <> coalesce(b.fen, 0)
+SELECT code, coalesce(s.fen, 0), coalesce(b.fen, 0)
+FROM said s FULL JOIN booked b USING (code)
+WHERE coalesce(s.fen, 0) <> coalesce(b.fen, 0)
 """
 _ALLOCATED = """
 SELECT coalesce(l.number, '#' || d.line_id), coalesce(l.allocated_fen, 0), coalesce(d.fen, 0)
@@ -470,11 +470,9 @@ WHERE i.id IS NOT NULL AND i.released_at IS NULL AND v.state = 'FREE' LIMIT 20
 
 def findings() -> Iterator[str]:
     """Lines against the books, the cashier and their statements."""
-    for account_no, lines_fen, books_fen in _rows(_SUSPENSE):
-        yield (
-            f"suspense:{account_no} 账面 {yuan(int(books_fen))} 元，"
-            f"未核销来账合计 {yuan(int(lines_fen))} 元"
-        )
+    for code, lines_fen, books_fen in _rows(_SUSPENSE):
+        which = "不处理的来账" if code.startswith("set_aside:") else "未核销来账"
+        yield f"{code} 账面 {yuan(int(books_fen))} 元，{which}合计 {yuan(int(lines_fen))} 元"
     for number, said, true in _rows(_ALLOCATED):
         yield f"来账 {number} 记为已核销 {yuan(said)} 元，核销合计 {yuan(int(true))} 元"
     for number, said, true in _rows(_RETURNED):

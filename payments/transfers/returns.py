@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models.functions import Coalesce
 
 from config.kit import numbers
 from config.kit.errors import Refusal
@@ -25,6 +26,7 @@ from payments.transfers.decisions import (
 )
 from payments.transfers.desk import MoreThanLeft
 from payments.transfers.models import LineReturn, StatementLine
+from payments.transfers.models_by_hand import ByHand
 from payments.transfers.remarks import is_whole_account
 from payments.transfers.rules import OPEN, RETURN_TRANSITIONS, UNDER_WAY, ReturnStatus, Verdict
 
@@ -35,6 +37,10 @@ class PayerUnknown(Refusal):
 
 class ReturnNotPossible(Refusal):
     message = "该收款账户没有银行接口，无法线上退回"
+
+
+class CheckedElsewhere(Refusal):
+    message = "这笔退回登记为已在网银退款，请在“网银退款”里复核"
 
 
 class ReturnUnderWay(Refusal):
@@ -77,11 +83,11 @@ def give_back(
         sent_at=None if is_checked else at,
     )
     if is_checked:
-        _wait(row, actor, at, f"退回 {yuan(fen)} 元，等待另一人复核")
-        leave_trace(line, "RETURN_ASKED", actor, at, **_facts(asked))
+        wait(row, actor, at, f"退回 {yuan(fen)} 元，等待另一人复核")
+        leave_trace(line, "RETURN_ASKED", actor, at, **facts_of(asked))
     else:
-        _wait(row, actor, at, f"退回 {yuan(fen)} 元，等待银行处理")
-        leave_trace(line, "RETURNING", actor, at, **_facts(asked))
+        wait(row, actor, at, f"退回 {yuan(fen)} 元，等待银行处理")
+        leave_trace(line, "RETURNING", actor, at, **facts_of(asked))
         later("payments.transfers.tasks.send_return", return_id=asked.pk)
     return asked
 
@@ -95,11 +101,11 @@ def _require_a_way_back(line: StatementLine) -> None:
         raise ReturnNotPossible
 
 
-def _wait(row: StatementLine, actor: str, at: datetime, why: str) -> None:
+def wait(row: StatementLine, actor: str, at: datetime, why: str) -> None:
     settle(row, actor=actor, at=at, reasons=[why], candidates=[])
 
 
-def _facts(asked: LineReturn) -> dict[str, object]:
+def facts_of(asked: LineReturn) -> dict[str, object]:
     reason = {"reason": asked.reason} if asked.reason else {}
     return {"return": asked.number, "amount_fen": asked.amount_fen, **reason}
 
@@ -115,6 +121,8 @@ def check(
     """
     if actor == asked.asked_by:
         raise SecondPersonNeeded
+    if ByHand.objects.filter(line_return=asked).exists():
+        raise CheckedElsewhere
     row = _locked(asked)
     found = LineReturn.objects.filter(pk=asked.pk)
     if not found.filter(status=ReturnStatus.ASKED).exists():
@@ -124,16 +132,25 @@ def check(
         reversals.refuse_taken_back(row)
         said = {"checked_by": actor, "sent_at": at}
         move(found, ReturnStatus.SENDING, RETURN_TRANSITIONS, **said)
-        _wait(row, actor, at, f"退回 {fen} 元已复核，等待银行处理")
-        leave_trace(row, "RETURNING", actor, at, **_facts(asked))
+        wait(row, actor, at, f"退回 {fen} 元已复核，等待银行处理")
+        leave_trace(row, "RETURNING", actor, at, **facts_of(asked))
         later("payments.transfers.tasks.send_return", return_id=asked.pk)
     else:
-        said = {"checked_by": actor, "failure": reason[:200], "done_at": at}
-        move(found, ReturnStatus.DECLINED, RETURN_TRANSITIONS, **said)
-        _wait(row, actor, at, f"退回 {fen} 元复核未通过" + (f"：{reason}" if reason else ""))
-        let_go(row, "RETURN_DECLINED", actor, at, **_facts(asked) | {"why": reason[:200]})
+        decline(row, asked, reason=reason, actor=actor, at=at)
     asked.refresh_from_db()
     return asked
+
+
+def decline(
+    row: StatementLine, asked: LineReturn, *, reason: str, actor: str, at: datetime
+) -> None:
+    """A second person says no: the locked line waits again."""
+    found = LineReturn.objects.filter(pk=asked.pk)
+    said = {"checked_by": actor, "failure": reason[:200], "done_at": at}
+    move(found, ReturnStatus.DECLINED, RETURN_TRANSITIONS, **said)
+    why = f"：{reason}" if reason else ""
+    wait(row, actor, at, f"退回 {yuan(asked.amount_fen)} 元复核未通过{why}")
+    let_go(row, "RETURN_DECLINED", actor, at, **facts_of(asked) | {"why": reason[:200]})
 
 
 def let_go(row: StatementLine, kind: str, actor: str, at: datetime, **facts: object) -> None:
@@ -148,6 +165,21 @@ def _locked(asked: LineReturn) -> StatementLine:
     """The line first, then its return: the order in which everybody takes them."""
     lines = StatementLine.objects.select_for_update(of=("self",))
     return lines.select_related("receiving_account").get(pk=asked.line_id)
+
+
+@transaction.atomic
+def take_turns(*, before: datetime, at: datetime, limit: int = 50) -> list[int]:
+    """Returns sent before a time and without an answer, whose turn it is to be asked about.
+
+    Who has waited longest for it comes first, and goes to the end: however many never get an
+    answer, all others get their turn.  Two sweeps at once take different ones.
+    """
+    sending = LineReturn.objects.filter(status=ReturnStatus.SENDING, sent_at__lt=before)
+    waiting = sending.order_by(Coalesce("chased_at", "sent_at"), "pk")
+    free = waiting.select_for_update(skip_locked=True, no_key=True)
+    ids = list(free.values_list("pk", flat=True)[:limit])
+    LineReturn.objects.filter(pk__in=ids).update(chased_at=at)
+    return ids
 
 
 # --- the bank -----------------------------------------------------------------------------------
@@ -188,7 +220,7 @@ def send(*, asked: LineReturn, at: datetime) -> None:
     if sent is None:
         _not_returned(asked, gone, at)
     elif sent.status == "DONE":
-        _returned(asked, sent.serial, at)
+        returned(asked, sent.serial, at)
 
 
 @transaction.atomic
@@ -202,9 +234,10 @@ def _taken_back(asked: LineReturn) -> str:
 
 
 @transaction.atomic
-def _returned(asked: LineReturn, serial: str, at: datetime) -> None:
+def returned(asked: LineReturn, serial: str, at: datetime, *, left_from: str = "") -> None:
+    """It has left as the bank's booking `serial`; `left_from`: which account of the ledger."""
     fen = asked.amount_fen
-    left_from = queries.left_from(asked.line.receiving_account, serial, fen)
+    left_from = left_from or queries.left_from(asked.line.receiving_account, serial, fen)
     row = _locked(asked)
     found = LineReturn.objects.filter(pk=asked.pk)
     move(found, ReturnStatus.DONE, RETURN_TRANSITIONS, serial=serial, done_at=at)
@@ -227,7 +260,7 @@ def _returned(asked: LineReturn, serial: str, at: datetime) -> None:
         ],
         at=at,
     )
-    leave_trace(row, "RETURNED", "", at, **_facts(asked) | {"serial": serial})
+    leave_trace(row, "RETURNED", "", at, **facts_of(asked) | {"serial": serial})
 
 
 @transaction.atomic
@@ -235,5 +268,5 @@ def _not_returned(asked: LineReturn, why: str, at: datetime) -> None:
     row = _locked(asked)
     found = LineReturn.objects.filter(pk=asked.pk, status=ReturnStatus.SENDING)  # not what is done
     move(found, ReturnStatus.FAILED, RETURN_TRANSITIONS, failure=why, done_at=at)
-    _wait(row, "", at, why)
-    let_go(row, "RETURN_FAILED", "", at, **_facts(asked) | {"why": why})
+    wait(row, "", at, why)
+    let_go(row, "RETURN_FAILED", "", at, **facts_of(asked) | {"why": why})

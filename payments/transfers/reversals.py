@@ -36,7 +36,7 @@ ORDER BY o.id FOR UPDATE OF o
 """
 # A return that is under way, or done, is for a person: the money has gone twice.
 _PAIRS = """
-SELECT r.id, r.number, o.id, o.number, o.amount_fen
+SELECT r.id, r.number, o.id, o.number, o.amount_fen, o.set_aside_fen
 FROM payments_statementline r
 JOIN payments_statementline o
     ON o.receiving_account_id = r.receiving_account_id AND o.key = r.reverses
@@ -79,6 +79,7 @@ class Pair(NamedTuple):
     original_id: int
     original: str
     fen: int
+    aside_fen: int  # of them, what a person had set aside
 
 
 def name(originals: Mapping[int, str], at: datetime) -> None:
@@ -142,7 +143,9 @@ def pair(
     row, found = held[line.pk], held[original.pk]
     if why := _why_not(row, found):
         raise NotTheOriginal(f"这笔来账不能作为冲正的原来账：{why}")
-    pairs = [Pair(row.pk, row.number, found.pk, found.number, found.amount_fen)]
+    pairs = [
+        Pair(row.pk, row.number, found.pk, found.number, found.amount_fen, found.set_aside_fen)
+    ]
     _undo(pairs, at, actor)
     facts = {"original": found.number, "reason": reason}
     matching.record_first([row.pk], "REVERSED", at=at, actor=actor, facts=facts)
@@ -192,6 +195,7 @@ def _mark(pairs: list[Pair], at: datetime, *, actor: str = "", reason: str = "")
         reasons=["银行已冲正这笔来账，核销已自动撤销"],
         allocated_fen=0,
         returned_fen=F("amount_fen"),
+        set_aside_fen=0,
         decided_at=at,
         decided_by=actor,
     )
@@ -204,10 +208,17 @@ def _mark(pairs: list[Pair], at: datetime, *, actor: str = "", reason: str = "")
 
 
 def _draft(account_no: str, pair: Pair) -> Draft:
-    """The bank's own booking has gone elsewhere when it came in: it was this money."""
+    """The bank's own booking has gone elsewhere when it came in: it was this money.
+
+    What the original had paid is in suspense again by now; what was set aside leaves from there.
+    """
+    lies = {
+        f"suspense:{account_no}": pair.fen - pair.aside_fen,
+        f"set_aside:{account_no}": pair.aside_fen,
+    }
     return Draft(
         kind="REVERSAL",
         reference=pair.reversal,
-        debits={f"suspense:{account_no}": pair.fen},
+        debits={code: fen for code, fen in lies.items() if fen},
         credits={f"elsewhere:{account_no}": pair.fen},
     )

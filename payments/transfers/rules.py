@@ -45,6 +45,21 @@ RETURN_TRANSITIONS = {
     ReturnStatus.FAILED: frozenset[ReturnStatus](),
     ReturnStatus.DECLINED: frozenset[ReturnStatus](),
 }
+
+
+class HandStatus(models.TextChoices):
+    """Of what a person says that he has paid back in net banking."""
+
+    ASKED = "ASKED", "待复核"
+    DONE = "DONE", "已确认"
+    DECLINED = "DECLINED", "复核未通过"
+
+
+HAND_TRANSITIONS = {
+    HandStatus.ASKED: frozenset({HandStatus.DONE, HandStatus.DECLINED}),
+    HandStatus.DONE: frozenset[HandStatus](),
+    HandStatus.DECLINED: frozenset[HandStatus](),
+}
 UNDER_WAY = (ReturnStatus.ASKED, ReturnStatus.SENDING)
 
 # The verdicts that wait for a person.

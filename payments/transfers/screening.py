@@ -174,8 +174,11 @@ def named_payouts(texts: Iterable[str]) -> set[str]:
 
 # --- into the books -----------------------------------------------------------------------------
 
-# The last two: what a person takes in of what was left out (`desk.take_in`), and takes out again.
-INTAKE_KINDS = ("INTAKE", "ELSEWHERE_IN", "ELSEWHERE_OUT", "TAKEN_IN", "TAKEN_OUT")
+# The last: what a person takes in of what was left out (`desk.take_in`), and takes out again; what
+# had come in twice (`second_look`).
+INTAKE_KINDS = (
+    "INTAKE", "ELSEWHERE_IN", "ELSEWHERE_OUT", "TAKEN_IN", "TAKEN_OUT", "HELD_BACK",
+)  # fmt: skip
 
 
 @dataclass

@@ -25,7 +25,7 @@ from config.kit.jobs import later
 from config.kit.states import move
 from payments.receiving import days
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import intake, matching, parsers, staging
+from payments.transfers import filling, intake, matching, parsers, staging
 from payments.transfers.bookings import Batch
 from payments.transfers.leasing import Lease, LeaseLost
 from payments.transfers.models import Statement, StatementLine, StatementPart
@@ -269,6 +269,7 @@ def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -
             _stage(statement, lease)
     except Refusal as refusal:  # a large file, or the reader has changed since it was taken
         _refuse(statement, refusal, at)
+        filling.fill(account=account, at=at)
         return
     except LeaseLost:
         return
@@ -285,6 +286,7 @@ def _import(statement: Statement, lease: Lease, at: datetime, *, until: float) -
         lease.give_up()  # time is over: another task goes on, or another worker does already
     else:
         _finish(statement, lease, at)
+        filling.fill(account=account, at=at)  # on its own: what is left out here, a fetch makes up
 
 
 def _take_all(batch: Batch, lease: Lease, at: datetime, until: float) -> None:

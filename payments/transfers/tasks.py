@@ -12,7 +12,7 @@ from config.kit.errors import Refusal, StaleState
 from config.kit.limits import TooManyRequests, allow
 from payments.channels import transfer
 from payments.receiving.models import ReceivingAccount
-from payments.transfers import pulling, queries, returns, reversals, services
+from payments.transfers import pulling, queries, returns, reversals, second_look, services
 from payments.transfers.models import LineReturn, Statement
 from payments.transfers.rules import ReturnStatus, StatementStatus
 
@@ -46,9 +46,19 @@ def settle_reversals() -> None:
 
 
 @shared_task
+def look_again() -> None:
+    """Every half minute: one booking under two names that came in at the same moment."""
+    at = now()
+    for statement_id in second_look.due(at=at):
+        with _others_go_on("statement", statement_id):
+            statement = Statement.objects.select_related("receiving_account").get(pk=statement_id)
+            second_look.look_again(statement=statement, at=at)
+
+
+@shared_task
 def send_returns() -> None:
     """Every half minute: returns without an answer."""
-    for return_id in queries.returns_under_way(before=now() - GRACE):
+    for return_id in returns.take_turns(before=now() - GRACE, at=now()):
         with _others_go_on("return", return_id):
             send_return(return_id=return_id)
 

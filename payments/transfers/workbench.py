@@ -221,6 +221,7 @@ def _detail(
         "left": in_yuan(left) if line.is_posted and left != line.amount_fen else "",
         "given": in_yuan(line.allocated_fen) if line.allocated_fen else "",
         "returned": in_yuan(line.returned_fen) if line.returned_fen else "",
+        "set_aside": in_yuan(line.set_aside_fen) if line.set_aside_fen else "",
         "left_plain": plain(left),
         "verdict": verdict_label(line),
         "reasons": read.reasons(line),

@@ -13,7 +13,8 @@ from config.kit.api import Query, Shape, Text, View, Whole, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.cashier import queries as payments
-from payments.cashier.api import PaymentOut, prepared
+from payments.cashier.api import MethodsOut, PaymentOut, methods_shown, opened_shown, prepared
+from payments.offering.clients import X_CLIENT, asker_of
 from payments.wallet import queries, services, top_ups, withdrawals
 from payments.wallet.rules import METHOD, To, WithdrawalStatus, is_account
 
@@ -103,7 +104,7 @@ class WalletEntries(View):
 
 
 class TopUps(View):
-    @extend_schema(tags=TAGS, request=TopUpIn, responses={201: PaymentOut})
+    @extend_schema(tags=TAGS, parameters=[X_CLIENT], request=TopUpIn, responses={201: PaymentOut})
     @idempotent(required=True, after=prepared)
     def post(self, request: Request) -> Response:
         """The payment that fills the wallet; shown and paid like any other."""
@@ -113,9 +114,28 @@ class TopUps(View):
             user_number=owner.number,
             amount_fen=body["amount_fen"],
             method=body["method"],
+            asker=asker_of(request),
             at=now(),
         )
-        return Response(payments.shown([payment])[0], status=201)
+        return Response(opened_shown(payment), status=201)
+
+
+class TopUpMethodsQuery(Shape):
+    from_query = True
+    amount_fen = Whole(min_value=1)
+
+
+class TopUpMethods(View):
+    @extend_schema(tags=TAGS, parameters=[TopUpMethodsQuery, X_CLIENT], responses=MethodsOut)
+    def get(self, request: Request) -> Response:
+        """充值这么多可以怎样付款；选一种 is_offered 的，传给 POST wallet/top-ups。"""
+        found = top_ups.ways(
+            user_id=viewer(request).pk,
+            amount_fen=self.asked(TopUpMethodsQuery)["amount_fen"],
+            asker=asker_of(request),
+            at=now(),
+        )
+        return Response(methods_shown(found))
 
 
 def _sent(request: Request, told: dict[str, Any]) -> dict[str, Any]:
@@ -165,6 +185,7 @@ urlpatterns = [
     path("payments/<str:number>/refunds/<str:refund>/to-wallet", OwedToWallet.as_view()),
     path("wallet/withdrawals", Withdrawals.as_view()),
     path("wallet/withdrawals/<str:number>", WithdrawalDetail.as_view()),
+    path("wallet/top-ups/methods", TopUpMethods.as_view()),
     path("wallet/top-ups", TopUps.as_view()),
     path("wallet", Wallet.as_view()),
     path("wallet/entries", WalletEntries.as_view()),

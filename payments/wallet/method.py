@@ -11,6 +11,12 @@ from payments.wallet.rules import wallet_of
 ASKS_CHANNEL = False
 
 
+def hindered(*, payer_id: int, merchant: str) -> str:
+    """Whose wallet is empty; what is in it may be less than what is to be paid, all the same."""
+    available_fen, _ = queries.balance(queries.owner_of(payer_id))
+    return "" if available_fen else services.InsufficientBalance.message
+
+
 def opened(payment: Payment, *, at: datetime) -> None:
     """Raises InsufficientBalance."""
     services.pay(payment=payment, at=at)

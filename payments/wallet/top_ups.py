@@ -11,12 +11,15 @@ from config.kit import numbers
 from config.kit.db import joined
 from config.kit.errors import NotFound, Refusal, StaleState
 from payments.calendar import queries as calendar
+from payments.cashier import offers
 from payments.cashier import queries as payments
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
+from payments.cashier.offers import MethodNotOffered
 from payments.cashier.rules import Due
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
+from payments.offering.rules import Asker, Offer
 from payments.wallet import queries
 from payments.wallet.models import TopUp
 from payments.wallet.rules import (
@@ -47,14 +50,21 @@ class TopUpSpent(Refusal):
 
 @joined
 def open_top_up(
-    *, user_id: int, user_number: str, amount_fen: int, method: str, at: datetime
+    *,
+    user_id: int,
+    user_number: str,
+    amount_fen: int,
+    method: str,
+    at: datetime,
+    asker: Asker = cashier.ON_MINI_PROGRAM,
 ) -> Payment:
-    """The payment that fills a wallet.  Raises TopUpOutOfBounds, WalletTooFull."""
-    limits = TopUpLimits(**settings.WALLET_TOP_UPS)
-    if not limits.least_fen <= amount_fen <= limits.most_fen:
-        raise TopUpOutOfBounds(least_fen=limits.least_fen, most_fen=limits.most_fen)
+    """The payment that fills a wallet.
+
+    Raises TopUpOutOfBounds, WalletTooFull, and MethodNotOffered as for any payment.
+    """
+    limits = _limits_of(amount_fen)
     if method == METHOD:
-        raise cashier.MethodNotOffered(method=method)
+        raise MethodNotOffered(method=method)
     alone(user_number)
     waiting = TopUp.objects.filter(user_id=user_id, status=TopUpStatus.OPEN, pay_before__gt=at)
     coming = waiting.aggregate(fen=Sum("amount_fen", default=0))["fen"]
@@ -70,8 +80,31 @@ def open_top_up(
         look_at=at + PAY_WITHIN,
     )
     return cashier.open_payment(
-        payer_id=user_id, purpose=PURPOSE, reference=top_up.number, method=method, at=at
+        payer_id=user_id,
+        purpose=PURPOSE,
+        reference=top_up.number,
+        method=method,
+        asker=asker,
+        at=at,
     )
+
+
+def ways(*, user_id: int, amount_fen: int, asker: Asker, at: datetime) -> list[Offer]:
+    """How so much can be topped up, those that are offered first.  Raises TopUpOutOfBounds."""
+    _limits_of(amount_fen)
+    due = Due(amount_fen, PLATFORM, at + PAY_WITHIN)
+    return [
+        offer
+        for offer in offers.ways_for(due=due, payer_id=user_id, asker=asker, at=at)
+        if offer.method != METHOD
+    ]
+
+
+def _limits_of(amount_fen: int) -> TopUpLimits:
+    limits = TopUpLimits(**settings.WALLET_TOP_UPS)
+    if not limits.least_fen <= amount_fen <= limits.most_fen:
+        raise TopUpOutOfBounds(least_fen=limits.least_fen, most_fen=limits.most_fen)
+    return limits
 
 
 def alone(user_number: str) -> None:
@@ -87,9 +120,9 @@ def alone(user_number: str) -> None:
 
 @joined
 def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
-    """Its amount; a transfer gets working days."""
+    """Its amount; a transfer gets working days.  Method "": only looked at."""
     rows = TopUp.objects.filter(user_id=payer_id, number=reference)
-    top_up = rows.select_for_update().first()
+    top_up = (rows.select_for_update() if method else rows).first()
     if top_up is None:
         raise NotFound
     if top_up.status != TopUpStatus.OPEN or top_up.pay_before <= at:

@@ -1,6 +1,7 @@
 """Money goes out of wallets: frozen first, then sent; posted or given back as the channel says."""
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -208,12 +209,21 @@ def _take(row: Withdrawal, said: Said, at: datetime) -> None:
 
 
 @joined
-def bounced(*, withdrawal: Withdrawal, source: str, at: datetime) -> None:
-    """What had left is here again, in `source`: its owner has it.  StaleState unless done."""
+def bounced(*, withdrawal: Withdrawal, sources: Mapping[str, int], at: datetime) -> None:
+    """What had left is here again: its owner has it, all of it.  StaleState unless done.
+
+    `sources`: the accounts that have it, in fen, an expense for what banks kept among them.
+    """
     found = Withdrawal.objects.filter(pk=withdrawal.pk)
     failure = "收款银行退汇，款项已退回钱包"
     move(found, WithdrawalStatus.BOUNCED, WITHDRAWAL_TRANSITIONS, failure=failure)
-    _post(withdrawal, "WITHDRAW_BOUNCED", source, wallet_of(withdrawal.owner), at)
+    draft = Draft(
+        kind="WITHDRAW_BOUNCED",
+        reference=withdrawal.number,
+        debits=dict(sources),
+        credits={wallet_of(withdrawal.owner): withdrawal.amount_fen},
+    )
+    ledger.post([draft], at=at)
 
 
 def look_again(*, told: dict[str, Any]) -> str:

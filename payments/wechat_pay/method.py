@@ -9,12 +9,11 @@ from django.utils.module_loading import import_string
 from django.utils.timezone import now
 
 from config.kit.errors import Refusal
-from config.kit.outside import assert_no_transaction
 from payments.cashier.models import Payment, RefundPart
 from payments.cashier.rules import Status as PaymentStatus
 from payments.channels import wechat
-from payments.channels.answers import ChannelRefused, ChannelSilent
-from payments.wechat_pay import services
+from payments.channels.answers import ChannelRefused
+from payments.wechat_pay import giving_back, services
 from payments.wechat_pay.models import WeChatTrade
 from payments.wechat_pay.queries import SOURCE
 from payments.wechat_pay.rules import ASK_AT, Status
@@ -27,16 +26,16 @@ class NoWechatLogin(Refusal):
     message = "请在微信小程序里登录后再用微信支付"
 
 
-class CannotSendBack(Refusal):
-    message = "微信支付拒绝退款"
-
-
 class PrepayRefused(Refusal):
     message = "微信支付拒绝了这笔支付，请换一种支付方式"
 
 
 class BeingPaid(Refusal):
     message = "这笔微信支付正在支付或刚刚支付，请稍后再试"
+
+
+def hindered(*, payer_id: int, merchant: str) -> str:
+    return "" if _openid(payer_id) else NoWechatLogin.message
 
 
 def opened(payment: Payment, *, at: datetime) -> None:
@@ -102,32 +101,9 @@ def shut(payment: Payment, *, at: datetime) -> None:
 
 # --- money goes back ----------------------------------------------------------------------------
 
-# WeChat may do it later, under the same number and with the same facts.
-_LATER = {"NOT_ENOUGH", "SYSTEM_ERROR", "FREQUENCY_LIMITED", "BIZ_ERR_NEED_RETRY"}
-
 
 def send_back(part: RefundPart) -> str | None:
-    """To where it came from; the part's number is WeChat's key, and asking again is repeating."""
-    assert_no_transaction()
-    trade = WeChatTrade.objects.get(transaction_id=part.receipt.channel_txn)
-    try:
-        sent = wechat.wechat_pay().refund(
-            out_refund_no=part.number,
-            transaction_id=part.receipt.channel_txn,
-            fen=part.amount_fen,
-            total_fen=trade.amount_fen,
-            reason=part.refund.get_reason_display(),
-        )
-    except ChannelSilent:
-        return None
-    except ChannelRefused as no:
-        if no.code in _LATER:
-            return None
-        raise CannotSendBack(f"微信支付拒绝退款：{no}") from no
-    if sent.status == "CLOSED":
-        raise CannotSendBack("微信支付关闭了这笔退款，没有退出")
-    # ABNORMAL is not the end: the buyer's card is gone, and another one may be named.
-    return sent.refund_id if sent.status == "SUCCESS" else None
+    return giving_back.ask(part=part, at=now())
 
 
 def left_from(part: RefundPart, channel_txn: str) -> str:

@@ -2,7 +2,7 @@ from django.db import models
 from django.db.models import Q
 
 from payments.cashier.models import Payment
-from payments.wechat_pay.rules import Status
+from payments.wechat_pay.rules import RefundState, Status
 
 
 class WeChatTrade(models.Model):
@@ -23,7 +23,11 @@ class WeChatTrade(models.Model):
     transaction_id = models.CharField("微信支付订单号", max_length=64, null=True, blank=True)
     opened_at = models.DateTimeField("发起时间")
     ask_at = models.DateTimeField("下次查询", help_text="通知可能丢失，到时主动查询")
-    paid_at = models.DateTimeField("支付时间", null=True, blank=True)
+    paid_at = models.DateTimeField("得知时间", null=True, blank=True)
+    success_at = models.DateTimeField(
+        "支付时间", null=True, blank=True, help_text="微信支付记录的支付完成时间，账单按它分日"
+    )
+    billed_on = models.DateField("所在账单", null=True, blank=True)
     closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
 
     class Meta:
@@ -43,13 +47,59 @@ class WeChatTrade(models.Model):
                 condition=~Q(status="PAID")
                 | Q(transaction_id__isnull=False, paid_at__isnull=False),
             ),
+            models.CheckConstraint(
+                name="wechat_trade_paid_says_when",
+                condition=~Q(status="PAID") | Q(success_at__isnull=False),
+            ),
         ]
         indexes = [
             models.Index("ask_at", name="wechat_trade_to_ask", condition=Q(status="OPEN")),
+            # What no bill has had yet: the trades of the last days.
+            models.Index(
+                "success_at",
+                name="wechat_trade_not_billed",
+                condition=Q(status="PAID", billed_on=None),
+            ),
         ]
 
     def __str__(self) -> str:
         return self.out_trade_no
+
+
+class WeChatRefund(models.Model):
+    """What WeChat said of a refund; the part of the cashier's has the same number."""
+
+    trade = models.ForeignKey(
+        WeChatTrade, models.PROTECT, related_name="refunds", verbose_name="交易"
+    )
+    out_refund_no = models.CharField("商户退款单号", max_length=64)
+    refund_id = models.CharField("微信退款单号", max_length=64)
+    amount_fen = models.PositiveBigIntegerField("金额(分)")
+    status = models.CharField("状态", max_length=16, choices=RefundState)
+    accepted_at = models.DateTimeField(
+        "受理时间", null=True, blank=True, help_text="微信支付记录的受理时间，账单按它分日"
+    )
+    billed_on = models.DateField("所在账单", null=True, blank=True)
+    heard_at = models.DateTimeField("最近一次答复")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "微信退款"
+        constraints = [
+            models.UniqueConstraint("out_refund_no", name="wechat_refund_number_once"),
+            models.UniqueConstraint("refund_id", name="wechat_refund_id_once"),
+            models.CheckConstraint(
+                name="wechat_refund_status_known", condition=Q(status__in=RefundState.values)
+            ),
+            models.CheckConstraint(name="wechat_refund_moves_money", condition=Q(amount_fen__gt=0)),
+        ]
+        indexes = [
+            models.Index(
+                "accepted_at", name="wechat_refund_not_billed", condition=Q(billed_on=None)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.out_refund_no
 
 
 class WeChatNotice(models.Model):

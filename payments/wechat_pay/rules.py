@@ -1,16 +1,27 @@
 """What a word of WeChat's about one of our trades means."""
 
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import models
 
+from payments.channels.asking import ASK_AT, ask_next
 from payments.channels.wechat import Trade
+
+__all__ = ["ASK_AT", "TRANSITIONS", "Asked", "Status", "ask_next", "differs"]
 
 
 class Status(models.TextChoices):
     OPEN = "OPEN", "待支付"
     PAID = "PAID", "已支付"
+    CLOSED = "CLOSED", "已关闭"
+
+
+class RefundState(models.TextChoices):
+    """As WeChat calls them."""
+
+    PROCESSING = "PROCESSING", "退款中"
+    SUCCESS = "SUCCESS", "已退款"
+    ABNORMAL = "ABNORMAL", "退款异常"  # the buyer's card is gone: a person names another one
     CLOSED = "CLOSED", "已关闭"
 
 
@@ -20,12 +31,6 @@ TRANSITIONS = {
     Status.CLOSED: frozenset({Status.PAID}),
     Status.PAID: frozenset[Status](),
 }
-
-# Whether money came is asked at these ages of a trade, and then every half hour.
-ASK_AT = tuple(timedelta(seconds=s) for s in (10, 30, 60, 180, 600, 1200))
-ASK_EVERY = timedelta(minutes=30)
-# Clocks differ a little, and who pays in the last second needs a few more.
-GRACE = timedelta(seconds=10)
 
 
 class Asked(NamedTuple):
@@ -48,12 +53,3 @@ def differs(ours: Asked, theirs: Trade) -> str:
     if theirs.fen != ours.amount_fen:
         return f"金额 {theirs.fen} 分，应为 {ours.amount_fen} 分"
     return ""
-
-
-def ask_next(opened_at: datetime, pay_before: datetime, at: datetime) -> datetime:
-    """When to ask again; at the latest right after the time to pay is over."""
-    age = at - opened_at
-    step = next((when for when in ASK_AT if when > age), None)
-    usual = opened_at + step if step else at + ASK_EVERY
-    end = pay_before + GRACE
-    return min(usual, end) if at < end else usual

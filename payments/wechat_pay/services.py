@@ -135,7 +135,11 @@ def take(*, theirs: Trade, at: datetime) -> str:
     if problem := differs(ours, theirs):
         return problem
     Payment.objects.filter(pk=trade.payment_id).locked()
-    paid = {"transaction_id": theirs.transaction_id, "paid_at": at}
+    paid = {
+        "transaction_id": theirs.transaction_id,
+        "paid_at": at,
+        "success_at": theirs.success_at or at,
+    }
     try:
         move(found, Status.PAID, TRANSITIONS, **paid)
     except StaleState:

@@ -7,9 +7,14 @@ from django.db.models.expressions import RawSQL
 from config.kit.errors import NotFound
 from members.memberships import queries as memberships
 from members.memberships.rules import Standings
-from shop.catalog.models import Product, Sku
+from shop.catalog.models import Category, Product, Sku
 from shop.catalog.rules import Status
 from shop.pricing.rules import Kind, Listing, Rule, price_tag
+
+
+def category_name(code: str) -> str:
+    """Empty when there is no such category."""
+    return Category.objects.filter(code=code).values_list("name", flat=True).first() or ""
 
 
 def shelf(

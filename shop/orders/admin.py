@@ -161,6 +161,7 @@ class OrderAdmin(Look):
             lambda order, _: services.cancel(order=order, actor=actor, at=now()),
             title="取消订单",
             lead="已付的款项立即原路退回，库存释放，导购佣金作废；此操作不能撤销。",
+            outside=lambda order: lambda _: services.shut(order=order, at=now()),
         )
 
     @action(description="解冻", icon="lock_open", permissions=["act"])

@@ -1,8 +1,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import connection
-from django.db.models import Prefetch, QuerySet
+from django.db.models import F, Func, Prefetch, QuerySet, TextField
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
@@ -31,6 +32,38 @@ def _whole(rows: QuerySet[Order], status: str) -> QuerySet[Order]:
         rows = rows.filter(status=status)
     lines = Prefetch("lines", OrderLine.objects.select_related("sku"))
     return rows.select_related("merchant", "guide__user").prefetch_related(lines, "shipments")
+
+
+# Of what is ordered: each category with those above it, as "oolong/tea"; "" for what has none.
+# The tree is typed by people: ten steps up are enough, also around in a circle.
+_PATHS = """
+ARRAY(
+    WITH RECURSIVE up (path, parent_id, steps) AS (
+        SELECT DISTINCT coalesce(c.code, ''), c.parent_id, 1
+        FROM shop_orderline l
+        JOIN shop_sku s ON s.id = l.sku_id
+        JOIN shop_product p ON p.id = s.product_id
+        LEFT JOIN shop_category c ON c.id = p.category_id
+        WHERE l.order_id = %(expressions)s
+        UNION ALL
+        SELECT up.path || '/' || c.code, c.parent_id, up.steps + 1
+        FROM up JOIN shop_category c ON c.id = up.parent_id WHERE up.steps < 10
+    )
+    SELECT path FROM up WHERE parent_id IS NULL OR steps = 10 ORDER BY path
+)
+"""
+
+
+def with_categories(orders: QuerySet[Order]) -> QuerySet[Order]:
+    """For `paths_of`, by the same statement."""
+    paths = Func(F("pk"), template=_PATHS, output_field=ArrayField(TextField()))
+    return orders.annotate(category_paths=paths)
+
+
+def paths_of(order: Order) -> tuple[tuple[str, ...], ...]:
+    """The categories of what is ordered, each with those above it, nearest first."""
+    paths: list[str] = order.category_paths  # type: ignore[attr-defined]
+    return tuple(tuple(path.split("/")) if path else () for path in paths)
 
 
 def shown(orders: Sequence[Order]) -> list[dict[str, Any]]:

@@ -15,12 +15,15 @@ from members.guides import services as guides
 from members.memberships import services as memberships
 from members.memberships.models import Level
 from members.merchants.models import Merchant
+from payments.bills.models import ChannelDay, ChannelDifference
 from payments.cashier import services as cashier
-from payments.cashier.models import Payment
+from payments.cashier.models import Payment, Refund
 from payments.closing.models import DayClose
 from payments.ledger.models import Account, Entry, Posting
+from payments.transfers import by_hand
 from payments.transfers import services as transfers
-from payments.transfers.models import Statement
+from payments.transfers.models import LineReturn, Statement, StatementLine
+from payments.transfers.models_by_hand import ByHand
 from shop.catalog.models import Category, PriceRule, Sku
 from shop.inventory import services as inventory
 from shop.orders import services as orders
@@ -37,6 +40,7 @@ from tests.factories import (
     place,
     ship,
 )
+from tests.payments.offered import offer
 from tests.payments.transfers.bank import account, arrive, booking, ccb_csv, transfer_in
 
 PASSWORD = "long-enough-for-staff"
@@ -188,9 +192,54 @@ def _money(side: Side, account_no: str, at: datetime) -> None:
             made_at=at,
         )
     )
+    side.keep(_paid_by_hand(side, account_no, at))
+    side.keep(offer("BANK_TRANSFER", merchant=side.merchant.number, at=at))
+    channel_day = ChannelDay.objects.create(
+        channel="WECHAT",
+        day=at.date() - timedelta(days=ChannelDay.objects.count() + 1),
+        status="DIFFERS",
+        trades=1,
+        trades_fen=5_000,
+        tried_at=at,
+        fetched_at=at,
+    )
+    difference = ChannelDifference.objects.create(
+        channel_day=channel_day,
+        subject="TRADE",
+        kind="MISSING_HERE",
+        our_number="SOMEBODY-ELSE-1",
+        their_number="4200002026",
+        our_fen=0,
+        their_fen=5_000,
+        found_at=at,
+        seen_at=at,
+    )
+    side.keep(channel_day, difference)
     held = Account.objects.get(code=f"held:{side.merchant.number}")
     entry = Entry.objects.filter(account=held).earliest("pk")
     side.keep(held, entry, Posting.objects.get(pk=entry.posting_id))
+
+
+def _paid_by_hand(side: Side, account_no: str, at: datetime) -> ByHand:
+    """FINANCE has sent a line back in net banking; nobody has confirmed it."""
+    payer = {"payer_name": f"{side.merchant.name[:2]}退款人", "payer_account": "6217000099990000"}
+    line, out = arrive(
+        booking(5_00, remark="付错了", booked_at=at, **payer),
+        booking(-5_00, remark="退回", booked_at=at, **payer),
+        account_no=account_no,
+        at=at,
+    )
+    said = by_hand.Said(
+        payout=line.number,
+        booked=out.serial,
+        lines=StatementLine.objects.all(),
+        reason="没有走系统",
+        actor=side.people["FINANCE"].number,
+        at=at,
+    )
+    return by_hand.enter(
+        said=said, returned=LineReturn.objects.none(), refunded=Refund.objects.none()
+    )
 
 
 def _live(side: Side, name: str, at: datetime) -> None:

@@ -66,10 +66,12 @@ def test_the_platform_sets_how_virtual_accounts_are_given(platform, first):
     assert "期间迟到的款仍归原订单" in client.get(address).content.decode()
 
     changes = {"gives": "MEMBER", "quarantine_days": "90", "is_capped": "on"}
+    changes |= {"is_payer_bound": "on"}
     client.post(address, typed_account(account, **changes))
 
     account = fresh(account)
-    assert (account.gives, account.quarantine_days, account.is_capped) == ("MEMBER", 90, True)
+    assert (account.gives, account.quarantine_days) == ("MEMBER", 90)
+    assert (account.is_capped, account.is_payer_bound) == (True, True)
 
 
 @pytest.mark.parametrize("typed", [{"gives": "NOBODY"}, {"quarantine_days": "99999"}])
@@ -205,3 +207,15 @@ def test_days_that_could_not_be_fetched_are_on_the_accounts_page(first):
     days.take(account=account, day=date(2031, 1, 1), at=now())
 
     assert "2031-01-01：" not in client.get(address).content.decode()
+
+
+def test_who_has_uploaded_a_missing_day_is_on_the_accounts_page(first):
+    account, clerk = first.rows["payments.ReceivingAccount"], first.people["FINANCE"]
+    day = date(2031, 1, 1)
+    days.miss(account=account, day=day, reason="银行没有给出可信的答复", at=now())
+    days.close(account=account, day=day, statement="B0001", by=clerk.number, at=now())
+
+    page = opened(clerk).get(url("payments.ReceivingAccount", "change", account.pk))
+
+    name = clerk.nickname or clerk.username
+    assert f"（{name}上传的流水 B0001 已补上，" in page.content.decode()

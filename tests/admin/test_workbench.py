@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
+from config.kit.columns import in_yuan
 from payments.ledger import services as ledger
 from payments.transfers import backlog, desk, pulling, queries
 from payments.transfers.backlog import Asked, Sort
@@ -315,18 +316,26 @@ def test_what_nobody_claimed_for_75_days_is_listed_and_can_be_returned(clerk, fi
         cards = clerk.get("/admin/").context["cards"]
         return next(one for one in cards if one["title"] == "75 天未认领")
 
-    def booked(days):
-        StatementLine.objects.filter(pk=lost.pk).update(booked_at=now() - timedelta(days=days))
+    def booked(**ago):
+        StatementLine.objects.filter(pk=lost.pk).update(booked_at=now() - timedelta(**ago))
 
-    booked(74)
-    assert card()["value"] == 0
-    assert lost.number not in read(clerk, age="75+")
+    for ago in ({"days": 74}, {"days": 74, "hours": 23, "minutes": 59}):
+        booked(**ago)
+        assert card()["value"] == 0
+        assert lost.number not in read(clerk, age="75+")
 
-    booked(77)
+    booked(days=75)
     assert card()["value"] == 1
     page = clerk.get(card()["href"]).content.decode()
     assert numbers_on(page) == [lost.number]
     assert f"line={lost.number}&amp;act=return" in page
+
+    decide(clerk, lost, "ignore", {"reason": "股东借款"})
+    assert card()["value"] == 0
+    decide(clerk, lost, "undo", {"reason": "看错了"})
+    assert card()["value"] == 1
+    decide(clerk, lost, "return", {"amount": "", "reason": "无人认领"})
+    assert (fresh(lost).verdict, card()["value"]) == ("RETURNING", 0)
 
 
 def test_the_split_begins_with_the_candidates(clerk, hinted, payment):
@@ -397,6 +406,8 @@ def test_ignoring_offers_to_undo_and_undoing_brings_the_line_back(clerk, lost):
 
     later = read(clerk)  # the message is gone, the offer is not
     assert undo in later
+    said = f"不处理 {in_yuan(lost.amount_fen)}　<b>剩余 {in_yuan(0)}</b>"
+    assert said in read(clerk, line=lost.number)
 
     back = decide(clerk, lost, "undo", {"reason": "看错了"})
     assert fresh(lost).verdict == "UNMATCHED"

@@ -2,12 +2,14 @@
 
 import io
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from django.utils.timezone import localtime, now
 
 from config.kit import numbers
 from members.accounts.models import User
 from members.merchants.models import Merchant
+from payments.alipay import link
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.closing import services as closing
@@ -60,6 +62,17 @@ def make() -> dict[str, dict[str, str]]:
     take_back(buyers[1], goods[1], at)
     close_days(account, staff["finance"]["username"], at)
     return staff
+
+
+def give_link() -> str:
+    """The path of the cashier page for an order that a buyer wants to pay by Alipay."""
+    buyer, at = User.objects.get(nickname=NAMES[3]), now()
+    order = place(buyer, Sku.objects.filter(min_quantity=1).order_by("pk")[0], at=at)
+    payment = cashier.open_payment(
+        payer_id=buyer.pk, purpose="ORDER", reference=order.number, method="ALIPAY_LINK", at=at
+    )
+    cashier.prepare(payment=payment, at=at)
+    return urlsplit(link.instructions([payment])[payment.pk]["pay_url"]).path
 
 
 def ask_for_a_return(clerk: str, at: datetime) -> None:

@@ -24,6 +24,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from config.embedded import engines
 from tests.engines import ENVIRONMENT
+from tests.sandbox.alipay import signing, wire
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -34,6 +35,8 @@ CLOSING = "/admin/payments/dayclose/"
 COLUMNS = "/admin/payments/statement/map_columns/"
 # What is done before the picture is taken: something is clicked, or a sample is uploaded.
 SAMPLE = "a sample is uploaded"
+# The page of a link that a buyer was given; a shop that is running has none for us.
+CASHIER = "the link of a payment"
 # Name, address, size, and what is done first.
 PICTURES: list[tuple[str, str, tuple[int, int], list[str]]] = [
     ("admin-dashboard", "/admin/", DESKTOP, []),
@@ -52,6 +55,7 @@ PICTURES: list[tuple[str, str, tuple[int, int], list[str]]] = [
     ("admin-queue-phone", QUEUE, PHONE, []),
     ("admin-line-phone", QUEUE, PHONE, ["text=刘一鸣"]),
     ("admin-phone", "/admin/", PHONE, []),
+    ("cashier-phone", CASHIER, PHONE, []),
     ("api-docs", "/api/docs/", DESKTOP, []),
 ]
 
@@ -70,32 +74,45 @@ def main() -> None:
     if told.base_url:
         take(chromium, told.base_url, json.loads(told.staff.read_text())["staff"], told)
     else:
-        with own_shop() as (base_url, staff):
-            take(chromium, base_url, staff, told)
+        with own_shop() as (base_url, staff, link):
+            take(chromium, base_url, staff, told, link)
 
 
 @contextmanager
-def own_shop() -> Iterator[tuple[str, dict[str, Any]]]:
+def own_shop() -> Iterator[tuple[str, dict[str, Any], str]]:
     """Throwaway engines, two weeks of trade, and a web server in front of it."""
     home = Path(tempfile.mkdtemp(prefix="siyu-pictures-"))
     home.chmod(0o711)
     running = engines(home, throwaway=True)
     environment = {
         **ENVIRONMENT,
+        **alipay(home / "keys"),
         "DATABASE_URL": running.database_url,
         "REDIS_URL": running.redis_url,
         "DJANGO_SETTINGS_MODULE": "config.settings",
     }
     os.environ.update(environment)
     try:
-        staff = filled()
+        staff, link = filled()
         with server() as base_url:
-            yield base_url, staff
+            yield base_url, staff, link
     finally:
         running.stop()
 
 
-def filled() -> dict[str, Any]:
+def alipay(home: Path) -> dict[str, str]:
+    """An app there, so that its cashier page can be shown; nobody is asked."""
+    held = signing.ensure(home)
+    return {
+        "ALIPAY_APP_ID": wire.APP_ID,
+        "ALIPAY_SELLER_ID": wire.SELLER_ID,
+        "ALIPAY_PRIVATE_KEY": str(held.app_private),
+        "ALIPAY_PUBLIC_KEY": str(held.alipay_public),
+        "ALIPAY_URL": "http://127.0.0.1:9/gateway.do",
+    }
+
+
+def filled() -> tuple[dict[str, Any], str]:
     """Django can be set up only now that the engines are known."""
     import django
     from django.core.management import call_command
@@ -105,7 +122,7 @@ def filled() -> dict[str, Any]:
     from tests.browser import scene
 
     call_command("migrate", verbosity=0)
-    return scene.make()
+    return scene.make(), scene.give_link()
 
 
 @contextmanager
@@ -138,7 +155,13 @@ def wait_for(address: str, seconds: float = 30) -> None:
     raise SystemExit(f"screenshots: nothing answers at {address}")
 
 
-def take(chromium: str, base_url: str, staff: dict[str, Any], told: argparse.Namespace) -> None:
+def take(
+    chromium: str,
+    base_url: str,
+    staff: dict[str, Any],
+    told: argparse.Namespace,
+    link: str = "",
+) -> None:
     more = [
         (f"more-{n}-{name}", address, size, [])
         for n, address in enumerate(told.more)
@@ -152,7 +175,10 @@ def take(chromium: str, base_url: str, staff: dict[str, Any], told: argparse.Nam
         log_in(page, base_url, staff["merchant"])
         for name, address, (width, height), clicks in [*PICTURES, *more]:
             page.set_viewport_size({"width": width, "height": height})
-            page.goto(base_url + address, wait_until="networkidle")
+            if address == CASHIER and not link:
+                continue
+            page.goto(base_url + (link if address == CASHIER else address), wait_until="load")
+            page.wait_for_load_state("networkidle")
             for click in clicks:
                 if click == SAMPLE:
                     upload_a_sample(page)

@@ -1,5 +1,6 @@
 """A clerk clears the queue with keys and mouse, on a desk and on a phone."""
 
+import os
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -7,20 +8,23 @@ from urllib.parse import quote
 import pytest
 from django.utils.timezone import now
 
-from payments.cashier.models import Payment
+from payments.cashier import refunds
+from payments.cashier.models import Payment, Refund, RefundPart
 from payments.ledger import services as ledger
+from payments.ledger.queries import balance
 from payments.transfers.models import StatementLine
 from tests.admin.stage import Side, make_side
 from tests.browser.test_admin import READ, WIDER, english, log_in
-from tests.payments.transfers.bank import arrive, booking
+from tests.payments.transfers.bank import arrive, booking, icbc_csv, imported, push
 
 pytestmark = pytest.mark.django_db(transaction=True)
 QUEUE = "/admin/payments/statementline/queue/"
+ACCOUNT = "755900000221"
 
 
 @pytest.fixture
 def side(live_server: Any) -> Side:
-    return make_side("甲号", "755900000221")
+    return make_side("甲号", ACCOUNT)
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def lines(side: Side) -> dict[str, StatementLine]:
         )
         for n, (fen, remark, payer) in enumerate(told)
     ]
-    found = arrive(*rows, account_no="755900000221", at=at)
+    found = arrive(*rows, account_no=ACCOUNT, at=at)
     return dict(zip(("assign", "split", "return", "ignore"), found, strict=True))
 
 
@@ -155,6 +159,112 @@ def test_a_key_pressed_while_the_next_line_comes_is_for_that_line(page, side, li
 
     assert verdict(lines["split"]) == "IGNORED"
     assert verdict(lines["assign"]) == "SUGGESTED"
+
+
+# --- what comes seldom: money of ours that is back, and one booking under two names
+
+
+@pytest.fixture
+def paid_out(side: Side) -> Refund:
+    """The refund of a cancelled order, as the bank has paid it."""
+    refund = side.rows["payments.Refund"]
+    assert isinstance(refund, Refund)
+    for pk in refunds._begin(refund, now()):
+        part = RefundPart.objects.select_related("receipt", "refund__payment").get(pk=pk)
+        refunds._leave(part, "OUT1", now())
+    refunds.conclude(refund, now())
+    refund.refresh_from_db()
+    assert refund.status == "DONE"
+    return refund
+
+
+@pytest.fixture
+def twin(side: Side) -> StatementLine:
+    """Pushed with a serial, and in a file without one."""
+    at = now() - timedelta(minutes=5)
+    row = booking(8_00, remark="茶叶", payer_name="孙五", booked_at=at)
+    push(row, account_no=ACCOUNT, at=at)
+    imported(icbc_csv([row], own=ACCOUNT), at=at, account_no=ACCOUNT)
+    return StatementLine.objects.get(facts__has_key="held_as")
+
+
+def test_b_names_the_payout_that_came_back_and_shows_what_the_bank_kept(
+    page, side, paid_out, live_server
+):
+    at = now() - timedelta(minutes=5)
+    told = {"remark": f"退汇 {paid_out.number}", "is_reversal": True, "booked_at": at}
+    (credit,) = arrive(booking(paid_out.amount_fen - 150, **told), account_no=ACCOUNT, at=at)
+    log_in(page, live_server.url, side.people["FINANCE"].username)
+    page.goto(f"{live_server.url}{QUEUE}?verdict=CONFLICT")
+    shown(page, credit)
+
+    page.keyboard.press("b")
+    page.wait_for_selector("[data-ask]")
+    assert page.input_value("[name=payout]") == paid_out.number
+    assert "相差 ¥1.50" in page.inner_text("[data-ask]")
+    page.fill("[name=reason]", "银行回单注明扣费")
+    confirm(page)
+    assert "确认是银行扣的" in page.inner_text("[data-ask]")
+    assert (verdict(credit), balance(f"fee:{ACCOUNT}")) == ("CONFLICT", 0)
+    photograph(page, "bounce")
+
+    page.fill("[name=fee_fen]", "1.50")
+    page.focus("[name=reason]")
+    confirm(page)
+
+    paid_out.refresh_from_db()
+    assert (verdict(credit), paid_out.status) == ("REVERSED", "FAILED")
+    assert balance(f"fee:{ACCOUNT}") == 150
+    assert ledger.audit() == []
+    page.goto(f"{live_server.url}{QUEUE}?line={credit.number}")
+    assert "银行扣费 ¥1.50" in page.inner_text(".wb-detail")
+    assert not page.wrongs
+
+
+def test_t_takes_in_what_only_seemed_to_be_known_and_u_leaves_it_out_again(
+    page, side, twin, live_server
+):
+    before = balance(f"suspense:{ACCOUNT}")
+    log_in(page, live_server.url, side.people["FINANCE"].username)
+    page.goto(f"{live_server.url}{QUEUE}?verdict=CONFLICT")
+    shown(page, twin)
+
+    page.keyboard.press("t")
+    confirm(page)
+    assert (verdict(twin), balance(f"suspense:{ACCOUNT}")) == ("UNMATCHED", before + 8_00)
+    shown(page, twin)
+
+    page.keyboard.press("u")
+    shown(page, twin)
+    confirm(page)
+    assert (verdict(twin), balance(f"suspense:{ACCOUNT}")) == ("CONFLICT", before)
+    assert ledger.audit() == []
+    assert not page.wrongs
+
+
+def test_what_seems_to_be_known_names_its_other_and_is_ignored_with_i(
+    page, side, twin, live_server
+):
+    log_in(page, live_server.url, side.people["FINANCE"].username)
+    page.goto(f"{live_server.url}{QUEUE}?verdict=CONFLICT")
+    shown(page, twin)
+    assert f"疑似同一笔 {twin.facts['held_as']}" in page.inner_text(".wb-detail")
+    photograph(page, "take-in")
+    assert not english(page.evaluate(READ))
+
+    page.goto(f"{live_server.url}{QUEUE}?line={twin.number}")
+    page.keyboard.press("i")
+    page.fill("[name=reason]", "与已收录的是同一笔")
+    confirm(page)
+    assert verdict(twin) == "IGNORED"
+    assert not page.wrongs
+
+
+def photograph(page: Any, name: str) -> None:
+    """Kept where SIYU_PICTURES says; what a person sees must fit anyway."""
+    assert page.evaluate(WIDER) <= 0
+    if into := os.environ.get("SIYU_PICTURES"):
+        page.screenshot(path=f"{into}/{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize("page", ["phone"], indirect=True)

@@ -4,19 +4,16 @@ The payment is held until both have come as far as they can: first the intake, t
 """
 
 import io
-import threading
-import time
 from collections import Counter
 from dataclasses import replace
 
 import pytest
-from django.db import connection, transaction
 
 from payments.cashier.models import Payment
 from payments.ledger import services as ledger
 from payments.transfers import desk, intake, known, services
 from payments.transfers.models import LineEvent, StatementLine
-from tests.concurrency.together import together
+from tests.concurrency.stalled import in_turn
 from tests.members.people import make_user
 from tests.payments.transfers.bank import (
     ACCOUNT,
@@ -55,38 +52,11 @@ def both(waits, come) -> Counter[str]:
     line = StatementLine.objects.select_related("receiving_account").get(serial=waits.serial)
     named = booking(100, virtual_account=virtual_of(payment))
 
-    def job(i):
-        if i:
-            until_waiting(1)
-            shares, everyone = {payment.number: PRICE}, Payment.objects.all()
-            desk.assign(line=line, shares=shares, payments=everyone, actor="U1", at=NOON)
-        else:
-            come(named)
+    def assign():
+        shares, everyone = {payment.number: PRICE}, Payment.objects.all()
+        desk.assign(line=line, shares=shares, payments=everyone, actor="U1", at=NOON)
 
-    endings: list[Counter[str]] = []
-    others = threading.Thread(target=lambda: endings.append(together(2, job)))
-    with transaction.atomic():
-        list(Payment.objects.filter(pk=payment.pk).select_for_update())
-        others.start()
-        until_waiting(2)
-    others.join()
-    return endings[0]
-
-
-def until_waiting(n: int) -> None:
-    """So many connections wait for a lock."""
-    for _ in range(1000):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_stat_clear_snapshot()")  # as it is now
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
-            (found,) = cursor.fetchone()
-        if found >= n:
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"{found} of {n} wait")
+    return in_turn(Payment.objects.filter(pk=payment.pk), lambda: come(named), assign)
 
 
 def statement_with(waits, named):

@@ -39,7 +39,7 @@ def of_a_return():
     (line,) = arrive(booking(PRICE))
     asked = returns.give_back(line=line, actor="U1", at=NOON)
     found = LineReturn.objects.select_related("line__receiving_account").get(pk=asked.pk)
-    return lambda: returns._returned(found, SERIAL, NOON)
+    return lambda: returns.returned(found, SERIAL, NOON)
 
 
 def of_a_refund():

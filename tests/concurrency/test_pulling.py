@@ -6,6 +6,7 @@ import time
 import pytest
 from django.utils.timezone import localtime, now
 
+from payments.receiving import days
 from payments.receiving.models import MissingDay, ReceivingAccount
 from payments.transfers import pulling, services
 from payments.transfers.models import Statement
@@ -90,6 +91,24 @@ def test_a_missing_day_fetched_at_once_is_imported_once(sandbox, own):
     assert stalled(MissingDay.objects.all(), 4, pull, seconds=1.5) == {"ok": 4}
     assert Statement.objects.count() == 1
     assert MissingDay.objects.get().fetched_at is not None
+
+
+def test_a_missing_day_that_is_fetched_and_uploaded_at_once_is_had_once(sandbox, own):
+    day = localtime(now()).date()
+    sandbox.faults("/bank/files", "garbage")
+    pulling.pull_day(account=own, day=day, at=now())
+    sandbox.transfer(ACCOUNT, 100)
+
+    def have(i):
+        if i:
+            pulling.pull_day(account=own, day=day, at=now())
+        else:
+            days.close(account=own, day=day, statement="B1", by="U1", at=now())
+
+    assert stalled(MissingDay.objects.all(), 2, have, seconds=1.5) == {"ok": 2}
+    (had,) = MissingDay.objects.all()
+    assert had.fetched_at is not None
+    assert Statement.objects.count() == (0 if had.closed_by else 1)
 
 
 def test_who_fails_while_another_fetches_the_day_does_not_make_it_missing(sandbox, own):

@@ -8,13 +8,22 @@ from django.db import connection, transaction
 
 from payments.cashier import refunds
 from payments.cashier import services as cashier
-from payments.cashier.models import Refund, RefundPart
+from payments.cashier.models import PaymentEvent, Refund, RefundPart
 from payments.ledger import services as ledger
+from payments.ledger.queries import balance
 from payments.transfers import bounces, desk, returns, reversals
 from payments.transfers.models import LineReturn, Policy, StatementLine
 from payments.wallet.models import Withdrawal
 from tests.concurrency.stalled import stalled
-from tests.payments.transfers.bank import NOON, account, arrive, booking, expected, virtual_of
+from tests.payments.transfers.bank import (
+    ACCOUNT,
+    NOON,
+    account,
+    arrive,
+    booking,
+    expected,
+    virtual_of,
+)
 from tests.payments.transfers.conftest import _no_shop  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,7 +170,8 @@ def test_one_approves_what_another_undoes_and_one_succeeds(line):
 # --- a payout that came back
 
 
-def test_two_people_say_at_once_what_came_back_and_it_is_owed_once(line):
+@pytest.mark.parametrize("fee_fen", [0, 10])
+def test_two_people_say_at_once_what_came_back_and_it_is_owed_once(line, fee_fen):
     Policy.objects.update(check_above_fen=10**9)
     arrive(booking(PRICE + 700, virtual_account=virtual_of(expected(PRICE))))
     refund = Refund.objects.select_related("payment").get()
@@ -169,8 +179,9 @@ def test_two_people_say_at_once_what_came_back_and_it_is_owed_once(line):
     (pk,) = refunds._begin(refund, NOON)
     part = RefundPart.objects.select_related("receipt", "refund__payment").get(pk=pk)
     refunds._leave(part, "OUT1", NOON)
-    refunds._conclude(refund, NOON)
-    rows = [booking(700, remark=f"退汇 {refund.number}", is_reversal=True) for _ in range(2)]
+    refunds.conclude(refund, NOON)
+    told = {"remark": f"退汇 {refund.number}", "is_reversal": True}
+    rows = [booking(700 - fee_fen, **told) for _ in range(2)]
     credits = [seen(one.pk) for one in arrive(*rows)]
     everything = {
         "returned": LineReturn.objects.all(),
@@ -180,10 +191,11 @@ def test_two_people_say_at_once_what_came_back_and_it_is_owed_once(line):
 
     def say(i):
         said = {"payout": refund.number, "reason": "附言", "actor": f"U{i}", "at": NOON}
-        bounces.link(line=credits[i], **said, **everything)
+        bounces.link(line=credits[i], fee_fen=fee_fen, **said, **everything)
 
     endings = stalled(Refund.objects.all(), 2, say)
 
     assert endings == {"ok": 1, "STALE_STATE": 1}
-    assert Refund.objects.get().bounces == 1
+    assert PaymentEvent.objects.filter(kind="REFUND_BOUNCED").count() == 1
+    assert balance(f"fee:{ACCOUNT}") == fee_fen
     assert sorted(seen(one.pk).verdict for one in credits) == ["CONFLICT", "REVERSED"]

@@ -11,8 +11,9 @@ from payments.closing import services as closing
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.ledger.models import Posting
-from payments.transfers import desk, returns, services
+from payments.transfers import by_hand, desk, returns, services
 from payments.transfers.models import LineReturn, Policy, StatementLine
+from payments.transfers.models_by_hand import ByHand
 from tests.concurrency.stalled import stalled
 from tests.concurrency.together import together
 from tests.members.people import make_user
@@ -77,8 +78,51 @@ def test_one_returns_what_another_gives_away_and_one_succeeds(line):
     assert stalled(rows(line), 2, decide) == {"ok": 1, "DECIDED_MEANWHILE": 1}
 
 
+def ignore(line, i):
+    desk.ignore(line=line, reason="不是货款", actor=f"U{i}", at=NOON)
+
+
+def set_aside():
+    return books.balance("set_aside:755900000110")
+
+
+def test_two_who_ignore_one_line_at_once_set_it_aside_once(line):
+    mine = [seen(line.pk) for _ in range(4)]
+
+    endings = stalled(rows(line), 4, lambda i: ignore(mine[i], i))
+
+    assert endings == {"ok": 1, "DECIDED_MEANWHILE": 3}
+    assert (set_aside(), seen(line.pk).set_aside_fen) == (PRICE, PRICE)
+
+
+def test_one_ignores_what_another_gives_away_and_one_succeeds(line):
+    payment = expected()
+    mine = [seen(line.pk), seen(line.pk)]
+
+    def decide(i):
+        if i:
+            ignore(mine[i], i)
+        else:
+            shares, everyone = {payment.number: PRICE}, Payment.objects.all()
+            desk.assign(line=mine[i], shares=shares, payments=everyone, actor="U0", at=NOON)
+
+    assert stalled(rows(line), 2, decide) == {"ok": 1, "DECIDED_MEANWHILE": 1}
+    payment.refresh_from_db()
+    assert sorted([set_aside(), payment.received_fen]) == [0, PRICE]
+
+
+def test_two_who_undo_at_once_bring_it_back_once(line):
+    ignore(line, 0)
+    mine = [seen(line.pk) for _ in range(3)]
+
+    endings = stalled(rows(line), 3, lambda i: desk.undo(line=mine[i], actor=f"U{i}", at=NOON))
+
+    assert endings == {"ok": 1, "DECIDED_MEANWHILE": 2}
+    assert (set_aside(), seen(line.pk).verdict) == (0, "UNMATCHED")
+
+
 def test_without_the_lock_both_give_the_same_money_away(line):
-    """If this ever fails, the two tests above prove nothing."""
+    """If this ever fails, the five tests above prove nothing."""
     given = []
 
     def careless(i):
@@ -160,6 +204,86 @@ def test_without_the_counted_update_one_person_is_two(refund):
     together(3, careless)
 
     assert len(said) > 1
+
+
+# --- what was paid in net banking
+
+
+def out_of(line, n=1):
+    """Bookings of money that clerks sent to the payer of a line in net banking."""
+    rows = [booking(-line.amount_fen, payer_account=line.payer_account) for _ in range(n)]
+    return [row.pk for row in arrive(*rows)]
+
+
+def said(line, out, actor):
+    return by_hand.Said(
+        payout=line.number,
+        booked=StatementLine.objects.get(pk=out).serial,
+        lines=StatementLine.objects.all(),
+        reason="",
+        actor=actor,
+        at=NOON,
+    )
+
+
+def enter(line, out, actor):
+    return by_hand.enter(
+        said=said(line, out, actor),
+        returned=LineReturn.objects.all(),
+        refunded=Refund.objects.all(),
+    )
+
+
+def test_one_booking_is_said_at_once_to_be_two_payouts_and_is_one(line):
+    lines = [line, *(seen(row.pk) for row in arrive(booking(PRICE), booking(PRICE)))]
+    (out,) = out_of(line)
+
+    endings = stalled(StatementLine.objects.filter(pk=out), 3, lambda i: enter(lines[i], out, "U1"))
+
+    assert endings == {"ok": 1, "BOOKING_USED": 2}
+    assert LineReturn.objects.count() == ByHand.objects.count() == 1
+
+
+def test_two_clerks_say_at_once_how_one_line_was_paid_and_the_second_is_told(line):
+    outs = out_of(line, 2)
+
+    endings = stalled(rows(line), 2, lambda i: enter(line, outs[i], f"U{i}"))
+
+    assert endings == {"ok": 1, "DECIDED_MEANWHILE": 1}
+    assert LineReturn.objects.count() == 1
+
+
+def test_two_people_confirm_at_once_and_the_money_leaves_the_books_once(line):
+    made = enter(line, out_of(line)[0], "UMAKER")
+    people = ["U1", "U2", "UMAKER", "U3"]
+
+    def check(i):
+        mine = ByHand.objects.get(pk=made.pk)
+        by_hand.check(asked=mine, approve=i != 1, actor=people[i], at=NOON)
+
+    assert stalled(rows(line), 4, check) == {
+        "ok": 1,
+        "CHECKED_MEANWHILE": 2,
+        "SECOND_PERSON_NEEDED": 1,
+    }
+    is_done = ByHand.objects.get().status == "DONE"
+    assert Posting.objects.filter(kind="RETURN").count() == is_done
+    assert seen(line.pk).returned_fen == PRICE * is_done
+
+
+def test_without_the_lock_one_booking_is_two_payouts(line):
+    """If this ever fails, the tests above prove nothing."""
+    (out,) = out_of(line)
+    said_to_be = []
+
+    def careless(i):
+        if not ByHand.objects.filter(booking=out).exists():
+            time.sleep(0.05)
+            said_to_be.append(i)
+
+    together(3, careless)
+
+    assert len(said_to_be) > 1
 
 
 # --- the books are opened

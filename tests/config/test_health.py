@@ -6,6 +6,7 @@ from django.utils.timezone import now
 
 from config.kit import tasks
 from config.kit.models import Heartbeat, IdempotencyKey
+from payments.bills.models import ChannelDay, ChannelDifference
 from payments.transfers.models import Statement
 from tests.factories import make_sku, make_user, place
 from tests.payments.transfers.bank import account, arrive, booking
@@ -124,3 +125,19 @@ def test_old_idempotency_keys_are_forgotten():
     tasks.forget_old_keys()
 
     assert list(IdempotencyKey.objects.values_list("key", flat=True)) == ["1"]
+
+
+@pytest.mark.django_db
+def test_days_and_differences_of_payment_channels_are_measured():
+    at = now()
+    day = ChannelDay.objects.create(channel="WECHAT", day=at.date(), tried_at=at)
+    seen = {"subject": "TRADE", "our_fen": 0, "their_fen": 5, "found_at": at, "seen_at": at}
+    for number, closed in (("1", {}), ("2", {"closed_at": at, "reason": "已核实"})):
+        ChannelDifference.objects.create(
+            channel_day=day, kind="MISSING_HERE", their_number=number, **seen, **closed
+        )
+
+    told = Client().get("/metrics").content.decode()
+
+    assert 'siyu_channel_days{state="WAITING"} 1.0' in told
+    assert 'siyu_channel_differences{state="MISSING_HERE"} 1.0' in told

@@ -58,6 +58,7 @@ def test_production_is_clean_by_djangos_own_check(production):
         ("SIYU_ENV", "staging", "must be production, demo or test"),
         ("PROXY_COUNT", "two", "PROXY_COUNT must be a whole number"),
         ("BANKS", "cmb", "BANK_CMB_URL is not set"),
+        ("ALIPAY_APP_ID", "2021000000000001", "ALIPAY_SELLER_ID is not set"),
     ],
 )
 def test_a_wrong_variable_stops_the_start_with_one_clear_line(production, name, value, said):
@@ -67,6 +68,24 @@ def test_a_wrong_variable_stops_the_start_with_one_clear_line(production, name, 
     assert run.returncode != 0
     assert said in run.stderr.strip().splitlines()[-1]
     assert "Traceback" not in run.stderr
+
+
+def test_another_gateway_of_alipay_s_is_refused_in_production(production, tmp_path):
+    pem = tmp_path / "key.pem"
+    pem.write_text("-----BEGIN PUBLIC KEY-----")
+    alipay = {
+        "ALIPAY_APP_ID": "2021000000000001",
+        "ALIPAY_SELLER_ID": "2088000000000001",
+        "ALIPAY_PRIVATE_KEY": str(pem),
+        "ALIPAY_PUBLIC_KEY": str(pem),
+    }
+    assert manage(production | alipay, "check").returncode == 0
+
+    sandbox = {"ALIPAY_URL": "http://127.0.0.1:9/alipay/gateway.do"}
+    run = manage(production | alipay | sandbox, "check")
+
+    assert run.returncode != 0
+    assert "ALIPAY_URL must not be set in production" in run.stderr
 
 
 def test_the_sandbox_is_refused_in_production(production, tmp_path):

@@ -18,6 +18,8 @@ from typing import Any
 from config import embedded
 from config.processes import Process, ProcessError, Supervisor, require_free
 from tests.sandbox import keys
+from tests.sandbox.alipay import signing as alipay_keys
+from tests.sandbox.alipay import wire as alipay_wire
 from tests.sandbox.wechat import APPID, SECRET
 from tests.sandbox.wechat_pay import keys as wechat_pay_keys
 
@@ -75,6 +77,7 @@ def step(text: str) -> None:
 
 def set_environment(ports: Ports) -> None:
     pair, pay = keys.ensure(SANDBOX), wechat_pay_keys.ensure(SANDBOX)
+    alipay = alipay_keys.ensure(SANDBOX)
     os.environ |= {
         "SIYU_ENV": "demo",
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -93,6 +96,11 @@ def set_environment(ports: Ports) -> None:
         "WECHAT_PAY_PUBLIC_KEY_ID": pay.public_key_id,
         "WECHAT_PAY_PUBLIC_KEY": str(pay.public_key),
         "WECHAT_PAY_PLATFORM_CERTIFICATES": str(pay.platform_cert),
+        "ALIPAY_APP_ID": alipay_wire.APP_ID,
+        "ALIPAY_SELLER_ID": alipay_wire.SELLER_ID,
+        "ALIPAY_URL": f"{ports.sandbox_url}/alipay/gateway.do",
+        "ALIPAY_PRIVATE_KEY": str(alipay.app_private),
+        "ALIPAY_PUBLIC_KEY": str(alipay.alipay_public),
         "BANKS": "sandbox",
         "BANK_SANDBOX_URL": ports.sandbox_url,
         "BANK_SANDBOX_PUBLIC_KEY": str(pair.bank_public),

@@ -1,5 +1,6 @@
 """The first sale, before the newcomer's eyes: every step over HTTP, none of it pretended."""
 
+import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ def play(demo: dict[str, Any], run: str) -> None:
     order = buy(demo, run)
     pay_by_statement(demo, run)
     pay_by_wechat(demo, run)
+    pay_by_alipay(demo, run)
     deliver(demo, order)
     live_sale(demo, run)
     print(flush=True)
@@ -114,6 +116,9 @@ def pay_by_wechat(demo: dict[str, Any], run: str) -> None:
     public = next(one for one in demo["merchants"][0]["products"] if not one["is_private"])
     lines = [{"sku": public["skus"][0], "quantity": 1}]
     order = buyer.post("orders", {"lines": lines, "address_id": address})["orders"][0]
+    ways = buyer.get("payments/methods", order=order["number"])["methods"]
+    say("methods", ", ".join(way["title"] for way in ways if way["is_offered"]))
+    assert ways[0]["method"] == "WECHAT", ways
     payment = buyer.post("payments", {"order": order["number"], "method": "WECHAT"})
     tapped = requests.post(
         f"{demo['sandbox_url']}/__sandbox__/wechat-pay/pay",
@@ -137,6 +142,29 @@ def pay_by_wechat(demo: dict[str, Any], run: str) -> None:
         ),
     )
     say("refund", f"order {order['number']} is cancelled, the money is back in WeChat")
+
+
+def pay_by_alipay(demo: dict[str, Any], run: str) -> None:
+    """A code on the screen of the mini program, scanned by the phone beside it."""
+    buyer = Client(demo["base_url"]).wechat(f"小林{run}")
+    address = buyer.post("me/addresses", HOME)["id"]
+    public = next(one for one in demo["merchants"][0]["products"] if not one["is_private"])
+    lines = [{"sku": public["skus"][0], "quantity": 1}]
+    order = buyer.post("orders", {"lines": lines, "address_id": address})["orders"][0]
+    payment = buyer.post("payments", {"order": order["number"], "method": "ALIPAY_QR"})
+    page = requests.get(payment["instructions"]["qr_content"], timeout=10).text
+    shown = re.search(r'name="token" value="(\w+)"', page)
+    assert shown, page
+    tapped = requests.post(
+        f"{demo['sandbox_url']}/alipay/cashier", data={"token": shown[1]}, timeout=10
+    )
+    assert "支付成功" in tapped.text, tapped.text
+    paid = wait_for(
+        "Alipay's notification",
+        lambda: buyer.get(f"payments/{payment['number']}"),
+        lambda answer: answer["status"] == "CONFIRMED",
+    )
+    say("alipay", f"¥{yuan(paid['received_fen'])} paid by a scanned code, told by Alipay, verified")
 
 
 def pay_by_statement(demo: dict[str, Any], run: str) -> None:

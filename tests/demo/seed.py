@@ -16,6 +16,7 @@ from members.memberships.models import Level, Post
 from members.merchants import services as merchants
 from members.merchants.models import Merchant
 from members.merchants.rules import Terms
+from payments.offering import services as offering
 from payments.receiving.models import ReceivingAccount
 from shop.catalog.models import Category, PriceRule, Product, Sku
 from shop.inventory.models import Stock
@@ -96,10 +97,27 @@ def load() -> dict[str, Any]:
         provider="sandbox",
     )
     staff = people(first, at)
+    offer_alipay(at)
     return {
         "staff": staff,
         "merchants": [shown(merchant, staff) for merchant in opened.values()],
     }
+
+
+def offer_alipay(at: datetime) -> None:
+    """It is nobody's without a compliance note."""
+    platform = User.objects.get(username="platform")
+    for method in ("ALIPAY_LINK", "ALIPAY_QR"):
+        offering.set_rule(
+            method=method,
+            values={
+                "status": "OFFERED",
+                "clients": ["MINI_PROGRAM", "H5"],
+                "note": "演示环境：只连沙箱，不收真钱。",
+            },
+            actor=platform.number,
+            at=at,
+        )
 
 
 def people(first: Merchant, at: datetime) -> dict[str, dict[str, str]]:

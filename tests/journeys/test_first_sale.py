@@ -119,6 +119,7 @@ def test_every_step_of_the_first_sale_is_told(demo):
         "1 matched",
         "paid on the phone, told by WeChat, verified",
         "the money is back in WeChat",
+        "paid by a scanned code, told by Alipay, verified",
         "receipt confirmed",
         "导购阿强's commission: ¥26.80",
         "exactly 10 got one; {'SOLD_OUT': 40}",

@@ -74,9 +74,9 @@ def live_process(port: int = 0, **changes: str) -> Iterator[int]:
 
 
 @contextmanager
-def web_process(**changes: str) -> Iterator[str]:
+def web_process(port: int = 0, **changes: str) -> Iterator[str]:
     """The API, as it runs in production; its URL."""
-    port = free_port()
+    port = port or free_port()
     argv = [
         "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port),
         "--workers", "2", "--blocking-threads", "1", "--no-ws", "--log-level", "warning",

@@ -214,7 +214,8 @@ class Shop(RuleBasedStateMachine):
     @step(4, n=which)
     def the_bank_reverses(self, n: int) -> None:
         """Whatever the order is by now."""
-        if line := _latest(StatementLine.objects.filter(verdict="MATCHED"), n):
+        gone = StatementLine.objects.filter(verdict__in=["MATCHED", "IGNORED"], is_posted=True)
+        if line := _latest(gone, n):
             row = booking(
                 -line.amount_fen, is_reversal=True, reverses=line.serial, booked_at=self.at
             )
@@ -305,8 +306,10 @@ class Shop(RuleBasedStateMachine):
             given = _fen(line.allocations.filter(undone_at=None))
             returned = _fen(line.returns.filter(status="DONE"))
             going = _fen(line.returns.filter(status__in=["ASKED", "SENDING"]))
-            assert given + returned + going + queries.left_fen(line) == line.amount_fen
-            assert queries.left_fen(line) >= 0
+            aside, left = line.set_aside_fen, queries.left_fen(line)
+            assert given + returned + going + aside + left == line.amount_fen
+            assert left >= 0
+            assert left + going == 0 if line.verdict == "IGNORED" else aside == 0
 
     @invariant()
     def what_an_order_says_is_so(self) -> None:

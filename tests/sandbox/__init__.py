@@ -1,10 +1,10 @@
-"""The outside world as one process: WeChat, WeChat Pay and a bank, with their protocols over HTTP.
+"""The outside world as one process: WeChat, WeChat Pay, Alipay and a bank, speaking HTTP.
 
     python -m tests.sandbox --port 8090 --home DIR --shop-url http://127.0.0.1:8000
 
 Standard library, `cryptography` and `segno` only; no Django and nothing of ours, so that it can
-disagree with us.  What it must remember over a restart (accounts, bookings, payouts, users) is in
-DIR/journal.jsonl, its keys and the shop's in DIR/*.pem.
+disagree with us.  What it must remember over a restart (accounts, bookings, trades, payouts,
+users) is in DIR/journal.jsonl, its keys and the shop's in DIR/*.pem.
 
 WeChat    POST /cgi-bin/stable_token · GET /sns/jscode2session · POST /wxa/getwxacodeunlimit
           POST /cgi-bin/message/subscribe/send
@@ -17,6 +17,7 @@ WeChat Pay  (wechat_pay/; APIv3, signed both ways; notices go to the notify_url 
           POST /v3/refund/domestic/refunds · GET …/{out_refund_no} · POST …/apply-abnormal-refund
           POST /v3/fund-app/mch-transfer/transfer-bills · GET …/out-bill-no/… · POST …/cancel
           GET /v3/bill/{tradebill|fundflowbill} · /v3/billdownload/file · /v3/certificates
+Alipay    GET|POST /alipay/gateway.do, a cashier, bills, notifications: see alipay/__init__.py
 People    GET / is a small mobile bank; what waits to be paid by WeChat Pay has a button there
 
 Control   POST /__sandbox__/…
@@ -30,5 +31,6 @@ Control   POST /__sandbox__/…
   clock      {seconds}                           move the clock on; signatures keep the real time
   reset      {}                                  forget everything but the keys
   wechat-pay/{pay|refund|transfer|regime|switch} · GET wechat-pay/{trades|notices}   see wechat_pay/
+  alipay/…                                       see alipay/__init__.py
   GET journal (requests seen) · GET pushes (deliveries tried)
 """

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from threading import Thread
 
+from tests.sandbox.alipay.notify import DELAYS as ALIPAY_DELAYS
 from tests.sandbox.push import DELAYS
 from tests.sandbox.server import Server, World
 from tests.sandbox.wechat import APPID, SECRET
@@ -23,6 +24,7 @@ def main() -> None:
         secret=options.secret,
         push_delays=[float(part) for part in options.push_delays.split(",")],
         wechat_pay_delays=[float(part) for part in options.wechat_pay_delays.split(",")],
+        alipay_delays=[float(part) for part in options.alipay_delays.split(",")],
     )
     try:
         server = Server(options.host, options.port, world)
@@ -65,6 +67,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--push-delays", default=",".join(map(str, DELAYS)), help="seconds")
     parser.add_argument(
         "--wechat-pay-delays", default=",".join(map(str, WECHAT_PAY_DELAYS)), help="seconds"
+    )
+    parser.add_argument(
+        "--alipay-delays", default=",".join(map(str, ALIPAY_DELAYS)), help="seconds"
     )
     parser.add_argument("--die-with-parent", action="store_true")
     return parser.parse_args()

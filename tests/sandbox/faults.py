@@ -11,6 +11,7 @@ out_of_order   –                                           delivered after the
 errcode        WeChat answers `errcode`, nothing done      –
 garbage        done, but the answer is half a JSON         –
 halved         done, and half of the answer is signed as the whole      –
+any_payer      done, and signed: of a limit the payer is left out       –
 reset          done, but the connection breaks             –
 """
 
@@ -29,6 +30,7 @@ KINDS = {
     "errcode",
     "garbage",
     "halved",
+    "any_payer",
     "reset",
 }
 PUSH = "push"

@@ -20,32 +20,38 @@ class Keys:
 
 def ensure(home: Path) -> Keys:
     """The keys of this home, made now when they are missing; RSA-2048, readable by us only."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for owner in ("bank", "shop"):
-        private, public = home / f"{owner}_private.pem", home / f"{owner}_public.pem"
-        if private.exists() and public.exists():
-            continue
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        _write(
-            private,
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            ),
-        )
-        _write(
-            public,
-            key.public_key().public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            ),
-        )
+        pair(home, owner)
     return Keys(
         bank_private=home / "bank_private.pem",
         bank_public=home / "bank_public.pem",
         shop_private=home / "shop_private.pem",
         shop_public=home / "shop_public.pem",
     )
+
+
+def pair(home: Path, owner: str) -> tuple[Path, Path]:
+    """OWNER_private.pem and OWNER_public.pem of this home, made now when they are missing."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private, public = home / f"{owner}_private.pem", home / f"{owner}_public.pem"
+    if private.exists() and public.exists():
+        return private, public
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    _write(
+        private,
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
+    _write(
+        public,
+        key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ),
+    )
+    return private, public
 
 
 def _write(path: Path, pem: bytes) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.sandbox import keys, page
+from tests.sandbox.alipay import notify as alipay_notify
+from tests.sandbox.alipay.control import Alipay
 from tests.sandbox.bank import Bank
 from tests.sandbox.faults import Fault, Faults
 from tests.sandbox.journal import Journal
@@ -38,6 +40,7 @@ class World:
         secret: str = SECRET,
         push_delays: Sequence[float] = DELAYS,
         wechat_pay_delays: Sequence[float] = WECHAT_PAY_DELAYS,
+        alipay_delays: Sequence[float] = alipay_notify.DELAYS,
     ) -> None:
         held = keys.ensure(home)
         self.faults = Faults()
@@ -49,6 +52,7 @@ class World:
         self.bank = Bank(self.journal, self.pusher)
         self.wechat = WeChat(self.journal, appid, secret)
         self.wechat_pay = WeChatPay(home, self.journal, self.faults, appid, wechat_pay_delays)
+        self.alipay = Alipay(self.journal, home, alipay_delays)
         self._signed: dict[tuple[str, str], Road] = {
             ("POST", "/bank/units"): self.bank.register_units,
             ("POST", "/bank/units/limits"): self.bank.limit_unit,
@@ -70,6 +74,7 @@ class World:
             ("POST", "/__sandbox__/wechat-pay/*"): self.wechat_pay.control,
             ("GET", "/__sandbox__/*"): self._look,
             ("POST", "/__sandbox__/*"): self._control,
+            **self.alipay.roads,
         }
 
     def start(self) -> None:
@@ -77,10 +82,12 @@ class World:
         self.pusher.start()
         self.bank.push_again()
         self.wechat_pay.start()
+        self.alipay.start()
 
     def stop(self) -> None:
         self.pusher.stop()
         self.wechat_pay.stop()
+        self.alipay.stop()
         self.journal.close()
 
     # --- one request
@@ -101,6 +108,9 @@ class World:
                 said.status, said.body[: len(said.body) // 2], said.content_type, said.headers
             )
             return self._sign(request, half, request.headers.get("X-Bank-Nonce", ""))
+        if fault and fault.kind == "any_payer":
+            kept = {key: told for key, told in json.loads(said.body).items() if "payer" not in key}
+            return self._sign(request, answer(kept), request.headers.get("X-Bank-Nonce", ""))
         return _spoilt(said, fault)
 
     def _refused_early(self, fault: Fault | None) -> Answer | None:
@@ -223,6 +233,7 @@ class World:
             self.bank.clear()
             self.wechat.clear()
             self.wechat_pay.clear()
+            self.alipay.clear()
             self.journal.forget()
 
     def _taken(self, event_id: str) -> None:
@@ -231,7 +242,7 @@ class World:
 
 def _spoilt(said: Answer, fault: Fault | None) -> Answer | None:
     kind = fault.kind if fault else ""
-    if kind == "reset":
+    if kind == "reset" or not said.status:
         return None
     if kind == "error_after":
         return Answer(500, b"<html><h1>500 Internal Server Error</h1></html>", "text/html")

@@ -242,7 +242,7 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def test_a_trade_is_paid_or_closed_never_both(merchant: Merchant) -> None:
-    for number in range(20):
+    for number in range(40):
         out_no = f"order-{number:06d}"
         merchant.pay(out_no)
         pays = partial(
@@ -258,9 +258,14 @@ def test_a_trade_is_paid_or_closed_never_both(merchant: Merchant) -> None:
 
 
 def test_refunds_at_once_stay_within_what_was_paid(merchant: Merchant) -> None:
-    merchant.paid()
-    answers = at_once(*(partial(merchant.refund, f"R{number}", 2_000) for number in range(8)))
-    assert sorted(status for status, _ in answers) == [200] * 4 + [400] * 4
+    for number in range(8):
+        out_no = f"order-{number:06d}"
+        merchant.paid(out_no)
+        asks = [
+            partial(merchant.refund, f"R{number}-{one}", 2_000, out_trade_no=out_no)
+            for one in range(8)
+        ]
+        assert sorted(status for status, _ in at_once(*asks)) == [200] * 4 + [400] * 4
 
 
 def test_one_number_at_once_is_one_thing(merchant: Merchant) -> None:

@@ -9,6 +9,7 @@ import requests
 
 from tests.sandbox.merchant import TRADE_NO, Merchant, opened
 from tests.sandbox.wechat_pay import keys
+from tests.sandbox.wechat_pay.notices import DELAYS
 from tests.sandbox.wechat_pay.switches import ANSWER, DEED, FLAWS, NOTICE, WIRE
 
 
@@ -57,6 +58,11 @@ def test_anything_else_is_told_again_with_a_new_signature(merchant: Merchant) ->
     waited = [after - before for (*_, before), (*_, after) in pairwise(merchant.hook.got)]
     for given, least in zip(waited, [0.2, 0.4, 1, 2], strict=True):  # PUSH_DELAYS of the fixture
         assert given >= least * 0.95
+
+
+def test_the_usual_schedule_ends_after_a_day_and_four_minutes() -> None:
+    assert len(DELAYS) == 15
+    assert sum(DELAYS) == 24 * 3_600 + 4 * 60
 
 
 def test_drop(merchant: Merchant) -> None:
@@ -273,6 +279,15 @@ def test_a_buyer_can_be_faster_than_the_close(merchant: Merchant) -> None:
     assert (status, said["code"]) == (400, "ORDERPAID")
     assert resources(merchant) == [true(merchant)]
     assert true(merchant)["trade_state"] == "SUCCESS"
+
+
+def test_a_close_can_spend_a_number_that_was_never_asked_for(merchant: Merchant) -> None:
+    merchant.switch("spending_close")
+    assert merchant.close() == (204, None)
+    status, said = merchant.pay()
+    assert (status, said["code"]) == (400, "INVALID_REQUEST")
+    assert merchant.query()[1]["code"] == "ORDER_NOT_EXIST"
+    assert merchant.close()[1]["code"] == "ORDER_NOT_EXIST"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ class Bank:
     footer: Callable[..., list[list[str]]] = lambda rows: []
     named: bool = False  # the file names its account
     has_serial: bool = False
+    entry: str = ""  # what the bank's number of an entry adds to that of its transaction
     has_account: bool = True  # of the other side
     has_clock: bool = True
     has_balance: bool = True

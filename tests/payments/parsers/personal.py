@@ -179,6 +179,32 @@ def _citic_card(row, balance, ordinal):
     }
 
 
+def _citic_personal(row, balance, ordinal):
+    return {
+        "交易时间": f"{row.booked_at:%Y-%m-%d %H:%M:%S}",
+        **sides(row, "收入金额", "支出金额"),
+        "账户余额": yuan(balance, commas=True),
+        "对方名称": row.payer_name,
+        "对方账号": row.payer_account,
+        "摘要": row.remark,
+        "交易流水号": row.serial,
+        "交易状态": "完成",
+    }
+
+
+def _cmbc_personal(row, balance, ordinal):
+    return {
+        "交易时间": f"{row.booked_at:%Y/%m/%d %H:%M:%S}",
+        "摘要": row.remark,
+        "交易金额": yuan(row.signed_fen, commas=True),
+        "账户余额": yuan(balance, commas=True),
+        "现转标志": "转账",
+        "交易渠道": "网上银行",
+        "对方户名/账号": f"{row.payer_name}/{row.payer_account}",
+        "对方行名": row.payer_bank,
+    }
+
+
 def _cgb_card(row, balance, ordinal):
     return {
         "交易日期": f"{row.booked_at:%Y/%m/%d}",
@@ -307,6 +333,15 @@ PERSONAL = {
         named=True,
         has_clock=False,
         reversal={"交易类型": "冲正"},
+    ),
+    "citic_personal_csv": Bank(
+        "交易时间,收入金额,支出金额,账户余额,对方名称,对方账号,受理机构,摘要,交易流水号,交易卡号,交易状态",
+        _citic_personal,
+        has_serial=True,
+    ),
+    "cmbc_personal_csv": Bank(
+        "凭证类型,凭证号码,交易时间,摘要,交易金额,账户余额,现转标志,交易渠道,交易机构,对方户名/账号,对方行名",
+        _cmbc_personal,
     ),
     "citic_card_xls": Bank(
         "交易日期,入账日期,交易描述,卡末四位,交易币种,结算币种,交易金额,结算金额",

@@ -8,7 +8,7 @@ import pytest
 from payments.transfers import parsers
 from payments.transfers.parsers.tables import grid
 from payments.transfers.parsers.tables.layout import placed
-from payments.transfers.parsers.tables.layouts import LAYOUTS
+from payments.transfers.parsers.tables.layouts import LAYOUTS, recognised
 from tests.payments.parsers.bank import packed, table, written
 from tests.payments.parsers.corporate import CORPORATE
 from tests.payments.parsers.made import OPENING, OURS, bookings, counted
@@ -61,7 +61,9 @@ def test_a_bank_is_read_as_it_writes(form):
     assert [row.booked_at.date() for row in rows] == [one.booked_at.date() for one in made]
     assert all(one.remark in row.texts for one, row in zip(made, rows, strict=True))
     assert {row.currency for row in rows} == {bank.currency}
-    assert [row.serial for row in rows] == [one.serial if bank.has_serial else None for one in made]
+    assert [row.serial for row in rows] == [
+        one.serial + bank.entry if bank.has_serial else None for one in made
+    ]
     if bank.has_clock:
         assert [row.booked_at for row in rows] == [one.booked_at for one in made]
     if bank.has_account:
@@ -152,7 +154,81 @@ def test_a_serial_on_two_rows_refuses_the_file(form):
     content, _ = changed(bank, 5, column_of(bank, "serial"), bookings()[2].serial)
 
     refused = refusal(content, ours=[OURS])
-    assert (refused.code, refused.details["serial"]) == ("SERIAL_TWICE", bookings()[2].serial)
+    twice = bookings()[2].serial + bank.entry
+    assert (refused.code, refused.details["serial"]) == ("SERIAL_TWICE", twice)
+
+
+def test_a_payment_and_its_fee_share_a_transaction_and_are_two_bookings():
+    bank = BANKS["spdb_xls"]
+    lines = table(bank)
+    head = header_at(lines, bank)
+    number, entry = (lines[head].index(name) for name in ("交易流水号", "传票序号"))
+    lines[head + 5][number] = lines[head + 4][number]
+    lines[head + 5][entry] = "2"
+
+    rows = parsers.read(packed(bank, lines), ours=[OURS]).rows
+
+    assert [row.serial for row in rows[3:5]] == ["S0000003-1", "S0000003-2"]
+
+
+# Versions of tables that a bank's layout reads too, as shops' programs name their columns.
+@pytest.mark.parametrize(
+    ("bank", "header", "roles"),
+    [
+        (
+            "abc",
+            "交易时间,收入金额,支出金额,账户余额,对方账号,对方户名,对方开户行,摘要",
+            {"balance": 3, "payer_bank": 6, "summary": 7},
+        ),
+        (
+            "icbc",
+            (
+                "凭证号,对方账号,交易时间,借贷标志,对方单位,用途,附言,转出金额,转入金额,入账日期,余额,"
+                "对方行名"
+            ),
+            {"name": 4, "words": 6, "out": 7, "in": 8, "balance": 10},
+        ),
+        (
+            "icbc",
+            "对方账号,交易时间,对方单位,用途,摘要,附言,回单个性化信息,余额,转出金额,转入金额",
+            {"note": 6, "balance": 7, "out": 8, "in": 9},
+        ),
+        (
+            "cmb",
+            (
+                "账号,账号名称,币种,交易日,交易时间,起息日,交易类型,借方金额,贷方金额,余额,摘要,流水号,"
+                "流程实例号,业务名称,用途,业务参考号,业务摘要,其它摘要,收(付)方分行名,收(付)方名称,"
+                "收(付)方账号,收(付)方开户行行号,收(付)方开户行名,冲账标志"
+            ),
+            {"out": 7, "in": 8, "name": 19, "payer_account": 20, "payer_bank": 22},
+        ),
+        (
+            "citic",
+            "交易日期,交易时间,柜员交易号,借方发生额,贷方发生额,账户余额,对方账号,对方户名,摘要",
+            {"name": 7},
+        ),
+        (
+            "pingan",
+            (
+                "交易日期,账号,账户名称,银行名称,银行类型,借方(支出)金额,贷方(收入)金额,账户余额,币种,"
+                "对方账号,对方账户名称,对方开户行,对方开户行类型,用途,审批状态,交易类型,银行流水号,摘要,"
+                "明细来源,付款单备注"
+            ),
+            {"out": 5, "in": 6, "payer_account": 9, "serial": 16},
+        ),
+    ],
+)
+def test_another_version_of_a_table_is_the_same_banks(bank, header, roles):
+    layout, at = recognised(grid.header_names(header.split(",")), LAYOUTS)
+    assert layout.bank == bank
+    assert {role: at[role] for role in roles} == roles
+    assert len([one for one in LAYOUTS if one.find(placed(header.split(",")))]) == 1
+
+
+@pytest.mark.parametrize(("flag", "is_one"), [("退汇", True), ("非退汇", False), ("", False)])
+def test_a_flag_that_says_no_bounce_marks_none(flag, is_one):
+    content, _ = changed(BANKS["citic_xls"], 0, "退汇标识", flag)
+    assert parsers.read(content, ours=[OURS]).rows[0].is_reversal is is_one
 
 
 @banks_with["card"]

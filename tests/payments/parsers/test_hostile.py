@@ -19,13 +19,17 @@ from tests.payments.parsers.made import CCB_HEADER, OURS, bookings, counted, gua
 from tests.payments.parsers.personal import PERSONAL
 
 CLONE = Path(__file__).resolve().parents[3]
-NAMES = ("ccb", "boc", "abc_xls", "cmb_xlsx", "mt940", "camt053")
-TEXTS = ("ccb", "boc", "mt940", "camt053")
+RENDERED = ("cmb_xlsx", "mt940", "camt053")
+NAMES = ("ccb", "boc", "abc_xls", "spdb_xls", "citic_xls", "cgb", *RENDERED)
+TEXTS = ("ccb", "boc", "cgb", "mt940", "camt053")
 WHOLE = {
     "ccb": guarded_ccb(),
     "boc": written(CORPORATE["boc_csv"]),
     "abc_xls": written(CORPORATE["abc_xls"]),
-    **{name: rendered(name) for name in NAMES[3:]},
+    "spdb_xls": written(CORPORATE["spdb_xls"]),
+    "citic_xls": written(CORPORATE["citic_xls"]),
+    "cgb": written(CORPORATE["cgb_csv"]),
+    **{name: rendered(name) for name in RENDERED},
 }
 AMOUNTS = [one.signed_fen for one in bookings()]
 every_format = pytest.mark.parametrize("name", NAMES)
@@ -86,7 +90,7 @@ def test_a_digit_changed_never_changes_a_total(name, draw):
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "utf-16", "utf-16-le", "utf-8-sig"])
 def test_another_encoding_is_the_same_money_or_a_refusal(name, encoding):
-    text = WHOLE[name].decode("gb18030" if name in {"ccb", "boc"} else "utf-8")
+    text = WHOLE[name].decode("gb18030" if name in {"ccb", "boc", "cgb"} else "utf-8")
     assert same_or_refused(name, text.encode(encoding))
 
 

@@ -1,11 +1,11 @@
 """Bookings as a bank makes them, without a bank."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
@@ -118,33 +118,27 @@ def ccb_csv(
         "账号,账户名称,交易时间,借方发生额（支取）,贷方发生额（收入）,余额,币种,对方户名,对方账号,"
         "对方开户机构,记账日期,摘要,备注,账户明细编号-交易流水号,企业流水号,凭证种类,凭证号"
     )
-    lines, balance = [head], opening
-    for row in rows:
-        balance += row.amount_fen
-        out, into = (-row.amount_fen, 0) if row.amount_fen < 0 else (0, row.amount_fen)
-        moment = row.booked_at.astimezone(UTC) + timedelta(hours=8)
-        lines.append(
-            ",".join(
-                [
-                    row.virtual_account or own,
-                    "杭州私域科技",
-                    f"{moment:%Y%m%d %H:%M:%S}",
-                    f"{out / 100:.2f}",
-                    f"{into / 100:.2f}",
-                    f"{balance / 100:.2f}",
-                    "人民币元",
-                    row.payer_name,
-                    row.payer_account,
-                    row.payer_bank,
-                    f"{moment:%Y%m%d}",
-                    "转账",
-                    row.remark,
-                    row.serial or "",
-                    *("", "", ""),
-                ]
-            )
-        )
-    return ("\r\n".join(lines) + "\r\n").encode(encoding)
+
+    def cells(row: Row, printed: Printed) -> list[str]:
+        return [
+            row.virtual_account or own,
+            "杭州私域科技",
+            f"{printed.moment:%Y%m%d %H:%M:%S}",
+            printed.out,
+            printed.into,
+            printed.balance,
+            "人民币元",
+            row.payer_name,
+            row.payer_account,
+            row.payer_bank,
+            f"{printed.moment:%Y%m%d}",
+            "转账",
+            row.remark,
+            row.serial or "",
+            *("", "", ""),
+        ]
+
+    return _csv(head, rows, cells, opening).encode(encoding)
 
 
 def icbc_csv(rows: Sequence[Row], *, own: str = ACCOUNT, opening: int = 0) -> bytes:
@@ -153,39 +147,55 @@ def icbc_csv(rows: Sequence[Row], *, own: str = ACCOUNT, opening: int = 0) -> by
         "凭证号,本方账号,对方账号,交易时间,借/贷,借方发生额,贷方发生额,对方行号,"
         "摘要,用途,对方单位名称,余额,个性化信息"
     )
+
+    def cells(row: Row, printed: Printed) -> list[str]:
+        return [
+            "",
+            row.virtual_account or own,
+            row.payer_account,
+            f"{printed.moment:%Y-%m-%d %H:%M:%S}",
+            "借" if row.amount_fen < 0 else "贷",
+            printed.out,
+            printed.into,
+            "",
+            "转账",
+            row.remark,
+            row.payer_name,
+            printed.balance,
+            "",
+        ]
+
+    return _csv(head, rows, cells, opening).encode("gb18030")
+
+
+class Printed(NamedTuple):
+    """What every bank prints of a row: when in Shanghai, and yuan out, in, and there after it."""
+
+    moment: datetime
+    out: str
+    into: str
+    balance: str
+
+
+def _csv(
+    head: str, rows: Sequence[Row], cells: Callable[[Row, Printed], list[str]], opening: int
+) -> str:
     lines, balance = [head], opening
     for row in rows:
         balance += row.amount_fen
-        out, into = (-row.amount_fen, 0) if row.amount_fen < 0 else (0, row.amount_fen)
+        fens = max(-row.amount_fen, 0), max(row.amount_fen, 0), balance
         moment = row.booked_at.astimezone(UTC) + timedelta(hours=8)
-        lines.append(
-            ",".join(
-                [
-                    "",
-                    row.virtual_account or own,
-                    row.payer_account,
-                    f"{moment:%Y-%m-%d %H:%M:%S}",
-                    "借" if row.amount_fen < 0 else "贷",
-                    f"{out / 100:.2f}",
-                    f"{into / 100:.2f}",
-                    "",
-                    "转账",
-                    row.remark,
-                    row.payer_name,
-                    f"{balance / 100:.2f}",
-                    "",
-                ]
-            )
-        )
-    return ("\r\n".join(lines) + "\r\n").encode("gb18030")
+        printed = Printed(moment, *(f"{fen / 100:.2f}" for fen in fens))
+        lines.append(",".join(cells(row, printed)))
+    return "\r\n".join(lines) + "\r\n"
 
 
-def imported(content: bytes, *, at: datetime = NOON) -> Statement:
+def imported(content: bytes, *, at: datetime = NOON, account_no: str = ACCOUNT) -> Statement:
     """A file of the receiving account, taken and imported."""
     statement = services.upload(
         file=BytesIO(content),
         filename="明细.csv",
-        account_no=ACCOUNT,
+        account_no=account_no,
         tenants=None,
         uploaded_by_id=None,
         at=at,

@@ -4,7 +4,7 @@ Ours that comes back is no buyer's; one booking under two names is one booking.
 """
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -252,3 +252,140 @@ def test_a_file_alone_asks_once_for_what_other_sources_hold(account):
         imported(icbc_csv(rows))
 
     assert sum("others AS" in one["sql"] for one in asked) == 1
+
+
+# --- around midnight ----------------------------------------------------------------------------
+
+MIDNIGHT = datetime(2026, 6, 17, 16, 0, tzinfo=UTC)  # of the 18th, in Shanghai
+DAY = timedelta(days=1)
+
+
+def apart(**times):
+    return timedelta(**times)
+
+
+ACROSS = {
+    "pushed before, booked after": (-apart(seconds=30), apart(seconds=20)),
+    "pushed before, the file says only the next day": (-apart(minutes=9), apart()),
+    "pushed after, booked before": (apart(seconds=30), -apart(seconds=10)),
+    "pushed after, the file says only the day before": (apart(minutes=9), -DAY),
+}
+across = pytest.mark.parametrize(("pushed", "booked"), ACROSS.values(), ids=ACROSS.keys())
+
+
+def both_ways(row, pushed, booked, *, is_file_first, form="icbc"):
+    ways = [
+        lambda: push(replace(row, booked_at=MIDNIGHT + pushed), at=NOON),
+        lambda: in_file(form, replace(row, booked_at=MIDNIGHT + booked)),
+    ]
+    for way in reversed(ways) if is_file_first else ways:
+        way()
+
+
+@across
+@pytest.mark.parametrize("is_file_first", [False, True])
+@pytest.mark.parametrize("form", ["icbc", "ccb"])
+def test_what_is_pushed_before_midnight_and_booked_after_it_waits_for_a_person(
+    account, pushed, booked, is_file_first, form
+):
+    payment = expected(PRICE)
+    row = booking(PRICE, virtual_account=virtual_of(payment), remark="货款")
+
+    both_ways(row, pushed, booked, is_file_first=is_file_first, form=form)
+
+    payment.refresh_from_db()
+    assert (payment.status, payment.received_fen) == ("CONFIRMED", PRICE)
+    assert verdicts() == [("MATCHED", True), ("CONFLICT", False)]
+    line = doubted()
+    assert "相隔午夜几分钟" in line.reasons[0]
+    assert line.facts["held_as"] == StatementLine.objects.get(verdict="MATCHED").number
+    assert in_books() == (PRICE, 0)
+
+
+@pytest.mark.parametrize("is_file_first", [False, True])
+@pytest.mark.parametrize(
+    ("pushed", "booked", "changes"),
+    [
+        pytest.param(-apart(minutes=11), apart(), {}, id="long before a day"),
+        pytest.param(apart(minutes=11), -DAY, {}, id="long after a day"),
+        pytest.param(-apart(minutes=6), apart(minutes=6), {}, id="not minutes apart"),
+        pytest.param(-DAY, apart(), {}, id="two days"),
+        pytest.param(-apart(minutes=1), DAY, {}, id="two midnights"),
+        pytest.param(
+            -apart(minutes=1), apart(), {"payer_account": "6217009988776655"}, id="another payer"
+        ),
+        pytest.param(-apart(minutes=1), apart(), {"amount_fen": PRICE + 1}, id="another amount"),
+    ],
+)
+def test_what_is_not_minutes_from_one_midnight_is_two_bookings(
+    account, pushed, booked, changes, is_file_first
+):
+    ways = [
+        lambda: push(booking(PRICE, booked_at=MIDNIGHT + pushed), at=NOON + 2 * DAY),
+        lambda: imported(
+            icbc_csv([replace(booking(PRICE, booked_at=MIDNIGHT + booked), **changes)]),
+            at=NOON + 2 * DAY,
+        ),
+    ]
+    for way in reversed(ways) if is_file_first else ways:
+        way()
+
+    assert [is_posted for _, is_posted in verdicts()] == [True, True]
+
+
+@pytest.mark.parametrize("is_file_first", [False, True])
+def test_who_pays_the_same_every_night_has_paid_every_night(account, is_file_first):
+    """The files have no times, and each day's comes in turn."""
+    nights = [MIDNIGHT + n * DAY - apart(minutes=1) for n in range(3)]
+    for n, night in enumerate(nights):
+        ways = [
+            lambda night=night: push(booking(PRICE, booked_at=night), at=NOON + 4 * DAY),
+            lambda n=n: imported(
+                icbc_csv([booking(PRICE, booked_at=MIDNIGHT + (n - 1) * DAY)], opening=n),
+                at=NOON + 4 * DAY,
+            ),
+        ]
+        for way in reversed(ways) if is_file_first else ways:
+            way()
+
+    assert in_books() == (3 * PRICE, 3 * PRICE)
+    assert verdicts().count(("CONFLICT", False)) == 3
+
+
+def test_what_was_found_over_midnight_stands_for_no_other_payment_of_either_day(account):
+    row = booking(PRICE)
+    both_ways(row, -apart(seconds=30), apart(seconds=20), is_file_first=False)
+    later = [MIDNIGHT + apart(hours=9), MIDNIGHT - apart(hours=9)]
+
+    for n, moment in enumerate(later, 1):
+        push(booking(PRICE, booked_at=moment), at=NOON)
+        imported(icbc_csv([booking(PRICE, booked_at=moment)], opening=n * PRICE))
+
+    assert in_books() == (3 * PRICE, 3 * PRICE)
+    assert verdicts().count(("CONFLICT", False)) == 3
+    held = StatementLine.objects.filter(facts__has_key="held_as")
+    assert len({one.facts["held_as"] for one in held}) == 3
+
+
+def test_a_payment_of_the_next_day_whose_push_was_lost_is_new(account):
+    push(booking(PRICE, booked_at=MIDNIGHT - apart(minutes=1)), at=NOON)
+    imported(icbc_csv([booking(PRICE, booked_at=MIDNIGHT - DAY)]))
+    imported(icbc_csv([booking(PRICE, booked_at=MIDNIGHT)], opening=PRICE))
+
+    assert in_books() == (2 * PRICE, 2 * PRICE)
+
+
+@pytest.mark.parametrize("minutes", [0, 60])
+def test_rows_of_midnight_ask_no_more_often_than_others(account, minutes):
+    rows = [
+        booking(PRICE + n, booked_at=MIDNIGHT + apart(minutes=minutes, seconds=n))
+        for n in range(20)
+    ]
+    for row in rows:
+        push(replace(row, booked_at=row.booked_at - apart(seconds=40)), at=NOON)
+    with CaptureQueriesContext(connection) as asked:
+        imported(icbc_csv(rows))
+
+    assert verdicts().count(("CONFLICT", False)) == 20
+    assert sum("others AS" in one["sql"] for one in asked) == 1
+    assert sum("WITH own" in one["sql"] for one in asked) == 1

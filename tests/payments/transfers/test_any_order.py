@@ -225,8 +225,8 @@ _LINES = """
 SELECT count(*) FILTER (WHERE l.allocated_fen <> coalesce(d.fen, 0) OR l.left_fen < 0),
        coalesce(sum(l.left_fen), 0)
 FROM (
-    SELECT *, CASE WHEN is_posted THEN amount_fen - allocated_fen - returned_fen ELSE 0 END
-           AS left_fen
+    SELECT *, CASE WHEN is_posted
+        THEN amount_fen - allocated_fen - returned_fen - set_aside_fen ELSE 0 END AS left_fen
     FROM payments_statementline
 ) l LEFT JOIN (
     SELECT line_id, sum(amount_fen) AS fen FROM payments_allocation

@@ -7,6 +7,7 @@ from payments.cashier import refunds
 from payments.cashier.models import PaymentEvent, Refund
 from payments.closing import explaining
 from payments.ledger import queries as ledger
+from payments.ledger import services as books
 from payments.transfers import bounces, queries, returns
 from payments.transfers.bounces import NotABounce, NotThisPayout
 from payments.transfers.decisions import DecidedMeanwhile
@@ -119,7 +120,8 @@ def test_a_refund_that_came_back_is_owed_and_paid_again_under_another_key(refund
     link(credit, refund.number)
 
     refund.refresh_from_db()
-    assert (refund.status, refund.bounces, refund.done_at) == ("FAILED", 1, None)
+    assert (refund.status, refund.done_at) == ("FAILED", None)
+    assert "退汇" in refund.failure
     assert (payable(), suspense()) == (700, 0)
     event = PaymentEvent.objects.get(kind="REFUND_BOUNCED")
     assert (event.actor, event.facts["line"]) == (CLERK, credit.number)
@@ -130,7 +132,8 @@ def test_a_refund_that_came_back_is_owed_and_paid_again_under_another_key(refund
 
     link(back(700, f"退回 {refund.number}", payer_account=""), refund.number)
     refund.refresh_from_db()
-    assert (refund.status, refund.bounces) == ("FAILED", 2)
+    assert refund.status == "FAILED"
+    assert PaymentEvent.objects.filter(kind="REFUND_BOUNCED").count() == 2
 
 
 def test_a_reversal_that_waited_finds_its_original_when_the_return_came_back(returned):
@@ -157,13 +160,74 @@ def test_what_the_bank_took_back_before_its_refund_came_back_is_owed_to_nobody(b
     assert ledger.balance(f"receivable:{refund.payment.merchant}") == payable() == 0
 
 
+# --- less came back
+
+
+def fees():
+    return ledger.balance(f"fee:{ACCOUNT}")
+
+
+def test_a_return_that_came_back_less_a_fee_is_left_whole_and_the_shop_bears_the_fee(returned):
+    line, asked = returned
+    credit = back(PRICE - 150, f"退汇 {asked.number}", payer_account="")
+
+    link(credit, asked.number, fee_fen=150)
+
+    asked.refresh_from_db()
+    line = fresh(line)
+    assert (asked.status, line.verdict, queries.left_fen(line)) == ("FAILED", "UNMATCHED", PRICE)
+    assert "银行扣费 1.50 元" in asked.failure
+    assert (fresh(credit).verdict, queries.left_fen(fresh(credit))) == ("REVERSED", 0)
+    assert (suspense(), fees(), ledger.balance(f"bank:{ACCOUNT}")) == (PRICE, 150, PRICE - 150)
+    assert LineEvent.objects.get(line=credit, kind="BOUNCED").facts["fee_fen"] == 150
+    sent(ask(line))
+    assert (suspense(), fees(), ledger.balance(f"bank:{ACCOUNT}")) == (0, 150, -150)
+    assert books.audit() == []
+
+
+def test_a_refund_that_came_back_less_a_fee_is_owed_whole(refund):
+    credit = back(680, f"退回 {refund.number}", payer_account="")
+
+    link(credit, refund.number, fee_fen=20)
+
+    refund.refresh_from_db()
+    assert (refund.status, refund.amount_fen) == ("FAILED", 700)
+    assert (payable(), suspense(), fees()) == (700, 0, 20)
+    pay_out(refund)
+    assert (payable(), fees(), ledger.balance(f"bank:{ACCOUNT}")) == (0, 20, PRICE - 20)
+    assert books.audit() == []
+
+
+@pytest.mark.parametrize("fee_fen", [0, 149, 151, PRICE])
+def test_a_difference_that_nobody_has_said_to_the_fen_is_shown_and_refused(returned, fee_fen):
+    _, asked = returned
+    credit = back(PRICE - 150, f"退汇 {asked.number}")
+
+    unchanged(credit, asked.number, NotThisPayout, "少 1.50 元", fee_fen=fee_fen)
+
+    assert fees() == 0
+
+
+def test_a_fee_is_no_way_to_use_up_what_is_no_bounce(returned, refund):
+    _, asked = returned
+    stranger = {"payer_account": "6217009988776655"}
+    most = back(4000, f"退汇 {asked.number}")
+    more = back(PRICE + 1, f"退汇 {asked.number}")
+
+    unchanged(most, asked.number, NotThisPayout, "不会是银行扣费", fee_fen=PRICE - 4000)
+    unchanged(more, asked.number, NotThisPayout, "多出 0.01", fee_fen=0)
+    unchanged(back(690, "退汇", **stranger), refund.number, NotThisPayout, "单号", fee_fen=10)
+    whole = back(700, f"退汇 {refund.number}")
+    unchanged(whole, refund.number, NotThisPayout, "没有扣费", fee_fen=10)
+
+
 # --- what is refused
 
 
-def unchanged(credit, number, error, why=None):
+def unchanged(credit, number, error, why=None, **said):
     before = ledger.balance(f"suspense:{ACCOUNT}"), payable(), LineEvent.objects.count()
     with pytest.raises(error, match=why):
-        link(credit, number)
+        link(credit, number, **said)
     assert (ledger.balance(f"suspense:{ACCOUNT}"), payable(), LineEvent.objects.count()) == before
 
 
@@ -197,7 +261,7 @@ def test_a_late_refusal_of_the_bank_does_not_undo_what_is_done(returned, refund)
 
     with pytest.raises(StaleState):
         returns._not_returned(asked, "银行拒绝退回", NOON)
-    refunds._conclude(refund, NOON)
+    refunds.conclude(refund, NOON)
 
     assert Refund.objects.get().status == refund.parts.get().status == "DONE"
     assert (fresh(line).verdict, payable()) == ("RETURNED", 0)
@@ -214,6 +278,9 @@ def test_over_http_by_ones_own_finance_only(refund):
     assert platform.post(url, {"payout": refund.number}, format="json").status_code == 400
     assert platform.post(url, said, format="json").json()["verdict"] == "REVERSED"
     again = platform.post(url, said, format="json")
+    less = back(600, refund.number)
+    refused = platform.post(f"/api/v1/bank/lines/{less.number}/bounce", said, format="json")
+    assert (refused.status_code, refused.json()["code"]) == (409, "NOT_THIS_PAYOUT")
     assert (again.status_code, again.json()["code"]) == (409, "NOT_A_BOUNCE")
 
 

@@ -154,17 +154,6 @@ def test_what_somebody_else_has_decided_is_not_decided_again(account):
     assert two.received_fen == 0
 
 
-def test_what_is_ignored_stays_in_suspense_and_can_wait_again(account):
-    line = unmatched()
-
-    desk.ignore(line=line, reason="股东借款", actor=CLERK, at=NOON)
-
-    assert line.reasons == ["股东借款"]
-    assert ledger.balance(f"suspense:{ACCOUNT}") == PRICE
-    undo(line)
-    assert line.verdict == Verdict.UNMATCHED
-
-
 def test_a_row_that_was_never_posted_pays_nothing_and_is_not_returned(account):
     payment = expected()
     line = unmatched(-500, is_reversal=True)

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from payments.cashier import services as cashier
+from payments.cashier.models import PartPaid
+from payments.ledger.services import audit
 from payments.receiving.models import TransferIntent
 from payments.transfers import desk, evidence
 from payments.transfers.ladder.facts import Fact, Terms
-from payments.transfers.models import Policy
+from payments.transfers.models import Policy, StatementLine
 from payments.transfers.remarks import codes_in
 from tests.members.people import make_user
 from tests.payments import payable
@@ -137,3 +139,37 @@ def test_a_rung_that_is_switched_off_asks_a_person(account):
     assert suggested.reasons[0] == "商家已停用规则 T2a"
     payment.refresh_from_db()
     assert payment.received_fen == 0
+
+
+def test_the_list_of_what_was_paid_in_part_follows_the_payments(account):
+    payment = expected(PRICE)
+
+    (line,) = arrive(booking(PRICE - 300, virtual_account=virtual_of(payment)))
+    assert list(PartPaid.objects.values_list("payment", "left_fen")) == [(payment.pk, 300)]
+    arrive(booking(100, virtual_account=virtual_of(payment)))
+    assert PartPaid.objects.get().left_fen == 200
+
+    arrive(booking(200, virtual_account=virtual_of(payment)))
+    assert not PartPaid.objects.exists()
+    desk.undo(line=StatementLine.objects.get(pk=line.pk), actor="U1", at=NOON)
+    assert PartPaid.objects.get().left_fen == PRICE - 300
+    assert audit() == []
+
+
+def test_the_audit_finds_what_that_list_has_wrong(account):
+    short, forgotten, paid = expected(PRICE), expected(PRICE), expected(PRICE)
+    for payment in (short, forgotten):
+        arrive(booking(PRICE - 300, virtual_account=virtual_of(payment)))
+    PartPaid.objects.filter(payment=short).update(left_fen=200)
+    PartPaid.objects.filter(payment=forgotten).delete()
+    PartPaid.objects.create(payment=paid, left_fen=100)
+
+    assert sorted(audit()) == sorted(
+        f"支付单 {payment.number} 已部分付款，还差 {left} 元，清单记为 {listed} 元"
+        for payment, left, listed in (
+            (short, "3.00", "2.00"), (forgotten, "3.00", "0.00"), (paid, "0.00", "1.00"),
+        )
+    )  # fmt: skip
+    PartPaid.objects.filter(payment=short).update(left_fen=300)
+    PartPaid.objects.filter(payment=paid).delete()
+    PartPaid.objects.create(payment=forgotten, left_fen=300)

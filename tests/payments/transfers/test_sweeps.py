@@ -12,7 +12,7 @@ from payments.cashier.models import Refund
 from payments.receiving import tasks as receiving
 from payments.receiving.models import ReceivingAccount, VirtualAccount
 from payments.transfers import returns, services, tasks
-from payments.transfers.models import Statement, StatementLine, StatementPart
+from payments.transfers.models import LineReturn, Statement, StatementLine, StatementPart
 from payments.transfers.rules import Verdict
 from tests.payments.transfers.bank import (
     ACCOUNT,
@@ -25,6 +25,7 @@ from tests.payments.transfers.bank import (
 )
 from tests.payments.transfers.bank import account as make_account
 
+GRACE = tasks.GRACE
 pytestmark = pytest.mark.django_db
 NO_BANK = "622000000001"  # an account whose bank is not configured (any more)
 
@@ -32,7 +33,7 @@ NO_BANK = "622000000001"  # an account whose bank is not configured (any more)
 @pytest.fixture
 def bank(sandbox, account):
     sandbox.open_account(ACCOUNT, 10_000_000)
-    make_account(NO_BANK, provider="gone")
+    make_account(NO_BANK, provider="gone", units=60)
     ReceivingAccount.objects.filter(account_no=ACCOUNT).update(is_active=False)
     return sandbox
 
@@ -111,3 +112,50 @@ def test_a_store_whose_bank_is_gone(bank):
     receiving.fill_pool()
 
     assert VirtualAccount.objects.filter(receiving_account__account_no=ACCOUNT).exists()
+
+
+# --- fifty at a time, each in his turn
+
+
+def test_fifty_returns_without_an_answer_let_the_next_have_its_turn(bank):
+    lines = arrive(*[booking(130) for _ in range(51)], account_no=NO_BANK)
+    lines += arrive(booking(130))
+    for line in StatementLine.objects.filter(pk__in=[line.pk for line in lines]).order_by("pk"):
+        returns.give_back(line=line, actor="U1", at=NOON + timedelta(seconds=line.pk))
+
+    tasks.send_returns()
+    assert LineReturn.objects.filter(status="DONE").count() == 0
+    tasks.send_returns()
+
+    (done,) = LineReturn.objects.filter(status="DONE")
+    assert done.line.receiving_account.account_no == ACCOUNT
+    assert not LineReturn.objects.filter(chased_at=None).exists()
+
+
+def test_fifty_refunds_without_an_answer_let_the_next_have_its_turn(bank):
+    payments = [expected(100) for _ in range(51)]
+    rows = [booking(130, virtual_account=virtual_of(one)) for one in payments]
+    arrive(*rows, account_no=NO_BANK)
+    then_with_a_bank()
+    last = expected(100)
+    arrive(booking(130, virtual_account=virtual_of(last)), at=NOON + timedelta(hours=1))
+    for refund in Refund.objects.select_related("payment").order_by("pk"):
+        refunds.approve(refund=refund, actor="U1", at=NOON)
+
+    cashier_tasks.send_refunds()
+    assert not Refund.objects.filter(status="DONE").exists()
+    cashier_tasks.send_refunds()
+
+    assert Refund.objects.get(status="DONE").payment == last
+
+
+def test_who_was_asked_about_longest_ago_comes_first(bank):
+    arrive(*[booking(130) for _ in range(3)], account_no=NO_BANK)
+    for line in StatementLine.objects.select_related("receiving_account"):
+        returns.give_back(line=line, actor="U1", at=NOON)
+    later = NOON + timedelta(minutes=1)
+    one, two, three = sorted(LineReturn.objects.values_list("pk", flat=True))
+
+    turns = [returns.take_turns(before=later, at=later + n * GRACE, limit=2) for n in range(4)]
+
+    assert turns == [[one, two], [three, one], [two, one], [three, one]]

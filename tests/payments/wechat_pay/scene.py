@@ -97,10 +97,10 @@ class Scene:
 
     def deliver(self, letters: int = 1) -> list[int]:
         """Wait for so many letters of WeChat's, hand them over; the shop's answers."""
-        return [self.hand_over(*letter) for letter in self.letters(letters)]
+        return [self.hand_over(*letter) for letter in self.wait(letters)]
 
-    def letters(self, letters: int = 1) -> list[tuple[dict[str, str], bytes]]:
-        """Wait for so many letters of WeChat's, and keep them."""
+    def wait(self, letters: int = 1) -> list[tuple[dict[str, str], bytes]]:
+        """So many letters, out of the box."""
         deadline = time.monotonic() + 10
         while len(self.box.letters) < letters:
             assert time.monotonic() < deadline, f"{len(self.box.letters)} of {letters} letters"

@@ -4,17 +4,19 @@ import time
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 from django.utils.timezone import now
 
+from config.kit.errors import StaleState
 from payments.cashier import refunds
 from payments.cashier import services as cashier
 from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.channels.answers import ChannelSilent
 from payments.ledger import queries as books
-from payments.wechat_pay import tasks
+from payments.wechat_pay import giving_back, tasks
 from payments.wechat_pay.method import BeingPaid, NoWechatLogin
-from payments.wechat_pay.models import WeChatNotice, WeChatTrade
+from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
 from tests.factories import make_user
 from tests.payments import payable
 from tests.payments.wechat_pay import payers
@@ -206,10 +208,7 @@ def test_what_a_retry_cannot_mend_is_kept_for_a_person(scene, kind, problem):
 def test_the_same_letter_again_is_known(scene):
     payment = scene.opened()
     scene.pay(payment)
-    scene.deliver(0)
-    while not scene.box.letters:
-        pass
-    letter = scene.box.letters.pop()
+    [letter] = scene.wait()
 
     assert [scene.hand_over(*letter) for _ in range(3)] == [204, 204, 204]
     assert (Receipt.objects.count(), WeChatNotice.objects.count()) == (1, 1)
@@ -335,15 +334,25 @@ def cancelled(payment):
     return Refund.objects.get(payment=payment)
 
 
-def sent(refund, tries=200):
-    """The sweep, until WeChat has an answer: it takes a moment."""
-    for _ in range(tries):
+def sent(refund, seconds=10):
+    """The sweep, until WeChat has an answer: it takes a moment to settle."""
+    deadline = time.monotonic() + seconds
+    while True:
         cashier_tasks.send_refund(refund_id=refund.pk)
         refund.refresh_from_db()
-        if refund.status != "SENDING":
-            break
-        time.sleep(0.02)
-    return refund.status
+        if refund.status != "SENDING" or time.monotonic() > deadline:
+            return refund.status
+        time.sleep(0.05)
+
+
+def abnormal(refund):
+    """The sweep, until WeChat says that the card is gone."""
+    deadline = time.monotonic() + 10
+    while not WeChatRefund.objects.filter(status="ABNORMAL").exists():
+        assert time.monotonic() < deadline
+        cashier_tasks.send_refund(refund_id=refund.pk)
+        time.sleep(0.05)
+    return WeChatRefund.objects.get()
 
 
 def test_money_goes_back_the_way_it_came(scene):
@@ -379,3 +388,45 @@ def test_a_refund_that_wechat_closed_has_not_left(scene):
 
     assert sent(refund) == "FAILED"
     assert books.balance(CLEARING) == 9900
+
+
+def test_an_abnormal_refund_waits_for_another_card_of_the_buyers(scene, client):
+    refund = cancelled(paid(scene, 9900))
+    scene.switch("abnormal_refund")
+    held = abnormal(refund)
+    assert books.balance(CLEARING) == 9900
+    client.force_login(make_user(is_superuser=True, is_staff=True))
+    page = reverse("admin:payments_wechatrefund_to_card", args=[held.pk])
+    card = {"bank_type": "ICBC_DEBIT", "card_no": "6222020200112233", "name": "王小明"}
+
+    assert client.post(page, card).status_code == 302
+
+    assert sent(refund) == "DONE"
+    assert books.balance(CLEARING) == 0
+    held.refresh_from_db()
+    assert held.status == "SUCCESS"
+    with pytest.raises(StaleState):
+        giving_back.to_card(refund=held, at=now(), **card)
+
+
+def test_news_of_a_refund_is_asked_about_not_believed(scene, django_capture_on_commit_callbacks):
+    refund = cancelled(paid(scene, 9900))
+    scene.switch("held_refund")
+    assert sent(refund, seconds=0.5) == "SENDING"
+    scene.sandbox.control("wechat-pay/refund", out_refund_no=refund.number, state="SUCCESS")
+
+    with django_capture_on_commit_callbacks() as nudges:
+        assert scene.deliver() == [204]
+
+    assert len(nudges) == 1
+    assert sent(refund) == "DONE"
+
+
+def test_news_of_somebody_elses_refund_is_kept_for_a_person(scene):
+    refund = cancelled(paid(scene))
+    scene.switch("unknown_order", on="REFUND.SUCCESS")
+
+    assert sent(refund) == "DONE"
+
+    assert scene.deliver() == [204]
+    assert "不是本店的" in WeChatNotice.objects.latest("pk").problem

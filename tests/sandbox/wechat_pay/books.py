@@ -35,6 +35,7 @@ class Books:
         self.flows: list[Fact] = []
         self.untold: dict[str, Fact] = {}
         self.balances = {"BASIC": OPENING_FEN, "OPERATION": OPENING_FEN}
+        self.spent: set[str] = set()  # numbers closed before they were asked for
         self.regime = ""
         self._names: dict[str, str] = {}  # WeChat's number -> the merchant's
 
@@ -101,6 +102,7 @@ class Books:
             self.balances[flow["account"]] += flow["fen"]
             self.flows.append({**flow, "balance": self.balances[flow["account"]]})
         self.untold.update({event["id"]: event for event in fact["events"]})
+        self.spent.update(fact.get("spent", ()))
         self.regime = fact.get("regime", self.regime)
 
     def _name(self, out_no: str, change: Fact, *names: str) -> None:

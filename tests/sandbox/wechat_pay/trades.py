@@ -21,6 +21,7 @@ STATES = {
     "REFUND": "转入退款",
     "CLOSED": "订单已关闭",
 }
+CLOSED = Answer(204, content_type="text/plain")
 RE_ENTRY = "请求重入时，参数与首次请求时不一致"
 
 
@@ -37,6 +38,8 @@ class Trades:
         with self._books.lock:
             now = self._books.now()
             known = self._books.trades.get(out_no)
+            if out_no in self._books.spent:
+                raise Refused(400, "INVALID_REQUEST", RE_ENTRY)
             if known is None:
                 expires = fields.moment(asked, "time_expire")
                 change = {
@@ -70,6 +73,9 @@ class Trades:
     def close(self, request: Request, out_no: str) -> Answer:
         _own(fields.whole(request).get("mchid"))
         with self._books.lock:
+            if out_no not in self._books.trades and self._desk.switches.deed("spending_close"):
+                self._books.record(spent=[out_no])
+                return CLOSED
             trade = self._trade(out_no)
             _still_open(trade)
             if self._desk.switches.deed("userpaying"):
@@ -78,7 +84,7 @@ class Trades:
                 self._paid(trade, trade["asked"]["amount"]["total"])
                 _still_open(trade)
             self._books.record(trades={out_no: {"state": "CLOSED", "closed_at": self._books.now()}})
-        return Answer(204, content_type="text/plain")
+        return CLOSED
 
     # --- what the buyer does
 

@@ -5,6 +5,7 @@ What they list was paid at the channel: such a file explains money, it never pay
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, ClassVar
 
@@ -15,6 +16,16 @@ from payments.transfers.parsers.tables import csv_text
 from payments.transfers.parsers.tables.grid import HEADER_WITHIN, header_names
 
 Lines = Iterator[tuple[int, str]]  # numbered from 1
+
+
+@dataclass(frozen=True, slots=True)
+class BillRow(Row):
+    """A row, and what only a channel's bill says of it, in the channel's own words."""
+
+    own_number: str = ""  # ours: of the trade, of a refund that of the refund
+    state: str = ""  # of a refund
+    kind: str = ""  # 业务类型 of a movement of the channel's account
+    fee_fen: int = 0  # what the channel keeps; below zero where it gives back
 
 
 class Record:

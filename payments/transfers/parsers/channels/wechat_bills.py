@@ -15,7 +15,7 @@ from payments.transfers.parsers.statement import UNKNOWN, Declared, Known, Row, 
 from payments.transfers.parsers.sums import Chain
 
 from . import bill
-from .bill import Lines, Record
+from .bill import BillRow, Lines, Record
 
 _RECORD = re.compile(r"`\d{4}-\d{2}-\d{2}[ `]", re.ASCII)
 _FINE = re.compile(r"(-?)(\d{1,13})(?:\.(\d{1,5})0*)?", re.ASCII)
@@ -41,7 +41,8 @@ def open(source: BinaryIO, known: Known = UNKNOWN) -> Stream:
     """Rows in the file's order; raises Unreadable, at the footer CountsDiffer and DamagedFile.
 
     Trade bill: `account_no` is 商户号; an order is worth 订单金额, a refund takes back 退款金额;
-    the first of `texts` is 商户订单号.  Fund flow: the file does not name its account.
+    the first of `texts` is 商户订单号.  Fund flow: the file does not name its account.  The rows
+    of both are `BillRow`s.
     """
     return bill.stream(source, (_Trade, _Fund), known)
 
@@ -95,8 +96,9 @@ class _Trade(_Bill):
         self._sums = {column: 0 for column in _SUMS.values() if column in self.at}
 
     def row(self, record: Record) -> Row:
-        for column in self._sums:
-            self._sums[column] += _fine(record, column)
+        found = {column: _fine(record, column) for column in self._sums}
+        for column, figure in found.items():
+            self._sums[column] += figure
         state = record.text("交易状态")
         sign = _STATES.get(state)
         if sign is None:
@@ -109,7 +111,7 @@ class _Trade(_Bill):
         number = "微信退款单号" if out else "微信订单号"
         named = ("商户订单号", *(("商户退款单号",) if out else ()), "商品名称", "商户数据包")
         ended = record.text("退款状态")
-        return Row(
+        return BillRow(
             serial=self.serial(record, record.said(number), record.text("商户订单号")),
             booked_at=record.moment("退款成功时间", "退款申请时间", "交易时间"),
             amount_fen=fen,
@@ -126,6 +128,9 @@ class _Trade(_Bill):
             position=record.number,
             account_no=record.text("商户号"),
             caution=f"退款状态为 {ended}" if out and ended != "SUCCESS" else "",
+            own_number=record.text("商户退款单号" if out else "商户订单号"),
+            state=ended if out else "",
+            fee_fen=_in_fen(found.get("手续费", 0)),
         )
 
     def _own(self, record: Record) -> None:
@@ -182,7 +187,7 @@ class _Fund(_Bill):
         self._chain.add(record.number, fen, balance)
         kind = record.text("业务类型")
         named = ("业务凭证号", "微信支付业务单号", "业务名称", "业务类型", "备注")
-        return Row(
+        return BillRow(
             serial=self.serial(
                 record, record.said("资金流水单号"), record.text("微信支付业务单号"), kind
             ),
@@ -199,6 +204,8 @@ class _Fund(_Bill):
             is_reversal=kind == "退款",
             reverses=None,
             position=record.number,
+            own_number=record.text("业务凭证号"),
+            kind=kind,
         )
 
     def confirm(self, said: Mapping[str, str]) -> None:
@@ -282,6 +289,12 @@ def _fen_of(said: Mapping[str, str], title: str) -> int:
     if part:
         raise BadCell(f"合计「{title}」“{said[title][:40]}”不是整数分", column=title)
     return fen
+
+
+def _in_fen(fine: int) -> int:
+    """Half a fen away from zero: what moves in the account is whole fen."""
+    sign = -1 if fine < 0 else 1
+    return sign * ((abs(fine) + 500) // 1000)
 
 
 def _shown(fine: int) -> str:

@@ -26,13 +26,14 @@ MAX_COLUMNS = 200
 MAX_IDLE = 100_000  # rows without money one after the other: sheets may be formatted far down
 FIRST_ROWS = 500  # that tell whose account it is, where the lines above the header do not
 
-_NOT_REVERSED = frozenset({"", "N", "NO", "0", "否", "正常", "未冲账", "FALSE"})
+_NOT_REVERSED = frozenset({"", "N", "NO", "0", "否", "正常", "未冲账", "FALSE", "非退汇", "未退汇"})
 _PARTY = re.compile(r"(?<!\d)\d[\d*]{7,39}\Z", re.ASCII)
 _PARTY_BEHIND = re.compile(r"([\d*]{8,40})\s*/\s*(.*)", re.DOTALL | re.ASCII)
 _TITLE_MONTH = re.compile(r"(\d{4})年(\d{1,2})月", re.ASCII)
 _SCIENTIFIC = re.compile(r"\dE\+\d", re.ASCII)
 _EXACT = frozenset(
-    {"day", "clock", "in", "out", "amount", "balance", "currency", "serial", "account", "party"}
+    {"day", "clock", "in", "out", "amount", "balance", "currency", "serial", "entry", "account"}
+    | {"party"}
     | {"payer_account", "payee_account"}
 )
 _YUAN = frozenset({"", "人民币", "人民币元", "RMB", "CNY", "156", "01"})
@@ -91,7 +92,8 @@ class _Columns:
         self.day, self.clock, self.balance = place("day"), place("clock"), place("balance")
         self.into, self.out = place("in"), place("out")
         self.amount, self.direction = place("amount"), place("direction")
-        self.serial, self.currency, self.party = place("serial"), place("currency"), place("party")
+        self.serial, self.entry = place("serial"), place("entry")
+        self.currency, self.party = place("currency"), place("party")
         self.reversal, self.kind = place("reversal"), place(layout.bank_words)
         self.texts = [at[role] for role in layout.texts if role in at]
         self.references = [at[role] for role in layout.references if role in at]
@@ -282,6 +284,8 @@ class _Table:
         serial = cells.clean(row[self.at.serial])
         if not serial.strip("0"):
             return None  # 0000000000 is how some banks say that there is none
+        if self.at.entry >= 0 and (entry := cells.clean(row[self.at.entry])):
+            serial = f"{serial}-{entry}"
         if self.is_checked and self.serials.first(serial, number) != number:
             self.serials.take(serial, number)
         return serial

@@ -1,7 +1,8 @@
 """What a bank's table looks like: which header names mean what.
 
 Roles: `day`, `clock` · `in` and `out`, or `amount` alone (signed), or `amount` with `direction` ·
-`balance`, `currency`, `serial`, `reversal` · `account` (ours, or a virtual one below it) ·
+`balance`, `currency`, `reversal`, `serial` (and `entry`, where it takes both to name one booking) ·
+`account` (ours, or a virtual one below it) ·
 `name`, `payer_account`, `payer_bank` (the other side), or `party` (name and account in one cell),
 or both sides with `payee_name`, `payee_account`, `payee_bank` · any other for texts.
 """
@@ -39,6 +40,7 @@ class Layout:
     bank: str  # first half of the format's name
     columns: Mapping[str, tuple[str, ...]]
     optional: frozenset[str] = frozenset()  # roles the bank may leave out
+    without: frozenset[str] = frozenset()  # names that say it is another table of the bank
     texts: tuple[str, ...] = ()  # roles searched for codes; the first that says something is shown
     references: tuple[str, ...] = ()  # roles searched for codes too, which say nothing to people
     bank_words: str = ""  # role of a text only the bank writes, searched for reversals
@@ -54,6 +56,8 @@ class Layout:
     def find(self, places: Mapping[str, int]) -> Places | None:
         """Column of each role, or None when this is not the bank's header; `places` of `placed`."""
         at: Places = {}
+        if not self.without.isdisjoint(places):
+            return None
         for role, spellings in self.columns.items():
             found = [places[name] for name in spellings if name in places]
             if len(found) == 1 and found[0] >= 0:

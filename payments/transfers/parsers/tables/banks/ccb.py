@@ -29,6 +29,29 @@ CORPORATE = Layout(
     bank_words="summary",
 )
 
+# The same bank's table of 17 columns; the account stands beside its holder.
+CORPORATE_OTHER = Layout(
+    bank="ccb_other",
+    columns={
+        "day": ("日期",),
+        "clock": ("交易时间",),
+        "out": ("借方发生额",),
+        "in": ("贷方发生额",),
+        "balance": ("余额",),
+        "name": ("对方户名",),
+        "payer_account": ("对方账号",),
+        "summary": ("摘要",),
+        "note": ("备注",),
+        "serial": ("交易流水号",),
+        "company_serial": ("企业流水号",),
+        "account": ("本方账号",),
+    },
+    optional=frozenset({"company_serial", "note"}),
+    texts=("note", "summary"),
+    references=("company_serial",),
+    bank_words="summary",
+)
+
 PERSONAL = Layout(
     bank="ccb_personal",
     columns={

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("payments", "0009_wechat_pay"),
+        ("payments", "0015_alipay"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,44 @@
+"""What a payment channel gives to the daily comparison; another channel is another such module."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import IO, Any, Protocol
+
+from payments.bills import wechat
+from payments.bills.rules import Moved
+from payments.transfers.parsers.channels.bill import BillRow
+
+
+class Channel(Protocol):
+    """`NAME` is in the codes of the ledger; `…_FORM` is what the readers call its bills.
+
+    `DIFFERENCES` selects subject, kind, our_number, their_number, our_fen, their_fen, our_state
+    and their_state by the rows in `payments_billrow` (%(batch)s) and the moments between which the
+    day lies (%(begins)s, %(ends)s).
+    """
+
+    NAME: str
+    TRADE_FORM: str
+    FUND_FORM: str
+    DIFFERENCES: str
+
+    def is_on(self) -> bool: ...
+
+    def account_no(self) -> str:
+        """Our number there."""
+
+    def trade_bill(self, day: date) -> IO[bytes] | None:
+        """None: nothing was traded.  Raises ChannelSilent, ChannelRefused."""
+
+    def fund_bill(self, day: date) -> IO[bytes] | None:
+        """None: nothing was moved."""
+
+    def moved(self, row: BillRow, /) -> Moved: ...
+
+    def ask(self, batch: str, *, at: datetime, most: int) -> bool: ...
+
+    def mark(self, facts: dict[str, Any], /) -> None: ...
+
+
+# By the name of the way to pay.
+CHANNELS: Mapping[str, Channel] = {"WECHAT": wechat}
