@@ -84,9 +84,13 @@ def open_payment(
     # Looked for before the INSERT: that one would wait for whoever is confirming it, who waits
     # for the order that `due` has locked.
     if earlier := waiting.filter(payer_id=payer_id).first():
+        if wallet_fen and wallet_fen != earlier.wallet_fen:
+            offers.require_part(due=due, fen=wallet_fen, payer_id=payer_id, asker=asker, at=at)
         if wallet_fen:
             parts.pay(payment=earlier, fen=wallet_fen, at=at)
         return earlier
+    if wallet_fen:
+        offers.require_part(due=due, fen=wallet_fen, payer_id=payer_id, asker=asker, at=at)
     offers.require(due=due, payer_id=payer_id, method=method, asker=asker, at=at)
     payment = Payment(
         number=numbers.fresh("P"),

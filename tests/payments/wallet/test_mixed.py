@@ -8,6 +8,7 @@ from django.utils.timezone import now
 from payments.cashier import refunds, tasks
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Receipt, Refund
+from payments.cashier.offers import MethodNotOffered
 from payments.cashier.parts import WalletPartTaken, WalletPartTooLarge
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
@@ -15,6 +16,7 @@ from payments.wallet.services import InsufficientBalance
 from payments.wechat_pay.models import WeChatTrade
 from tests.factories import client_of, key, make_account
 from tests.payments import payable
+from tests.payments.offered import offer
 from tests.payments.transfers.bank import transfer_in
 from tests.payments.wallet.scene import available, bought, rich, thing
 
@@ -51,6 +53,33 @@ def sent():
 
 def given_back():
     return sorted(Refund.objects.values_list("way", "amount_fen", "reason", "status"))
+
+
+# --- what the rules of the cashier say ------------------------------------------------------------
+
+
+def test_where_the_wallet_is_withheld_it_pays_no_part_either():
+    user, reference = rich(10_000), thing(9900)
+    going_on = by_transfer(user, wallet_fen=0, reference=reference)
+    offer("WALLET", status="WITHHELD")
+
+    with pytest.raises(MethodNotOffered, match="暂不支持余额支付"):
+        mixed(user, method="BANK_TRANSFER", reference=reference)
+    with pytest.raises(MethodNotOffered, match="暂不支持余额支付"):
+        mixed(user, method="BANK_TRANSFER")
+
+    assert (available(user), list(Payment.objects.all())) == (10_000, [going_on])
+
+
+def test_a_limit_of_the_wallet_is_one_of_its_part():
+    user = rich(10_000)
+    offer("WALLET", limit_fen=4000)
+
+    with pytest.raises(MethodNotOffered, match="超过余额支付单笔限额 40"):
+        by_transfer(user, wallet_fen=4001)
+    by_transfer(user, wallet_fen=4000)
+
+    assert available(user) == 6000
 
 
 # --- paid -----------------------------------------------------------------------------------------

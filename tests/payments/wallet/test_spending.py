@@ -105,7 +105,7 @@ def test_a_refund_that_is_sent_twice_is_given_once():
 def test_paying_takes_few_statements(django_assert_max_num_queries):
     user, reference = rich(10_000), thing(3000)
 
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(16):
         bought(user, reference=reference)
 
 

@@ -7,12 +7,13 @@ from django.utils.timezone import now
 
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
-from payments.cashier.services import MethodNotOffered
+from payments.cashier.offers import MethodNotOffered
 from payments.ledger import queries as books
 from payments.wallet import tasks, top_ups
 from payments.wallet.models import TopUp
 from payments.wechat_pay.models import WeChatTrade
 from tests.factories import NOON, client_of, key, make_account, make_user
+from tests.payments.offered import offer
 from tests.payments.transfers.bank import transfer_in
 from tests.payments.wallet.scene import available, bought, rich
 
@@ -131,7 +132,7 @@ def test_what_nobody_paid_is_closed_and_late_money_goes_back_by_itself(wechat, t
     user = make_user()
     payment = by_wechat(user, 5000)
     wechat.pay(payment)
-    letters = wechat.letters(1)
+    letters = wechat.wait(1)
     WeChatTrade.objects.update(status="CLOSED", closed_at=now())
     TopUp.objects.update(pay_before=now(), look_at=now())
     tasks.expire_top_ups()
@@ -224,3 +225,26 @@ def test_the_times_are_those_of_the_method():
     made = by_transfer(make_user(), 5000)
 
     assert made.pay_before > now() + timedelta(days=2)
+
+
+# --- by which ways -------------------------------------------------------------------------------
+
+
+def test_the_ways_to_fill_a_wallet_are_those_of_the_rules_and_never_a_wallet(wechat):
+    user = rich(100)
+    make_account()
+    offer("WECHAT", limit_fen=4000)
+    client = client_of(user)
+
+    told = client.get("/api/v1/wallet/top-ups/methods", {"amount_fen": 5000}).json()["methods"]
+    assert [(one["method"], one["is_offered"], one["reason"]) for one in told] == [
+        ("BANK_TRANSFER", True, None),
+        ("WECHAT", False, "超过微信支付单笔限额 40.00 元，请用银行转账"),
+    ]
+
+    body = {"amount_fen": 5000, "method": "WECHAT"}
+    answer = client.post("/api/v1/wallet/top-ups", body, format="json", **key())
+    assert (answer.status_code, answer.json()["code"]) == (409, "METHOD_NOT_OFFERED")
+    assert not TopUp.objects.exists()
+    too_little = client.get("/api/v1/wallet/top-ups/methods", {"amount_fen": 1})
+    assert too_little.json()["code"] == "TOP_UP_OUT_OF_BOUNDS"
