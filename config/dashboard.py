@@ -25,6 +25,8 @@ from payments.transfers import backlog
 from payments.transfers.models import LineReturn, StatementLine
 from payments.transfers.models_by_hand import ByHand
 from payments.transfers.rules import OPEN, HandStatus, ReturnStatus
+from payments.wallet.models import Withdrawal
+from payments.wallet.rules import WithdrawalStatus
 from shop.orders.models import Order
 from shop.orders.queries import PAID
 from shop.orders.rules import Status
@@ -64,6 +66,8 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         counts["by_hand"] = ByHand.objects.filter(finance, status=HandStatus.ASKED).count()
     if tenants_of(request, "FINANCE") is None:
         counts["differences"] = bills.open_differences()
+        asked_out = Withdrawal.objects.filter(status=WithdrawalStatus.CHECKING)
+        counts["withdrawals"] = asked_out.count()
     if (finance := _of(request, "FINANCE", "merchant")) is not None:
         counts |= _settlement(finance)
     return counts

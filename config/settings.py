@@ -3,69 +3,19 @@
 SIYU_ENV is `production` unless it says `demo` or `test`; those two may talk to the sandbox.
 """
 
-import os
 import re
-import sys
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.urls import reverse_lazy
 
 from config.embedded import celery_broker_url
+from config.environment import file_text, file_text_at, names, number, optional, rate, stop, text
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-# --- typed reading of the environment -----------------------------------------------------------
-
-
-def stop(why: str) -> NoReturn:
-    """One line for whoever started it, whichever process it is; a traceback would hide it."""
-    sys.exit(f"siyu: {why}")
-
-
-def text(name: str, default: str | None = None) -> str:
-    value = os.environ.get(name, default)
-    if not value:
-        stop(f"{name} is not set (docs/deploy.md lists every variable)")
-    return value
-
-
-def optional(name: str) -> str:
-    return os.environ.get(name, "")
-
-
-def number(name: str, default: int) -> int:
-    value = os.environ.get(name, str(default))
-    if not value.isdecimal():
-        stop(f"{name} must be a whole number, not {value!r}")
-    return int(value)
-
-
-def rate(name: str, default: str) -> Decimal:
-    value = os.environ.get(name, default)
-    if not re.fullmatch(r"\d{1,2}(\.\d{1,4})?", value):
-        stop(f"{name} must be a percentage such as 0.6, not {value!r}")
-    return Decimal(value)
-
-
-def names(name: str, default: str = "") -> list[str]:
-    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
-
-
-def file_text(name: str) -> str:
-    return file_text_at(name, text(name))
-
-
-def file_text_at(name: str, place: str) -> str:
-    path = Path(place)
-    if not path.is_file():
-        stop(f"{name}: no file at {path}")
-    return path.read_text()
 
 
 # --- which installation -------------------------------------------------------------------------
@@ -92,9 +42,12 @@ REDIS_URL = text("REDIS_URL")
 # --- the wiring: who answers whom, by dotted name -----------------------------------------------
 
 # Who answers the cashier about each kind of thing that is paid for.  The only upward call.
-PAYABLES = {"ORDER": "shop.payable"}
+PAYABLES = {"ORDER": "shop.payable", "TOPUP": "payments.wallet.payable"}
 # Which adapter stands behind each way to pay.
-PAYMENT_METHODS = {"BANK_TRANSFER": "payments.transfers.method"}
+PAYMENT_METHODS = {
+    "BANK_TRANSFER": "payments.transfers.method",
+    "WALLET": "payments.wallet.method",
+}
 if optional("WECHAT_PAY_MCHID"):
     PAYMENT_METHODS["WECHAT"] = "payments.wechat_pay.method"
 if optional("ALIPAY_APP_ID"):
@@ -119,6 +72,12 @@ GUARANTEE_COUNTERS = {
 }
 # Who else pays out of receiving accounts: marks of bookings that are theirs, for the statements.
 OWN_PAYOUTS = ["payments.payouts.queries.known"]
+# Who takes a part of a payment from its payer's wallet.
+WALLET_PART = "payments.wallet.services.pay_part"
+# The ledger account that a payout of ours leaves, by account, the bank's serial and fen.
+PAYOUT_LEAVES = "payments.transfers.queries.payout_leaves"
+# Who hears what WeChat Pay tells beside payments and refunds, by how the event begins.
+WECHAT_NOTICES = {"MCHTRANSFER.": "payments.wallet.withdrawals.look_again"}
 # What a guide's share code may open.
 SHARE_TARGETS = {
     "MERCHANT": "members.merchants.share",
@@ -137,6 +96,7 @@ AUDITS = [
     "payments.closing.queries.findings",
     "payments.wechat_pay.queries.findings",
     "payments.alipay.queries.findings",
+    "payments.wallet.queries.findings",
     "payments.offering.queries.findings",
     "payments.bills.queries.findings",
     "members.guarantee.queries.findings",
@@ -254,6 +214,20 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 MAX_UPLOAD_BYTES = 32 * 1_048_576
 # Connections on which a worker imports one statement: while one waits, another computes.
 IMPORT_LANES = number("IMPORT_LANES", 2)
+# Wallets, in fen: what one top-up may be, and what a wallet may hold with all that is coming.
+WALLET_TOP_UPS = {
+    "least_fen": number("WALLET_TOP_UP_LEAST_FEN", 100),
+    "most_fen": number("WALLET_TOP_UP_MOST_FEN", 200_000),
+    "balance_fen": number("WALLET_MOST_FEN", 500_000),
+}
+# What may be taken out of one; above `check_fen` one of the staff approves.
+WALLET_WITHDRAWALS = {
+    "least_fen": number("WALLET_WITHDRAWAL_LEAST_FEN", 100),
+    "most_fen": number("WALLET_WITHDRAWAL_MOST_FEN", 200_000),
+    "day_fen": number("WALLET_WITHDRAWAL_DAY_FEN", 500_000),
+    "day_times": number("WALLET_WITHDRAWAL_DAY_TIMES", 3),
+    "check_fen": number("WALLET_WITHDRAWAL_CHECK_FEN", 100_000),
+}
 # Paths that begin so take larger ones: a statement of a million lines.
 LARGE_UPLOADS = {
     "/api/v1/bank/statements": 512 * 1_048_576,
@@ -403,6 +377,19 @@ if optional("WECHAT_PAY_MCHID"):
             {_public_key_id: file_text("WECHAT_PAY_PUBLIC_KEY")} if _public_key_id else {}
         ),
     }
+    if optional("WECHAT_PAY_TRANSFER_SCENE"):
+        # Transfers to people (商家转账): the scene that WeChat approved, and what it wants told.
+        WECHAT_PAY["transfers"] = {
+            "scene": text("WECHAT_PAY_TRANSFER_SCENE"),
+            "reports": [
+                {"info_type": kind, "info_content": content}
+                for kind, _, content in (
+                    one.partition("=") for one in names("WECHAT_PAY_TRANSFER_REPORTS")
+                )
+            ],
+        }
+        if not WECHAT_PAY["transfers"]["reports"]:
+            stop("WECHAT_PAY_TRANSFER_REPORTS must be set with WECHAT_PAY_TRANSFER_SCENE")
     if len(WECHAT_PAY["apiv3_key"]) != 32:
         stop("WECHAT_PAY_API_KEY: the key has 32 signs")
     if not WECHAT_PAY["certificates"] and not WECHAT_PAY["public_keys"]:
@@ -448,6 +435,11 @@ PAYEE_PAUSE_DAYS = number("PAYEE_PAUSE_DAYS", 3)
 PAYOUT_CHECK_ABOVE_FEN = number("PAYOUT_CHECK_ABOVE_YUAN", 10_000) * 100
 PAYOUT_BATCH_ABOVE_FEN = number("PAYOUT_BATCH_ABOVE_YUAN", 0) * 100
 PAYOUT_ACCOUNT = optional("PAYOUT_ACCOUNT")
+# From which of our accounts at which of these banks wallets are paid out; empty: to no bank.
+WALLET_PAYOUT_BANK = optional("WALLET_PAYOUT_BANK")
+WALLET_PAYOUT_ACCOUNT = optional("WALLET_PAYOUT_ACCOUNT")
+if WALLET_PAYOUT_BANK and (WALLET_PAYOUT_BANK not in BANK_PROVIDERS or not WALLET_PAYOUT_ACCOUNT):
+    stop("WALLET_PAYOUT_BANK must be one of BANKS, and WALLET_PAYOUT_ACCOUNT an account there")
 METRICS_TOKEN = optional("METRICS_TOKEN")  # without it /metrics answers on loopback only
 
 # --- the admin ----------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from payments.transfers.admin import StatementAdmin, StatementLineAdmin
 from payments.transfers.admin_by_hand import ByHandAdmin
 from payments.transfers.admin_policies import PolicyAdmin
 from payments.transfers.admin_returns import LineReturnAdmin
+from payments.wallet.admin import TopUpAdmin, WalletAdmin, WithdrawalAdmin
 from payments.wechat_pay.admin import WeChatNoticeAdmin, WeChatRefundAdmin, WeChatTradeAdmin
 
 __all__ = [
@@ -46,9 +47,12 @@ __all__ = [
     "RefundAdmin",
     "StatementAdmin",
     "StatementLineAdmin",
+    "TopUpAdmin",
     "TransferIntentAdmin",
     "VirtualAccountAdmin",
+    "WalletAdmin",
     "WeChatNoticeAdmin",
     "WeChatRefundAdmin",
     "WeChatTradeAdmin",
+    "WithdrawalAdmin",
 ]

@@ -34,6 +34,7 @@ from payments.transfers.models import (
     StatementPart,
 )
 from payments.transfers.models_by_hand import ByHand
+from payments.wallet.models import TopUp, Wallet, Withdrawal
 from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
 
 __all__ = [
@@ -73,9 +74,12 @@ __all__ = [
     "Statement",
     "StatementLine",
     "StatementPart",
+    "TopUp",
     "TransferIntent",
     "VirtualAccount",
+    "Wallet",
     "WeChatNotice",
     "WeChatRefund",
     "WeChatTrade",
+    "Withdrawal",
 ]

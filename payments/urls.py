@@ -8,6 +8,7 @@ from payments.payouts import api as payouts
 from payments.transfers import api as transfers
 from payments.transfers import api_push as pushes
 from payments.transfers import api_reversals as reversals
+from payments.wallet import api as wallet
 from payments.wechat_pay import api as wechat_pay
 
 urlpatterns = [
@@ -21,6 +22,7 @@ urlpatterns = [
     *closing.urlpatterns,
     *payouts.urlpatterns,
     *deposits.urlpatterns,
+    *wallet.urlpatterns,
     *wechat_pay.urlpatterns,
     *alipay.urlpatterns,
 ]

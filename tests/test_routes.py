@@ -54,6 +54,13 @@ ROUTES: dict[str, dict[str, str]] = {
     "payments/{payment}/transferred": {"POST": SIGNED_IN},
     "payments/{payment}/any-payer": {"POST": SIGNED_IN},
     "payments/{owed_payment}/refunds/{refund}/return": {"POST": SIGNED_IN},
+    "wallet": {"GET": SIGNED_IN},
+    "wallet/entries": {"GET": SIGNED_IN},
+    "wallet/top-ups": {"POST": SIGNED_IN},
+    "wallet/top-ups/methods": {"GET": SIGNED_IN},
+    "wallet/withdrawals": {"GET": SIGNED_IN, "POST": SIGNED_IN},
+    "wallet/withdrawals/{withdrawal}": {"GET": SIGNED_IN},
+    "payments/{owed_payment}/refunds/{refund}/to-wallet": {"POST": SIGNED_IN},
     "bank/statements": {"GET": "FINANCE", "POST": "FINANCE"},
     "bank/statements/{statement}": {"GET": "FINANCE"},
     "bank/lines": {"GET": "FINANCE"},
@@ -213,7 +220,7 @@ def test_nothing_that_is_asked_for_makes_the_house_fall(world, route, method):
 @pytest.mark.parametrize(
     "listing",
     ["me/addresses", "orders", "payments", "staff/orders", "bank/lines", "bank/statements",
-     "bank/returns", "bank/days", "settlement/payouts", "guides/me/commissions",
+     "wallet/entries", "bank/returns", "bank/days", "settlement/payouts", "guides/me/commissions",
      "guides/me/customers", "memberships",
      "live/sessions", "products"],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """One of everything, all of it somebody's: for tests that ask who may see what."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.apps import apps
@@ -15,6 +15,8 @@ from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 from payments.payouts.models import Payee, Payout
 from payments.transfers.models import LineReturn, Statement, StatementLine
+from payments.wallet.models import Withdrawal
+from payments.wallet.rules import wallet_of, withdrawing_of
 from tests.factories import (
     make_account,
     make_address,
@@ -104,6 +106,7 @@ def make_world() -> World:
     # Held of money whose way here is nobody's business.
     held = {"clearing:TEST": 1}, {f"paying_out:{merchant.number}": 1}
     ledger.post([Draft("PAYOUT_HELD", payout.number, *held)], at=at)
+    withdrawal = _declined(buyer, at)
     session = live.create_session(
         merchant=merchant,
         host=make_staff(merchant, "OPERATOR"),
@@ -131,6 +134,7 @@ def make_world() -> World:
         "payment": payment.number,
         "owed_payment": owed_payment.number,
         "refund": refund.number,
+        "withdrawal": withdrawal.number,
         "statement": statement.number,
         "line": line.number,
         "line_return": back.number,
@@ -144,5 +148,29 @@ def make_world() -> World:
     world.secrets = [
         "私密", "秘密", order.number, payment.number, line.number, statement.number,
         back.number, session.number, world.ids["address"], owed_payment.number, refund.number,
+        withdrawal.number,
     ]  # fmt: skip
     return world
+
+
+def _declined(buyer: User, at: datetime) -> Withdrawal:
+    """A fen that he wanted to have out of his wallet, and did not get."""
+    pots = {"wallet": wallet_of(buyer.number), "frozen": withdrawing_of(buyer.number)}
+    for kind, debit, credit in (
+        ("GIFT", "clearing:wechat", pots["wallet"]),
+        ("WITHDRAW", pots["wallet"], pots["frozen"]),
+        ("WITHDRAW_VOID", pots["frozen"], pots["wallet"]),
+    ):
+        ledger.post([Draft(kind, "WSECRETSECRET1", {debit: 1}, {credit: 1})], at=at)
+    return Withdrawal.objects.create(
+        number="WSECRETSECRET1",
+        user=buyer,
+        owner=buyer.number,
+        amount_fen=1,
+        to="WECHAT",
+        openid="oSecret",
+        status="DECLINED",
+        asked_at=at,
+        ask_at=at,
+        ended_at=at,
+    )

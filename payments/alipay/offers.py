@@ -32,7 +32,7 @@ def _create(payment: Payment, number: str, at: datetime) -> AlipayTrade:
     return AlipayTrade.objects.create(
         payment=payment,
         out_trade_no=number,
-        amount_fen=payment.amount_fen,
+        amount_fen=payment.outstanding_fen,
         opened_at=at,
         ask_at=at + ASK_AT[0],
     )
@@ -156,10 +156,33 @@ def _replaced(trade: AlipayTrade, payment: Payment, at: datetime) -> AlipayTrade
     return _another(payment, at)
 
 
+def _of_the_rest(trade: AlipayTrade, payment: Payment, at: datetime) -> AlipayTrade | None:
+    """The payer's wallet has paid a part since: nobody is to pay the whole any more.
+
+    None while an address or a code for the whole is out.
+    """
+    try:
+        services.shut(trade=trade, at=at)
+    except services.StillPayable:
+        return None
+    return _instead(trade, payment, at)
+
+
+@transaction.atomic
+def _instead(trade: AlipayTrade, payment: Payment, at: datetime) -> AlipayTrade | None:
+    """A new number for one that was shut just now, and by nobody else: he is giving it up."""
+    shut = AlipayTrade.objects.filter(pk=trade.pk, status=Status.CLOSED, closed_at=at)
+    if not _may_be_paid(payment, at) or not shut.exists():
+        return None
+    return _another(payment, at)
+
+
 def _offered(payment: Payment, at: datetime) -> AlipayTrade | None:
     """A trade to be handed out, good until its `offered_until`, which is committed; None: none."""
     assert_no_transaction()
     trade = payable_trade(payment=payment, at=at)
+    if trade and trade.amount_fen != payment.outstanding_fen:
+        trade = _of_the_rest(trade, payment, at)
     if trade is None or is_long(trade.offered_until, payment.pay_before, at):
         return trade
     if trade.offered_until and (theirs := services.hear(trade=trade, at=at)):

@@ -86,7 +86,7 @@ def _page(
             "title": linked.page.label,
             "payment": payment,
             "payee": queries.payee(payment.merchant),
-            "amount": yuan(payment.amount_fen),
+            "amount": yuan(payment.amount_fen - payment.wallet_fen),
             "expires_at": linked.expires_at,
             "left": left,
             "clock": f"{left // 3600:02d}:{left // 60 % 60:02d}:{left % 60:02d}",

@@ -47,6 +47,7 @@ def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
     if not waiting:
         return {}
     trades = AlipayTrade.objects.filter(payment__in=waiting, status=Status.OPEN)
+    asked = {row.pk: row.outstanding_fen for row in waiting}
     return {
         trade.payment_id: {
             "qr_content": trade.qr_code,
@@ -54,4 +55,5 @@ def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
             "expires_at": trade.offered_until,
         }
         for trade in trades.filter(offered_until__gt=now()).exclude(qr_code="")
+        if trade.amount_fen == asked[trade.payment_id]
     }

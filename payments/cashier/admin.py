@@ -14,7 +14,7 @@ from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, Refu
 from payments.cashier.rules import REFUND_TRANSITIONS, PartStatus, RefundStatus, Status
 from payments.offering.rules import TITLES
 
-PURPOSES = {"ORDER": "订单"}
+PURPOSES = {"ORDER": "订单", "TOPUP": "钱包充值"}
 EVENTS = {
     "OPENED": "发起支付",
     "CONFIRMED": "已到账",
@@ -35,6 +35,7 @@ EVENTS = {
     "REFUND_FAILED": "退款失败",
     "REFUND_WRITTEN_OFF": "已冲正且未退出，作废",
     "REFUND_BOUNCED": "退款被退汇",
+    "REFUND_TO_WALLET": "应退款转入余额",
 }
 PAYMENT_COLOURS = {Status.WAITING: "warning", Status.CONFIRMED: "success", Status.CLOSED: ""}
 REFUND_COLOURS = {

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -12,10 +13,11 @@ from rest_framework.generics import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.kit.api import Query, Shape, Text, View, page
+from config.kit.api import Query, Shape, Text, View, Whole, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.cashier import offers, queries, services
+from payments.cashier.models import Payment
 from payments.cashier.rules import OWED_REASONS, RefundStatus
 from payments.offering.clients import X_CLIENT, asker_of
 from payments.offering.rules import Offer
@@ -25,6 +27,9 @@ TAGS = ["支付"]
 
 class PaymentIn(Shape):
     order = Text(max_length=24)
+    wallet_fen = Whole(
+        min_value=1, required=False, help_text="组合支付：先用钱包余额支付这么多，其余用 method"
+    )
 
     def get_fields(self) -> dict[str, Any]:
         methods = serializers.ChoiceField(choices=sorted(settings.PAYMENT_METHODS))
@@ -89,7 +94,10 @@ class Instructions(serializers.Field[object, object, object, object]):
 
 class OwedActions(serializers.Serializer[object]):
     def get_fields(self) -> dict[str, Any]:
-        return {"return": serializers.BooleanField(help_text="可选择原路退回")}
+        return {
+            "return": serializers.BooleanField(help_text="可选择原路退回"),
+            "to_wallet": serializers.BooleanField(help_text="可选择转入钱包余额"),
+        }
 
 
 class OwedBack(serializers.Serializer[object]):
@@ -102,12 +110,15 @@ class OwedBack(serializers.Serializer[object]):
 
 class PaymentOut(serializers.Serializer[object]):
     number = serializers.CharField()
-    order = serializers.CharField()
+    purpose = serializers.ChoiceField(choices=["ORDER", "TOPUP"])
+    order = serializers.CharField(allow_null=True, help_text="订单号；充值为 null")
+    top_up = serializers.CharField(allow_null=True, help_text="充值单号；订单为 null")
     status = serializers.ChoiceField(choices=["WAITING", "CONFIRMED", "CLOSED"])
     method = serializers.CharField()
     amount_fen = serializers.IntegerField()
     received_fen = serializers.IntegerField()
     outstanding_fen = serializers.IntegerField()
+    wallet_fen = serializers.IntegerField(help_text="实收中由钱包余额支付的部分（组合支付）")
     opened_at = serializers.DateTimeField()
     pay_before = serializers.DateTimeField()
     confirmed_at = serializers.DateTimeField(allow_null=True)
@@ -120,7 +131,7 @@ class PaymentPage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
-def _prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
+def prepared(request: Request, told: dict[str, Any]) -> dict[str, Any]:
     """The payment as it is now: a channel's signature has its time, and is never replayed."""
     if not services.asks_channel(told["method"]):
         return told
@@ -162,7 +173,19 @@ class PaymentMethods(View):
             asker=asker_of(request),
             at=now(),
         )
-        return Response({"methods": [_method_shown(offer) for offer in found]})
+        return Response(methods_shown(found))
+
+
+def opened_shown(payment: Payment) -> dict[str, Any]:
+    """What is kept for a repeated request: without what `prepared` adds, which is secret."""
+    told = queries.shown([payment])[0]
+    if services.asks_channel(payment.method):
+        told["instructions"] = {}
+    return told
+
+
+def methods_shown(found: Iterable[Offer]) -> dict[str, Any]:
+    return {"methods": [_method_shown(offer) for offer in found]}
 
 
 def _method_shown(offer: Offer) -> dict[str, Any]:
@@ -177,7 +200,7 @@ def _method_shown(offer: Offer) -> dict[str, Any]:
 
 class Payments(View):
     @extend_schema(tags=TAGS, parameters=[X_CLIENT], request=PaymentIn, responses={201: PaymentOut})
-    @idempotent(required=True, after=_prepared)
+    @idempotent(required=True, after=prepared)
     def post(self, request: Request) -> Response:
         body = self.body(PaymentIn)
         payment = services.open_payment(
@@ -185,13 +208,11 @@ class Payments(View):
             purpose="ORDER",
             reference=body["order"],
             method=body["method"],
+            wallet_fen=body.get("wallet_fen", 0),
             asker=asker_of(request),
             at=now(),
         )
-        told = queries.shown([payment])[0]
-        if services.asks_channel(payment.method):
-            told["instructions"] = {}  # `_prepared` has them; this is kept, and they are secret
-        return Response(told, status=201)
+        return Response(opened_shown(payment), status=201)
 
     @extend_schema(tags=TAGS, parameters=[Query], responses=PaymentPage)
     def get(self, request: Request) -> Response:

@@ -14,7 +14,7 @@ from payments.ledger.rules import Draft
 
 # Who is just approving one of them is first: it is not waited for, and its money not counted.
 _OWED = """
-SELECT id, number, payment_id, receipt_id, amount_fen, reason, status FROM payments_refund
+SELECT id, number, payment_id, receipt_id, amount_fen, reason, status, way FROM payments_refund
 WHERE payment_id = ANY(%s::bigint[]) AND status = 'OWED' ORDER BY id FOR UPDATE SKIP LOCKED
 """
 _VOID = "UPDATE payments_refund SET status = 'VOID' WHERE id = ANY(%s::bigint[])"

@@ -44,6 +44,12 @@ class Payment(models.Model):
     covered_fen = models.PositiveBigIntegerField(
         "商家垫付(分)", default=0, db_default=0, help_text="实收中被银行冲正、由商家承担的部分"
     )
+    wallet_fen = models.PositiveBigIntegerField(
+        "余额支付(分)",
+        default=0,
+        db_default=0,
+        help_text="组合支付中由钱包余额支付的部分，在实收之内",
+    )
     status = models.CharField("状态", max_length=16, choices=Status, default=Status.WAITING)
     opened_at = models.DateTimeField("发起时间")
     pay_before = models.DateTimeField("付款期限")
@@ -76,6 +82,10 @@ class Payment(models.Model):
             models.CheckConstraint(
                 name="payment_covered_within_received",
                 condition=Q(covered_fen__lte=F("received_fen")),
+            ),
+            models.CheckConstraint(
+                name="payment_wallet_part_is_received",
+                condition=Q(wallet_fen__lte=F("received_fen"), wallet_fen__lt=F("amount_fen")),
             ),
             models.CheckConstraint(
                 name="payment_closed_has_time",
@@ -192,6 +202,14 @@ class Refund(models.Model):
     failure = models.CharField("失败原因", max_length=200, blank=True)
     asked_by = models.CharField(
         "申请人", max_length=24, blank=True, help_text="超过限额须另一人同意"
+    )
+    way = models.CharField(
+        "退款途径",
+        max_length=16,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="组合支付时只退以此方式到账的部分；空为全部",
     )
     hand_txn = models.CharField(
         "网银付出流水",

@@ -1,6 +1,7 @@
 """Which ways there are to pay for a thing, and that no other is taken."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 
 from django.conf import settings
@@ -12,7 +13,7 @@ from config.kit.errors import Refusal
 from payments.cashier.models import Payment
 from payments.cashier.payables import method as method_named
 from payments.cashier.payables import payable
-from payments.cashier.rules import Due, Status
+from payments.cashier.rules import WALLET, Due, Status
 from payments.offering import queries as offering
 from payments.offering.rules import (
     Asked,
@@ -46,6 +47,11 @@ def offered(
     return _listed(due, payer_id, asker, at, going_on)
 
 
+def ways_for(*, due: Due, payer_id: int, asker: Asker, at: datetime) -> list[Offer]:
+    """The same of what is not there yet, and will be due as said."""
+    return _listed(due, payer_id, asker, at, set())
+
+
 def require_known(method: str) -> None:
     if method not in settings.PAYMENT_METHODS:
         raise _refusal(Offer(method, False, MethodNotOffered.message, 0))
@@ -74,6 +80,12 @@ def require(*, due: Due, payer_id: int, method: str, asker: Asker, at: datetime)
     for offer in _listed(due, payer_id, asker, at, set()):
         if offer.method == method:
             raise _refusal(offer)
+
+
+def require_part(*, due: Due, fen: int, payer_id: int, asker: Asker, at: datetime) -> None:
+    """The same of so much from the payer's wallet, whatever way collects the rest."""
+    part = replace(due, amount_fen=fen)
+    require(due=part, payer_id=payer_id, method=WALLET, asker=asker, at=at)
 
 
 def _refusal(offer: Offer) -> MethodNotOffered:

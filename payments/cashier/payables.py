@@ -1,18 +1,19 @@
 """The doors of the cashier, all by dotted name in settings.
 
 Upward: PAYABLES, what is being paid for.  Sideward: PAYMENT_METHODS, how the money comes and goes;
-REFUND_LIMIT, above what amount giving it back takes two people.
+REFUND_LIMIT, above what amount giving it back takes two people; WALLET_PART, who pays a part.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 from django.utils.module_loading import import_string
 
+from config.kit.errors import StaleState
 from payments.cashier.models import Payment, RefundPart
 from payments.cashier.rules import Due
 
@@ -111,6 +112,15 @@ class Method(Protocol):
         """First thing in the transaction that books it: the ledger account that it has left."""
 
 
+@runtime_checkable
+class ToWallet(Protocol):
+    """A method whose payers may choose: what they are owed goes to their wallets."""
+
+    @staticmethod
+    def check_to_wallet(part: RefundPart) -> None:
+        """Raises a Refusal where the channel has taken the money back."""
+
+
 def payable(purpose: str) -> Payable:
     return cast(Payable, import_module(settings.PAYABLES[purpose]))
 
@@ -119,9 +129,27 @@ def method(name: str) -> Method:
     return cast(Method, import_module(settings.PAYMENT_METHODS[name]))
 
 
+def goes_to_wallet(name: str) -> bool:
+    """Whether what came by a method and is owed back may go to the payer's wallet instead."""
+    return isinstance(method(name), ToWallet)
+
+
+def check_to_wallet(part: RefundPart) -> None:
+    """Raises a Refusal where the money of an arrival must not go to its payer's wallet."""
+    by = method(part.receipt.method)
+    if not isinstance(by, ToWallet):
+        raise StaleState
+    by.check_to_wallet(part)
+
+
 def check_above_fen(merchant: str) -> int:
     """A refund of more than this takes two people."""
     return cast(int, import_string(settings.REFUND_LIMIT)(merchant))
+
+
+def pay_part(payment: Payment, *, fen: int, at: datetime) -> None:
+    """So much of it from its payer's wallet, in this transaction; raises a Refusal."""
+    import_string(settings.WALLET_PART)(payment=payment, fen=fen, at=at)
 
 
 @register()
@@ -139,10 +167,12 @@ def doors_answer(**_: Any) -> list[CheckMessage]:
         for table, functions in wanted.items()
         for key, path in getattr(settings, table).items()
     ]
-    limit, function = settings.REFUND_LIMIT.rsplit(".", 1)
+    for setting in ("REFUND_LIMIT", "WALLET_PART"):
+        path, function = getattr(settings, setting).rsplit(".", 1)
+        modules.append((setting, path, (function,)))
     return [
         Error(f"{where}: {path}.{name} is missing", id="payments.E001")
-        for where, path, functions in [*modules, ("REFUND_LIMIT", limit, (function,))]
+        for where, path, functions in modules
         for name in functions
         if not hasattr(import_module(path), name)
     ]

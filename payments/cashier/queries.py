@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
 from payments.cashier.models import Payment, Refund
-from payments.cashier.payables import method
-from payments.cashier.rules import OWED_REASONS, RefundStatus, Status
+from payments.cashier.payables import goes_to_wallet, method
+from payments.cashier.rules import OWED_REASONS, RefundStatus, Status, may_move
 
 
 def for_payer(payer: Viewer) -> QuerySet[Payment]:
@@ -39,12 +39,15 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
     return [
         {
             "number": row.number,
-            "order": row.reference,
+            "purpose": row.purpose,
+            "order": row.reference if row.purpose == "ORDER" else None,
+            "top_up": row.reference if row.purpose == "TOPUP" else None,
             "status": row.status,
             "method": row.method,
             "amount_fen": row.amount_fen,
             "received_fen": row.received_fen,
             "outstanding_fen": row.outstanding_fen,
+            "wallet_fen": row.wallet_fen,
             "opened_at": row.opened_at,
             "pay_before": row.pay_before,
             "confirmed_at": row.confirmed_at,
@@ -79,6 +82,23 @@ def open_of(*, purpose: str, reference: str) -> list[Payment]:
     """The payments that are still collected for a thing."""
     rows = Payment.objects.filter(purpose=purpose, reference=reference, status=Status.WAITING)
     return list(rows.order_by("pk"))
+
+
+_PAID_ELSEWHERE = """
+SELECT p.id FROM payments_partpaid part JOIN payments_payment p ON p.id = part.payment_id
+WHERE EXISTS (
+    SELECT 1 FROM payments_payment s
+    WHERE s.purpose = p.purpose AND s.reference = p.reference AND s.id <> p.id
+      AND s.status = 'CONFIRMED' AND s.received_fen > s.refunded_fen
+) ORDER BY p.id LIMIT %s
+"""
+
+
+def paid_elsewhere(*, most: int) -> list[int]:
+    """Payments that have a part of their money, and whose thing another payment has paid."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PAID_ELSEWHERE, [most])
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 # What the bank took back and was not here any more: kept money, and money that was owed back.
@@ -143,6 +163,7 @@ WHERE (r.fen, r.kept, r.owed) IS DISTINCT FROM (b.fen, b.kept, b.owed) LIMIT 20
 def _owed_back(payments: list[Payment]) -> dict[int, list[dict[str, Any]]]:
     by_payment: dict[int, list[dict[str, Any]]] = {}
     rows = Refund.objects.filter(payment__in=payments, reason__in=OWED_REASONS).order_by("pk")
+    of = {payment.pk: payment for payment in payments}
     for row in rows:
         by_payment.setdefault(row.payment_id, []).append(
             {
@@ -150,10 +171,18 @@ def _owed_back(payments: list[Payment]) -> dict[int, list[dict[str, Any]]]:
                 "amount_fen": row.amount_fen,
                 "reason": row.reason,
                 "status": row.status,
-                "actions": {"return": row.status == RefundStatus.OWED and not row.asked_by},
+                "actions": {
+                    "return": row.status == RefundStatus.OWED and not row.asked_by,
+                    "to_wallet": _goes_to_wallet(row, of[row.payment_id]),
+                },
             }
         )
     return by_payment
+
+
+def _goes_to_wallet(refund: Refund, payment: Payment) -> bool:
+    can = may_move(refund.status, refund.asked_by, refund.hand_txn)
+    return can and goes_to_wallet(refund.way or payment.method)
 
 
 def findings() -> Iterator[str]:

@@ -19,6 +19,7 @@ from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, Refu
 from payments.cashier.payables import check_above_fen, method, payable
 from payments.cashier.rules import (
     REFUND_TRANSITIONS,
+    WALLET,
     Locked,
     Owed,
     PartStatus,
@@ -26,6 +27,7 @@ from payments.cashier.rules import (
     RefundStatus,
     Status,
     divide,
+    ways_back,
 )
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
@@ -65,10 +67,10 @@ WHERE p.id = d.id AND p.received_fen >= p.refunded_fen + d.fen
 """
 _STORE = """
 INSERT INTO payments_refund
-    (number, payment_id, amount_fen, reason, status, owed_at, failure, asked_by)
-SELECT d.number, d.payment_id, d.fen, %s, d.status, %s, '', d.asked_by
-FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])
-    AS d (number, payment_id, fen, status, asked_by)
+    (number, payment_id, amount_fen, reason, status, owed_at, failure, asked_by, way)
+SELECT d.number, d.payment_id, d.fen, %s, d.status, %s, '', d.asked_by, d.way
+FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[])
+    AS d (number, payment_id, fen, status, asked_by, way)
 RETURNING id, status
 """
 
@@ -85,13 +87,17 @@ def owe_back(
     """Take money that was kept for payments out of guarantee: it is the payers' again.
 
     Each payment at most once; the caller holds them.  `status` APPROVED sends it at once, up to
-    the limit; above it `actor` has only asked for it (`approve`).  Answers the refunds' ids.
+    the limit; above it `actor` has only asked for it (`approve`).  To a wallet there is no limit:
+    it does not leave the house.  Answers the refunds' ids.
     """
     if not owed:
         return []
     numbered = numbers.fresh_many("R", len(owed))
     is_approved = status == RefundStatus.APPROVED
-    checked = [is_approved and _is_checked(one.payment.merchant, one.fen) for one in owed]
+    checked = [
+        is_approved and one.way != WALLET and _is_checked(one.payment.merchant, one.fen)
+        for one in owed
+    ]
     ids, fens = sql.ints(one.payment.pk for one in owed), sql.ints(one.fen for one in owed)
     with connection.cursor() as cursor:
         cursor.execute(_TAKE_OUT, [ids, fens])
@@ -99,7 +105,8 @@ def owe_back(
             raise MoreThanReceived(payments=sorted(one.payment.number for one in owed))
         asked = sql.texts(actor if one else "" for one in checked)
         stands = sql.texts(RefundStatus.OWED if one else status for one in checked)
-        cursor.execute(_STORE, [reason, at, sql.texts(numbered), ids, fens, stands, asked])
+        ways = sql.texts(one.way for one in owed)
+        cursor.execute(_STORE, [reason, at, sql.texts(numbered), ids, fens, stands, asked, ways])
         made = cursor.fetchall()
     ledger.post(
         [
@@ -121,6 +128,14 @@ def owe_back(
         if stands_as == RefundStatus.APPROVED:
             later("payments.cashier.tasks.send_refund", refund_id=pk)
     return [pk for pk, _ in made]
+
+
+@joined
+def owe_all(*, rows: Sequence[Locked], reason: Reason, at: datetime) -> None:
+    """All that was kept for payments: it waits for a decision; what wallets paid goes back now."""
+    outside, wallets = ways_back(rows)
+    owe_back(owed=outside, reason=reason, at=at)
+    owe_back(owed=wallets, reason=reason, at=at, status=RefundStatus.APPROVED)
 
 
 def uncover(rows: Sequence[Locked], at: datetime) -> list[Locked]:
@@ -199,13 +214,13 @@ def refund_all(
         purpose=purpose, reference=reference, received_fen__gt=F("refunded_fen")
     )
     rows = leave_fees(uncover(paid.locked(), at), at)
-    made = owe_back(
-        owed=[Owed(row, row.guaranteed_fen) for row in rows if row.guaranteed_fen],
-        reason=reason,
-        status=RefundStatus.APPROVED,
-        at=at,
-        actor=actor,
-    )
+    made = [
+        pk
+        for owed in ways_back(rows)
+        for pk in owe_back(
+            owed=owed, reason=reason, status=RefundStatus.APPROVED, at=at, actor=actor
+        )
+    ]
     return list(Refund.objects.filter(pk__in=made).select_related("payment").order_by("pk"))
 
 
@@ -242,7 +257,7 @@ def approve(*, refund: Refund, actor: str, at: datetime) -> Refund:
 
 def look_again(*, of_method: str, number: str) -> bool:
     """The channel has news of a request: it is asked soon, as by the sweep.  False: not ours."""
-    part = RefundPart.objects.filter(number=number, refund__payment__method=of_method).first()
+    part = RefundPart.objects.filter(number=number, receipt__method=of_method).first()
     if part is None:
         return False
     later("payments.cashier.tasks.send_refund", refund_id=part.refund_id)
@@ -302,6 +317,8 @@ def _begin(refund: Refund, at: datetime) -> list[int]:
 def share_out(refund: Refund, at: datetime) -> None:
     """Its parts: what is given back of which arrival; none where these do not cover it."""
     receipts = Receipt.objects.filter(payment=refund.payment_id, undone_at=None)
+    if refund.way:
+        receipts = receipts.filter(method=refund.way)
     if refund.receipt_id:
         there = list(receipts.filter(pk=refund.receipt_id).values_list("pk", "owed_fen"))
     else:
@@ -332,7 +349,7 @@ def share_out(refund: Refund, at: datetime) -> None:
 def _send(part_id: int, at: datetime) -> None:
     part = RefundPart.objects.select_related("receipt", "refund__payment").get(pk=part_id)
     try:
-        txn = method(part.refund.payment.method).send_back(part)
+        txn = method(part.receipt.method).send_back(part)
     except Refusal as refusal:
         if refusal.status >= 500:
             logger.warning("refund %s: %s", part.number, refusal)
@@ -347,7 +364,7 @@ def _send(part_id: int, at: datetime) -> None:
 @transaction.atomic
 def _leave(part: RefundPart, txn: str, at: datetime) -> None:
     payment = part.refund.payment
-    account = method(payment.method).left_from(part, txn)
+    account = method(part.receipt.method).left_from(part, txn)
     Payment.objects.filter(pk=payment.pk).locked()
     waiting = RefundPart.objects.filter(pk=part.pk, status=PartStatus.SENDING)
     if waiting.update(status=PartStatus.DONE, channel_txn=txn, done_at=at) != 1:
@@ -409,6 +426,7 @@ def _fail(refund: Refund, fen: int, why: str, at: datetime) -> None:
             payment_id=refund.payment_id,
             amount_fen=fen,
             reason=refund.reason,
+            way=refund.way,
             status=RefundStatus.FAILED,
             failure=why,
             owed_at=refund.owed_at,
@@ -441,17 +459,13 @@ def bounced(
         at=at,
         facts={"refund": refund.number, "serial": refund.channel_txn, "line": reference},
     )
-    ledger.post(
-        [
-            Draft(
-                kind="REFUND_BOUNCED",
-                reference=reference,
-                debits=dict(sources),
-                credits={f"refund_payable:{refund.payment.method}": refund.amount_fen},
-            )
-        ],
-        at=at,
+    draft = Draft(
+        kind="REFUND_BOUNCED",
+        reference=reference,
+        debits=dict(sources),
+        credits={f"refund_payable:{refund.payment.method}": refund.amount_fen},
     )
+    ledger.post([draft], at=at)
     conclude(refund, at)  # what the bank has taken back meanwhile is owed to nobody
 
 
@@ -472,14 +486,10 @@ def _write_off(refund: Refund, fen: int, at: datetime) -> None:
     event = PaymentEvent.objects.create(
         payment_id=payment.pk, kind="REFUND_WRITTEN_OFF", at=at, facts=facts
     )
-    ledger.post(
-        [
-            Draft(
-                kind="REFUND_WRITTEN_OFF",
-                reference=str(event.pk),
-                debits={f"refund_payable:{payment.method}": fen},
-                credits={f"receivable:{payment.merchant}": fen},
-            )
-        ],
-        at=at,
+    draft = Draft(
+        kind="REFUND_WRITTEN_OFF",
+        reference=str(event.pk),
+        debits={f"refund_payable:{payment.method}": fen},
+        credits={f"receivable:{payment.merchant}": fen},
     )
+    ledger.post([draft], at=at)

@@ -141,6 +141,7 @@ def _claims(owed: QuerySet[Refund], payment_ids: set[int]) -> dict[int, list[Cla
             row.amount_fen,
             row.reason,
             row.status,
+            row.way,
         )
         found[row.payment_id].append(claim)
     return found
@@ -225,6 +226,7 @@ def _owe_rest(row: Locked, found: Unwound, at: datetime) -> list[Claim]:
             amount_fen=fen,
             reason=claim.reason,
             status=claim.status,
+            way=claim.way,
             owed_at=at,
         )
         if refund.status == RefundStatus.APPROVED:

@@ -59,8 +59,19 @@ class Reason(models.TextChoices):
     CANCELLED = "CANCELLED", "取消订单"
 
 
+# The way to pay whose money never leaves the house: it goes back by itself, whoever decides.
+WALLET = "WALLET"
 # Money that came and was not kept: its payer says where it goes.
 OWED_REASONS = (Reason.EXCESS, Reason.LATE, Reason.TWICE, Reason.UNFINISHED)
+
+
+def may_move(status: str, asked_by: str, hand_txn: str) -> bool:
+    """Whether what is owed still is its payer's to send elsewhere: nobody decided, or in vain.
+
+    What a clerk says he has paid back in net banking (`hand_txn`) may have left already.
+    """
+    is_undecided = status == RefundStatus.OWED and not asked_by
+    return not hand_txn and (is_undecided or status == RefundStatus.FAILED)
 
 
 @dataclass(frozen=True)
@@ -80,13 +91,15 @@ class Arrival(NamedTuple):
     """Money that is here for a payment.
 
     `channel_txn` is the channel's own number of it, unique per method; `source` the ledger
-    account that is debited: where the money waited until now.
+    account that is debited: where the money waited until now.  `method` where it is not the
+    payment's own: a part that its payer's wallet pays.
     """
 
     payment_id: int
     channel_txn: str
     fen: int
     source: str
+    method: str = ""
 
 
 class Locked(NamedTuple):
@@ -102,12 +115,18 @@ class Locked(NamedTuple):
     received_fen: int
     refunded_fen: int
     covered_fen: int
+    wallet_fen: int
     status: str
 
     @property
     def guaranteed_fen(self) -> int:
         """What is held for it, until the thing is finished."""
         return self.received_fen - self.refunded_fen
+
+    @property
+    def of_wallet_fen(self) -> int:
+        """What of that its payer's wallet has paid."""
+        return self.guaranteed_fen if self.method == WALLET else self.wallet_fen
 
 
 class Share(NamedTuple):
@@ -153,10 +172,26 @@ def share_out(tills: Mapping[int, Till], arrivals: Iterable[Arrival]) -> list[Sh
 
 
 class Owed(NamedTuple):
-    """Fen that were kept for a payment and are its payer's again."""
+    """Fen that were kept for a payment and are its payer's again.
+
+    `way`: only what came by this method; all of it without.
+    """
 
     payment: Locked
     fen: int
+    way: str = ""
+
+
+def ways_back(rows: Iterable[Locked]) -> tuple[list[Owed], list[Owed]]:
+    """All that is kept for these: what came from outside, and what came from wallets."""
+    outside, wallets = [], []
+    for row in rows:
+        own = min(row.of_wallet_fen, row.guaranteed_fen)
+        if rest := row.guaranteed_fen - own:
+            outside.append(Owed(row, rest, row.method if own else ""))
+        if own:
+            wallets.append(Owed(row, own, WALLET))
+    return outside, wallets
 
 
 @dataclass(slots=True)
@@ -180,11 +215,11 @@ def bundle(
     places = []
     for arrival, kept, owed, _ in shares:
         row = payments[arrival.payment_id]
-        key = (row.method, row.merchant, arrival.source)
+        key = (arrival.method or row.method, row.merchant, arrival.source)
         place = found.get(key)
         if place is None:
             place = found[key] = len(bundles)
-            bundles.append(Bundle(f"{row.method}:{arrival.channel_txn}", *key))
+            bundles.append(Bundle(f"{key[0]}:{arrival.channel_txn}", *key))
         bundles[place].kept_fen += kept
         bundles[place].owed_fen += owed
         places.append(place)
@@ -201,6 +236,7 @@ class Claim(NamedTuple):
     fen: int
     reason: str
     status: str
+    way: str
 
 
 def makes_whole(row: Locked, arrived_fen: int, owed: Iterable[Claim]) -> list[Claim] | None:

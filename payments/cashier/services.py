@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -6,7 +6,7 @@ from django.db import connection, transaction
 from config.kit import numbers, sql
 from config.kit.db import joined
 from config.kit.errors import StaleState
-from payments.cashier import late, offers, queries, refunds
+from payments.cashier import late, offers, parts, queries, refunds
 from payments.cashier.models import Payment, Refund
 from payments.cashier.payables import method as method_named
 from payments.cashier.payables import payable
@@ -15,7 +15,6 @@ from payments.cashier.rules import (
     Arrival,
     Bundle,
     Locked,
-    Owed,
     Reason,
     RefundStatus,
     Share,
@@ -66,14 +65,18 @@ def open_payment(
     method: str,
     at: datetime,
     asker: Asker = ON_MINI_PROGRAM,
+    wallet_fen: int = 0,
 ) -> Payment:
     """Start collecting; an open one for the same thing and method is answered again.
 
-    The amount comes from the thing being paid, never from the client.  Raises MethodNotOffered
-    with the reason that is shown; what is open goes on, whatever the rules say since.
+    The amount comes from the thing being paid, never from the client.  So much of it the payer's
+    wallet pays at once; the method collects the rest.  Raises MethodNotOffered with the reason
+    that is shown; what is open goes on, whatever the rules say since.
     """
     offers.require_known(method)
     offers.require_not_barred(method, asker)
+    if wallet_fen:
+        hold(purpose=purpose, references=[reference])
     due = payable(purpose).due(reference=reference, payer_id=payer_id, method=method, at=at)
     waiting = Payment.objects.filter(
         purpose=purpose, reference=reference, method=method, status=Status.WAITING
@@ -81,7 +84,13 @@ def open_payment(
     # Looked for before the INSERT: that one would wait for whoever is confirming it, who waits
     # for the order that `due` has locked.
     if earlier := waiting.filter(payer_id=payer_id).first():
+        if wallet_fen and wallet_fen != earlier.wallet_fen:
+            offers.require_part(due=due, fen=wallet_fen, payer_id=payer_id, asker=asker, at=at)
+        if wallet_fen:
+            parts.pay(payment=earlier, fen=wallet_fen, at=at)
         return earlier
+    if wallet_fen:
+        offers.require_part(due=due, fen=wallet_fen, payer_id=payer_id, asker=asker, at=at)
     offers.require(due=due, payer_id=payer_id, method=method, asker=asker, at=at)
     payment = Payment(
         number=numbers.fresh("P"),
@@ -98,19 +107,25 @@ def open_payment(
     created = Payment.objects.bulk_create([payment], ignore_conflicts=True)[0]
     found = waiting.get(payer_id=payer_id)
     if found.number == created.number:
+        # The channel is asked for the rest, and the wallet is locked last.
+        found.received_fen = wallet_fen
         method_named(method).opened(found, at=at)
+    if wallet_fen:
+        parts.pay(payment=found, fen=wallet_fen, at=at)
     return found
 
 
 _LOCK = """
 SELECT id, number, method, merchant, purpose, reference, amount_fen, received_fen, refunded_fen,
-       covered_fen, status
+       covered_fen, wallet_fen, status
 FROM payments_payment WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
 """
 _KNOWN = """
 SELECT method, channel_txn FROM payments_receipt
 WHERE method = ANY(%s::text[]) AND channel_txn = ANY(%s::text[]) AND undone_at IS NULL
 """
+# Answers other payments for the same things that have a part of their money: it is not needed.
+# These are found from the short list of such payments: a batch has thousands.
 _KEEP = """
 WITH kept AS (
     UPDATE payments_payment p SET received_fen = p.received_fen + d.fen,
@@ -119,10 +134,14 @@ WITH kept AS (
         closed_at = CASE WHEN d.is_filled THEN NULL ELSE p.closed_at END
     FROM unnest(%s::bigint[], %s::bigint[], %s::bool[]) AS d (id, fen, is_filled)
     WHERE p.id = d.id
-    RETURNING p.id, d.is_filled
+    RETURNING p.id, p.purpose, p.reference, d.is_filled
+), event AS (
+    INSERT INTO payments_paymentevent (payment_id, kind, actor, at, facts)
+    SELECT id, 'CONFIRMED', '', %s, '{}' FROM kept WHERE is_filled
 )
-INSERT INTO payments_paymentevent (payment_id, kind, actor, at, facts)
-SELECT id, 'CONFIRMED', '', %s, '{}' FROM kept WHERE is_filled
+SELECT s.id FROM payments_partpaid part JOIN payments_payment s ON s.id = part.payment_id
+JOIN kept k ON k.purpose = s.purpose AND k.reference = s.reference AND s.id <> k.id
+WHERE k.is_filled AND s.status = 'WAITING'
 """
 _STORE_RECEIPTS = """
 INSERT INTO payments_receipt
@@ -162,9 +181,11 @@ def confirm(
     refused = _tell_payables([row for pk, row in payments.items() if tills[pk].is_filled], at)
     if reopens:
         shares = late.reopen(payments, tills, shares, reopens, at)
-    _keep(tills, at)
+    needless = _keep(tills, at)
     _book(payments, shares, at)
     _owe(payments, [share for share in shares if share.owed_fen], at)
+    if needless:
+        close_paid_elsewhere(ids=needless, at=at)
     if refused:
         _owe_what_was_kept(refused, at)
     return {share.arrival.channel_txn: share for share in shares}
@@ -204,13 +225,15 @@ def _tell_payables(filled: Sequence[Locked], at: datetime) -> list[Locked]:
     return refused
 
 
-def _keep(tills: Mapping[int, Till], at: datetime) -> None:
+def _keep(tills: Mapping[int, Till], at: datetime) -> list[int]:
+    """Answers what is collected in part for things that are paid now."""
     kept = [(pk, till.kept_fen, till.is_filled) for pk, till in tills.items() if till.kept_fen]
     if not kept:
-        return
+        return []
     ids, fens, filled = zip(*kept, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(_KEEP, [at, sql.ints(ids), sql.ints(fens), sql.bools(filled), at])
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def _book(payments: Mapping[int, Locked], shares: Sequence[Share], at: datetime) -> None:
@@ -264,8 +287,7 @@ def _owe(payments: Mapping[int, Locked], owed: Sequence[Share], at: datetime) ->
 def _owe_what_was_kept(refused: Sequence[Locked], at: datetime) -> None:
     full = Payment.objects.filter(pk__in=[row.pk for row in refused]).locked()
     rows = refunds.leave_fees(refunds.uncover(full, at), at)
-    owed = [Owed(row, row.guaranteed_fen) for row in rows if row.guaranteed_fen]
-    refunds.owe_back(owed=owed, reason=Reason.TWICE, at=at)
+    refunds.owe_all(rows=rows, reason=Reason.TWICE, at=at)
 
 
 @joined
@@ -287,7 +309,22 @@ def close(*, purpose: str, references: Sequence[str], at: datetime) -> None:
     waiting = Payment.objects.filter(
         purpose=purpose, reference__in=references, status=Status.WAITING
     )
-    closing = waiting.locked()
+    _close(waiting.locked(), Reason.UNFINISHED, at)
+
+
+@joined
+def close_paid_elsewhere(*, ids: Collection[int], at: datetime) -> None:
+    """What another payment has paid is not collected any more; a part that came is owed back.
+
+    Who has one of them just now decides himself, or the sweep does later: it is not waited for,
+    as who holds it may be waiting for the thing that we hold.
+    """
+    rows = Payment.objects.filter(pk__in=ids, status=Status.WAITING, received_fen__gt=0)
+    free = rows.select_for_update(no_key=True, skip_locked=True).order_by("pk")
+    _close([Locked._make(row) for row in free.values_list(*Locked._fields)], Reason.TWICE, at)
+
+
+def _close(closing: list[Locked], reason: Reason, at: datetime) -> None:
     if not closing:
         return
     Payment.objects.filter(pk__in=[row.pk for row in closing]).update(
@@ -295,11 +332,7 @@ def close(*, purpose: str, references: Sequence[str], at: datetime) -> None:
     )
     refunds.record(closing, "CLOSED", at)
     closing = refunds.leave_fees(refunds.uncover(closing, at), at)
-    refunds.owe_back(
-        owed=[Owed(row, row.received_fen) for row in closing if row.received_fen],
-        reason=Reason.UNFINISHED,
-        at=at,
-    )
+    refunds.owe_all(rows=closing, reason=reason, at=at)
 
 
 @joined

@@ -5,7 +5,7 @@ from celery import shared_task
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
-from payments.cashier import refunds
+from payments.cashier import queries, refunds, services
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
 
@@ -23,6 +23,16 @@ def send_refund(*, refund_id: int) -> None:
         refunds.send(refund=refund, at=now())
     except StaleState:
         return  # another worker was first
+
+
+@shared_task
+def close_paid_elsewhere() -> None:
+    """Every minute: payments with a part of their money whose thing another payment has paid.
+
+    Closed already with that other one, but for those that somebody held at that moment.
+    """
+    if ids := queries.paid_elsewhere(most=200):
+        services.close_paid_elsewhere(ids=ids, at=now())
 
 
 @shared_task

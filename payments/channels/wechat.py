@@ -7,12 +7,11 @@ Source: https://pay.weixin.qq.com/doc/v3/merchant/4012365334
 """
 
 import base64
-import binascii
 import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -21,10 +20,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import requests
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from wechatpayv3 import WeChatPay as Library
@@ -36,11 +32,10 @@ from wechatpayv3.utils import build_authorization
 from config.kit.outside import assert_no_transaction, waiting
 from payments.channels import downloads
 from payments.channels.answers import BadNotice, ChannelRefused, ChannelSilent
+from payments.channels.wechat_keys import Keys, preferred, serial_of
 
 TIMEOUT = (3, 5)  # seconds: connect, read
 BILL_TIMEOUT = (3, 60)
-FRESH_SECONDS = 300
-SIGNED_BY = "WECHATPAY2-SHA256-RSA2048"
 PREPAY_LIVES = timedelta(minutes=110)  # two hours, and who taps late has some left
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
@@ -92,52 +87,47 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """What WeChat knows of a transfer of ours to a person (商家转账).
+
+    `package` is for wx.requestMerchantTransfer, where the payee has to confirm; only the answer to
+    asking for the transfer has it, and only a query says amount, payee and merchant.
+    """
+
+    out_bill_no: str
+    bill_no: str
+    state: str  # ACCEPTED PROCESSING WAIT_USER_CONFIRM TRANSFERING SUCCESS FAIL CANCELING CANCELLED
+    package: str = ""
+    fen: int = 0
+    openid: str = ""
+    mchid: str = ""
+    why: str = ""
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> "Transfer":
+        """ChannelSilent unless it has their shape."""
+        try:
+            return cls(
+                out_bill_no=str(said["out_bill_no"]),
+                bill_no=str(said["transfer_bill_no"]),
+                state=str(said["state"]),
+                package=str(said.get("package_info") or ""),
+                fen=int(said.get("transfer_amount") or 0),
+                openid=str(said.get("openid") or ""),
+                mchid=str(said.get("mch_id") or ""),
+                why=str(said.get("fail_reason") or ""),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ChannelSilent from error
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A verified message of WeChat's; `told` is its decrypted resource."""
 
     id: str
     kind: str
     told: dict[str, Any] = field(default_factory=dict)
-
-
-# --- keys ---------------------------------------------------------------------------------------
-
-
-class Keys:
-    """WeChat's public keys by serial, as many as were given; safe to share between threads."""
-
-    def __init__(self, certificates: Sequence[str], public_keys: Mapping[str, str]) -> None:
-        self._by_serial: dict[str, rsa.RSAPublicKey] = {}
-        for pem in certificates:
-            certificate = x509.load_pem_x509_certificate(pem.encode())
-            self._add(f"{certificate.serial_number:X}", certificate.public_key())
-        for serial, pem in public_keys.items():
-            self._add(serial, serialization.load_pem_public_key(pem.encode()))
-
-    def _add(self, serial: str, key: object) -> None:
-        assert isinstance(key, rsa.RSAPublicKey)
-        self._by_serial[serial] = key
-
-    def check(self, headers: Mapping[str, str], body: bytes, now: float) -> None:
-        """Raises BadNotice: unknown key, not fresh, or not what was signed (probes are that)."""
-        serial = headers.get("Wechatpay-Serial", "")
-        stamp = headers.get("Wechatpay-Timestamp", "")
-        nonce = headers.get("Wechatpay-Nonce", "")
-        key = self._by_serial.get(serial if serial.startswith("PUB_KEY_ID_") else _hex(serial))
-        if key is None or headers.get("Wechatpay-Signature-Type", SIGNED_BY) != SIGNED_BY:
-            raise BadNotice
-        if not (stamp.isascii() and stamp.isdecimal()) or abs(now - int(stamp)) > FRESH_SECONDS:
-            raise BadNotice
-        try:
-            signature = base64.b64decode(headers.get("Wechatpay-Signature", ""), validate=True)
-            said = f"{stamp}\n{nonce}\n".encode() + body + b"\n"
-            key.verify(signature, said, padding.PKCS1v15(), hashes.SHA256())
-        except (binascii.Error, ValueError, InvalidSignature) as error:
-            raise BadNotice from error
-
-
-def _hex(serial: str) -> str:
-    return serial.upper().lstrip("0")
 
 
 # --- asking -------------------------------------------------------------------------------------
@@ -239,10 +229,10 @@ class WeChatPay:
         self.appid = appid
         self._apiv3_key: str = told["apiv3_key"]
         self.keys = Keys(told["certificates"], told["public_keys"])
-        serial, pem = _preferred(told["certificates"], told["public_keys"])
+        serial, pem = preferred(told["certificates"], told["public_keys"])
         asked = {
             "mchid": self.mchid,
-            "cert_serial_no": _serial(told["merchant_certificate"]),
+            "cert_serial_no": serial_of(told["merchant_certificate"]),
             "private_key": told["private_key"],
             "apiv3_key": self._apiv3_key,
             "public_key": pem,
@@ -254,6 +244,7 @@ class WeChatPay:
             notify_url=told["notify_url"],
             **asked,
         )
+        self._transfers: dict[str, Any] = told.get("transfers") or {}
         self._ask._core = _Checked(told["base_url"], self.keys, **asked)  # its only seam
 
     def prepay(
@@ -366,6 +357,35 @@ class WeChatPay:
         core: _Checked = self._ask._core
         return core.download(url, sha1=sha1)
 
+    def transfer(
+        self, *, out_bill_no: str, fen: int, openid: str, name: str, remark: str
+    ) -> Transfer:
+        """Once per `out_bill_no` (letters and digits); the same facts again tell what became of it.
+
+        `name` is sealed; needed from 2,000 yuan on.  Raises ChannelSilent, ChannelRefused.
+        """
+        said = _said(
+            *self._ask.mch_transfer_bills(
+                out_bill_no=out_bill_no,
+                transfer_scene_id=self._transfers["scene"],
+                openid=openid,
+                transfer_amount=fen,
+                transfer_remark=remark[:32],
+                user_name=name or None,
+                transfer_scene_report_infos=self._transfers["reports"],
+            )
+        )
+        return Transfer.of(said)
+
+    def transfer_state(self, out_bill_no: str) -> Transfer | None:
+        """None: WeChat never heard of it.  Raises ChannelSilent, ChannelRefused."""
+        try:
+            return Transfer.of(_said(*self._ask.mch_transfer_bills_query(out_bill_no=out_bill_no)))
+        except ChannelRefused as no:
+            if no.code == "NOT_FOUND":
+                return None
+            raise
+
     def hear(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
         """A notice, verified and decrypted; BadNotice for whatever is not one."""
         self.keys.check(headers, body, now.timestamp())
@@ -418,24 +438,6 @@ def _said(status: int, answer: Any) -> dict[str, Any]:
     if status >= 500 or status == 429 or not code:
         raise ChannelSilent
     raise ChannelRefused(code, str(answer.get("message", "")))
-
-
-def _preferred(certificates: Sequence[str], public_keys: Mapping[str, str]) -> tuple[str, str]:
-    """The key that answers are asked to be signed with: the public key, where there is one."""
-    if public_keys:
-        return next(iter(public_keys.items()))
-    latest = max(
-        (x509.load_pem_x509_certificate(pem.encode()) for pem in certificates),
-        key=lambda one: one.not_valid_after_utc,
-    )
-    pem = latest.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return f"{latest.serial_number:X}", pem.decode()
-
-
-def _serial(certificate: str) -> str:
-    return f"{x509.load_pem_x509_certificate(certificate.encode()).serial_number:X}"
 
 
 def wechat_pay() -> WeChatPay:

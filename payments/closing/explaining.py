@@ -22,6 +22,7 @@ from payments.payouts.rules import PREFIX
 from payments.receiving.models import ReceivingAccount
 from payments.transfers.models import LineReturn, StatementLine
 from payments.transfers.screening import INTAKE_KINDS, named_payouts
+from payments.wallet.models import Withdrawal
 
 DAY = timedelta(days=1)
 
@@ -214,10 +215,12 @@ def _serials(account: ReceivingAccount) -> dict[str, set[str]]:
     """By key; also of what came back (退汇) after it was done."""
     back = LineReturn.objects.filter(line__receiving_account=account)
     parts = RefundPart.objects.filter(receipt__source=f"suspense:{account.account_no}")
+    out = Withdrawal.objects.filter(paid_from=account.account_no)
     found: dict[str, set[str]] = defaultdict(set)
     for number, serial in [
         *back.values_list("number", "serial"),
         *parts.values_list("number", "channel_txn"),
+        *out.values_list("number", "channel_no"),
         *parts.values_list("number", "refund__number"),  # which every part's remark says
         *MerchantPayout.objects.filter(account=account).values_list("number", "serial"),
     ]:

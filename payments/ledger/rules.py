@@ -51,6 +51,9 @@ CHART: Mapping[str, Kind] = {
     "deposit": Kind(Side.CREDIT, "保证金", is_guarded=True),
     "deposit_frozen": Kind(Side.CREDIT, "冻结的保证金", is_guarded=True),
     "penalties": Kind(Side.CREDIT, "违约金收入"),
+    # What a person may spend with us, and what his withdrawals in flight have frozen.
+    "wallet": Kind(Side.CREDIT, "钱包余额", is_guarded=True),
+    "withdrawing": Kind(Side.CREDIT, "提现冻结", is_guarded=True),
     "guide": Kind(Side.CREDIT, "导购佣金", is_guarded=True),
 }
 

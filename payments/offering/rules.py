@@ -59,7 +59,7 @@ class Rule(NamedTuple):
 
 
 # What holds where no rule says anything, so that a fresh installation sells; all others need one.
-BUILT_IN = {method: Rule(method) for method in (TRANSFER, "WECHAT")}
+BUILT_IN = {method: Rule(method) for method in (TRANSFER, "WECHAT", "WALLET")}
 
 
 class Asker(NamedTuple):

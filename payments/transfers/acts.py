@@ -17,6 +17,7 @@ from payments.cashier.rules import Status
 from payments.transfers import bounces, desk, notes, queries, returns, reversals, screening
 from payments.transfers.decisions import decided_meanwhile
 from payments.transfers.models import StatementLine
+from payments.wallet import queries as wallets
 
 WAITS, RETURNED = "waits", "returned"
 REST = [(WAITS, "留在待处理"), (RETURNED, "接着原路退回")]
@@ -154,9 +155,9 @@ class TookBack(Decision):
 
 
 class Bounced(Decision):
-    """The return (T…) or refund (R…) that came back."""
+    """The return (T…), refund (R…) or withdrawal (W…) that came back."""
 
-    payout = forms.CharField(label="退款单号或退回单号", max_length=24)
+    payout = forms.CharField(label="退款、退回或提现单号", max_length=24)
     fee_fen = YuanField(label="银行扣费（元）", required=False)
     reason = reason("依据", "bouncing")
 
@@ -164,7 +165,7 @@ class Bounced(Decision):
         super().prepare()
         named = sorted(screening.named_payouts([self.row.remark, *self.row.texts]))
         self.fields["payout"].initial = named[0] if len(named) == 1 else ""
-        self.fields["payout"].widget.attrs |= {"placeholder": "R… 或 T…", "autocomplete": "off"}
+        self.fields["payout"].widget.attrs |= {"placeholder": "R…、T… 或 W…", "autocomplete": "off"}
         self.fields["fee_fen"].widget.attrs |= {"inputmode": "decimal", "autocomplete": "off"}
         self.fields["fee_fen"].help_text = self._compared()
 
@@ -174,7 +175,11 @@ class Bounced(Decision):
         person = viewer_of(self.request)
         paid = {
             one.number: one.amount_fen
-            for rows in (queries.returns(person), queries.refunds(person))
+            for rows in (
+                queries.returns(person),
+                queries.refunds(person),
+                wallets.withdrawals_seen_by(person),
+            )
             for one in rows.filter(number=number)
         }
         if number not in paid:
@@ -308,6 +313,7 @@ def _bounced(line: StatementLine, answers: dict[str, Any], person: Viewer, at: d
         fee_fen=answers["fee_fen"] or 0,
         returned=queries.returns(person),
         refunded=queries.refunds(person),
+        withdrawn=wallets.withdrawals_seen_by(person),
         reason=answers["reason"],
         actor=person.number,
         at=at,

@@ -14,6 +14,7 @@ from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.transfers import bounces, queries, reversals
 from payments.transfers.api import LARGEST_FEN, TAGS, IgnoreIn, LineOut, LineView
+from payments.wallet import queries as wallets
 
 SHOWN = 20
 
@@ -52,7 +53,7 @@ class LineReverse(LineView):
 
 
 class BounceIn(IgnoreIn):
-    payout = Text(max_length=24, help_text="退款单号（R…）或来账退回单号（T…）")
+    payout = Text(max_length=24, help_text="退款单号（R…）、来账退回单号（T…）或提现单号（W…）")
     fee_fen = Whole(
         min_value=0,
         max_value=LARGEST_FEN,
@@ -65,7 +66,7 @@ class LineBounce(LineView):
     @extend_schema(tags=TAGS, request=BounceIn, responses=LineOut)
     @idempotent(required=False)
     def post(self, request: Request, number: str) -> Response:
-        """说明退汇的是哪笔退款：退款变为退回失败、可重新同意，来账的退回回到待处理。"""
+        """说明退汇的是哪笔退款：退款变为退回失败、可重新同意，来账的退回回到待处理；提现回到用户的钱包。"""
         line = self.line(request, number)
         body = self.body(BounceIn)
         person = viewer(request)
@@ -75,6 +76,7 @@ class LineBounce(LineView):
                 payout=body["payout"],
                 returned=queries.returns(person),
                 refunded=queries.refunds(person),
+                withdrawn=wallets.withdrawals_seen_by(person),
                 fee_fen=body["fee_fen"],
                 reason=body["reason"],
                 actor=person.number,

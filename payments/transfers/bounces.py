@@ -20,6 +20,9 @@ from payments.transfers import matching, queries, returns, screening
 from payments.transfers.decisions import lock, settle, suspense
 from payments.transfers.models import Allocation, LineReturn, StatementLine
 from payments.transfers.rules import RETURN_TRANSITIONS, ReturnStatus, Verdict
+from payments.wallet import withdrawals
+from payments.wallet.models import Withdrawal
+from payments.wallet.rules import WithdrawalStatus
 
 
 class NotABounce(Refusal):
@@ -39,15 +42,16 @@ def link(
     payout: str,
     returned: QuerySet[LineReturn],
     refunded: QuerySet[Refund],
+    withdrawn: QuerySet[Withdrawal],
     reason: str,
     actor: str,
     at: datetime,
     fee_fen: int = 0,
 ) -> StatementLine:
-    """A person says which return (T…) or refund (R…) a credit is that came back.
+    """A person says which return (T…), refund (R…) or withdrawal (W…) a credit is that came back.
 
     `fee_fen`: by how much it is less than what was paid, which a bank has kept; to be said to the
-    fen.  `returned` and `refunded` are those the person may see; others raise NotFound.  Raises
+    fen.  `returned` and so on are those the person may see; others raise NotFound.  Raises
     NotABounce, NotThisPayout, DecidedMeanwhile, and StaleState where it was said already.
     """
     if not queries.is_waiting_bounce(line):
@@ -59,8 +63,10 @@ def link(
         _of_a_return(line, back, facts, actor, at, fee_fen=fee_fen)
     elif refund := refunded.select_related("payment").filter(number=payout).first():
         _of_a_refund(line, refund, facts, actor, at, fee_fen=fee_fen)
+    elif out := withdrawn.filter(number=payout).first():
+        _of_a_withdrawal(line, out, facts, actor, at, fee_fen=fee_fen)
     else:
-        raise NotFound("没有这笔退款或退回")
+        raise NotFound("没有这笔退款、退回或提现")
     line.refresh_from_db()
     return line
 
@@ -120,6 +126,11 @@ def _fee(row: StatementLine) -> str:
     return f"fee:{row.receiving_account.account_no}"
 
 
+def _sources(row: StatementLine, fee_fen: int) -> dict[str, int]:
+    """The accounts that have what came back, with what a bank kept of it as an expense."""
+    return {suspense(row): row.amount_fen} | ({_fee(row): fee_fen} if fee_fen else {})
+
+
 def _of_a_refund(
     line: StatementLine,
     refund: Refund,
@@ -133,19 +144,41 @@ def _of_a_refund(
     given = Allocation.objects.filter(payment=refund.payment_id).select_related("line")
     lines = [one.line for one in given]
     is_here = any(one.receiving_account_id == row.receiving_account_id for one in lines)
-    is_done = refund.status == RefundStatus.DONE
+    # What went to a wallet never left the house.
+    is_done = refund.status == RefundStatus.DONE and refund.channel_txn != refund.number
     payees = {one.payer_account for one in lines}
     _refuse(row, refund, fee_fen, payees, is_done=is_done, is_here=is_here)
     kept = f"，银行扣费 {yuan(fee_fen)} 元" if fee_fen else ""
     _use_up(row, f"退款 {refund.number} 被退汇{kept}", facts, actor, at)
-    sources = {suspense(row): row.amount_fen} | ({_fee(row): fee_fen} if fee_fen else {})
+    sources = _sources(row, fee_fen)
     refunds.bounced(refund=refund, sources=sources, reference=row.number, actor=actor, at=at)
+    matching.recount([row.pk])
+
+
+def _of_a_withdrawal(
+    line: StatementLine,
+    out: Withdrawal,
+    facts: dict[str, object],
+    actor: str,
+    at: datetime,
+    *,
+    fee_fen: int,
+) -> None:
+    """It is in its owner's wallet again."""
+    row = lock(line, seen=list(Verdict), at=at)
+    is_here = out.paid_from == row.receiving_account.account_no
+    is_done = out.status == WithdrawalStatus.DONE
+    payees = {out.account_no}
+    _refuse(row, out, fee_fen, payees, is_done=is_done, is_here=is_here)
+    kept = f"，银行扣费 {yuan(fee_fen)} 元" if fee_fen else ""
+    _use_up(row, f"提现 {out.number} 被退汇{kept}", facts, actor, at)
+    withdrawals.bounced(withdrawal=out, sources=_sources(row, fee_fen), at=at)
     matching.recount([row.pk])
 
 
 def _refuse(
     row: StatementLine,
-    paid: LineReturn | Refund,
+    paid: LineReturn | Refund | Withdrawal,
     fee_fen: int,
     payees: set[str],
     *,

@@ -183,16 +183,27 @@ def left_from(part: RefundPart, channel_txn: str) -> str:
 
 def _line_of(part: RefundPart) -> StatementLine:
     """The line that brought this money, also when its match was undone since."""
-    found = Allocation.objects.filter(channel_txn=part.receipt.channel_txn)
-    allocation = found.select_related("line__receiving_account").first()
-    if allocation is None:
+    line = _arrived(part)
+    if line is None:
         raise CannotSendBack("这笔到账没有银行流水，无法原路退回")
-    line = allocation.line
     if not line.receiving_account.provider:
         raise CannotSendBack("该收款账户没有银行接口，请在网银退款")
     if not is_whole_account(line.payer_account):
         raise CannotSendBack("银行没有给出完整的付款账号，无法原路退回")
     return line
+
+
+def _arrived(part: RefundPart) -> StatementLine | None:
+    found = Allocation.objects.filter(channel_txn=part.receipt.channel_txn)
+    allocation = found.select_related("line__receiving_account").first()
+    return allocation.line if allocation else None
+
+
+def check_to_wallet(part: RefundPart) -> None:
+    """It needs neither a bank's interface nor a whole account number, but the money."""
+    line = _arrived(part)
+    if line is None or _is_taken_back(part, line):
+        raise CannotSendBack("这笔到账已被银行冲正，不能转入余额")
 
 
 def _is_taken_back(part: RefundPart, line: StatementLine) -> bool:

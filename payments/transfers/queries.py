@@ -22,6 +22,7 @@ from payments.transfers.remarks import codes_in, is_whole_account
 from payments.transfers.rules import GONE, OPEN, UNDER_WAY, StatementStatus, Verdict
 from payments.transfers.screening import is_credible
 from payments.transfers.sight import Sight
+from payments.wallet.queries import withdrawn_marks
 
 METHOD = "BANK_TRANSFER"
 SHOWN_CANDIDATES = 10
@@ -337,6 +338,7 @@ def known_payouts(account: ReceivingAccount, marks: Collection[str]) -> frozense
     may_have_left = parts.exclude(channel_txn="", status__in=[PartStatus.REFUSED, PartStatus.VOID])
     back = LineReturn.objects.filter(line__receiving_account=account)
     found = [
+        *withdrawn_marks(account.account_no, marks),
         *parts.filter(channel_txn__in=marks).values_list("channel_txn", flat=True),
         *may_have_left.filter(refund__number__in=marks).values_list("refund__number", flat=True),
         *back.filter(serial__in=marks).values_list("serial", flat=True),
@@ -358,6 +360,12 @@ def left_from(account: ReceivingAccount, serial: str, fen: int) -> str:
         receiving_account=account, key=serial, amount_fen=-fen, is_elsewhere=True
     )
     return f"{'elsewhere' if booked.exists() else 'bank'}:{account.account_no}"
+
+
+def payout_leaves(*, account_no: str, serial: str, fen: int) -> str:
+    """The same, by the number of the account."""
+    account = ReceivingAccount.objects.get(account_no=account_no)
+    return left_from(account, serial, fen)
 
 
 def _alone(account: ReceivingAccount, lock: str) -> None:

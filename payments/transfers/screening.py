@@ -151,9 +151,9 @@ def _why_taken_back(row: Booking) -> str:
 
 # --- our own payouts ----------------------------------------------------------------------------
 
-# Every refund, return and payout to a merchant (J) says its number in the remark that it gives the
-# bank.
-_OUR_NUMBERS = re.compile(rf"(?<![0-9A-Z])[RTJ][{ALPHABET}]{{{LENGTH + 1}}}(?![0-9A-Z])")
+# Every refund, return, payout to a merchant (J) and withdrawal (W) says its number in the remark
+# that it gives the bank.
+_OUR_NUMBERS = re.compile(rf"(?<![0-9A-Z])[RTJW][{ALPHABET}]{{{LENGTH + 1}}}(?![0-9A-Z])")
 
 
 def payout_marks(rows: Iterable[Booking]) -> set[str]:

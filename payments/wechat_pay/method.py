@@ -47,7 +47,7 @@ def opened(payment: Payment, *, at: datetime) -> None:
         payment=payment,
         out_trade_no=payment.number,
         openid=openid,
-        amount_fen=payment.amount_fen,
+        amount_fen=payment.outstanding_fen,
         opened_at=at,
         ask_at=at + ASK_AT[0],
     )
@@ -73,10 +73,13 @@ def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
     trades = WeChatTrade.objects.filter(payment__in=waiting, status=Status.OPEN).exclude(
         prepaid_at=None
     )
+    asked = {row.pk: row.outstanding_fen for row in waiting}
     return {
         trade.payment_id: wechat.wechat_pay().to_pay(trade.prepay_id, at)
         for trade in trades
-        if trade.prepaid_at and at < trade.prepaid_at + wechat.PREPAY_LIVES
+        if trade.prepaid_at
+        and at < trade.prepaid_at + wechat.PREPAY_LIVES
+        and trade.amount_fen == asked[trade.payment_id]
     }
 
 

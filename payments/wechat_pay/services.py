@@ -3,7 +3,9 @@
 import logging
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
+from django.utils.module_loading import import_string
 
 from config.kit.errors import StaleState
 from config.kit.outside import assert_no_transaction
@@ -37,6 +39,11 @@ def prepare(*, payment: Payment, at: datetime) -> None:
     trade = WeChatTrade.objects.filter(payment=payment, status=Status.OPEN).first()
     if trade is None:
         return  # paid or closed meanwhile
+    if trade.amount_fen != payment.outstanding_fen:
+        # The payer's wallet has paid a part since: nobody is to pay the whole any more.
+        if not shut(trade=trade, at=at):
+            return
+        trade = _another(payment, trade, at)
     if trade.prepaid_at and at < trade.prepaid_at + wechat.PREPAY_LIVES:
         return
     try:
@@ -68,7 +75,7 @@ def _another(payment: Payment, over: WeChatTrade, at: datetime) -> WeChatTrade:
         payment=payment,
         out_trade_no=f"{payment.number}-{tried + 1}",
         openid=over.openid,
-        amount_fen=over.amount_fen,
+        amount_fen=payment.outstanding_fen,
         opened_at=at,
         ask_at=at + ASK_AT[0],
     )
@@ -105,6 +112,9 @@ def _problem(notice: Notice, at: datetime) -> str:
         number = str(notice.told.get("out_refund_no", ""))
         if not refunds.look_again(of_method=METHOD, number=number):
             return f"退款单号 {number[:32]} 不是本店的"
+    for begins, path in settings.WECHAT_NOTICES.items():
+        if notice.kind.startswith(begins):
+            return str(import_string(path)(told=notice.told))
     return ""
 
 

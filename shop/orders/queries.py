@@ -237,7 +237,8 @@ SELECT number, sum(fen) FROM (
 """
 _HELD_BOOKED = """
 SELECT split_part(a.code, ':', 2), -sum(e.amount_fen) FROM payments_entry e
-JOIN payments_account a ON a.id = e.account_id WHERE a.code LIKE 'held:%' GROUP BY a.code
+JOIN payments_account a ON a.id = e.account_id
+WHERE a.code IN (SELECT 'held:' || number FROM members_merchant) GROUP BY a.code
 """
 _TOTALS = """
 SELECT o.number FROM shop_order o JOIN shop_orderline l ON l.order_id = o.id

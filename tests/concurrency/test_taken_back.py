@@ -13,6 +13,7 @@ from payments.ledger import services as ledger
 from payments.ledger.queries import balance
 from payments.transfers import bounces, desk, returns, reversals
 from payments.transfers.models import LineReturn, Policy, StatementLine
+from payments.wallet.models import Withdrawal
 from tests.concurrency.stalled import stalled
 from tests.payments.transfers.bank import (
     ACCOUNT,
@@ -182,7 +183,11 @@ def test_two_people_say_at_once_what_came_back_and_it_is_owed_once(line, fee_fen
     told = {"remark": f"退汇 {refund.number}", "is_reversal": True}
     rows = [booking(700 - fee_fen, **told) for _ in range(2)]
     credits = [seen(one.pk) for one in arrive(*rows)]
-    everything = {"returned": LineReturn.objects.all(), "refunded": Refund.objects.all()}
+    everything = {
+        "returned": LineReturn.objects.all(),
+        "refunded": Refund.objects.all(),
+        "withdrawn": Withdrawal.objects.none(),
+    }
 
     def say(i):
         said = {"payout": refund.number, "reason": "附言", "actor": f"U{i}", "at": NOON}

@@ -119,13 +119,21 @@ def test_a_fresh_shop_takes_wechat_pay_and_transfers(client, buyer, merchant):
             "reason": None,
             "max_fen": None,
         },
+        {
+            "method": "WALLET",
+            "title": "余额支付",
+            "is_offered": False,
+            "reason": "钱包余额不足",
+            "max_fen": 0,
+        },
     ]
 
 
 def test_a_browser_is_not_offered_what_works_in_the_mini_program_only(client, buyer, merchant):
     order = order_of(buyer, merchant)
 
-    assert [one["method"] for one in listed(client, order, **H5)] == ["BANK_TRANSFER", "WECHAT"]
+    methods = [one["method"] for one in listed(client, order, **H5)]
+    assert methods == ["BANK_TRANSFER", "WECHAT", "WALLET"]
     assert refused(client, order, "WECHAT", **H5) == "微信支付只能在小程序里使用"
     assert pay(client, order, **H5).status_code == 201
 
@@ -384,16 +392,16 @@ def asked_of(what):
 def test_the_list_costs_the_same_however_many_rules_and_lines(client, buyer, merchant):
     """Order with its categories, open payments, rules, and what each method asks; the token."""
     order = order_of(buyer, merchant)
-    assert len(asked_of(lambda: listed(client, order))) == 6
+    assert len(asked_of(lambda: listed(client, order))) == 8
 
     for code in ("tea", "silk", "wood"):
         offer("BANK_TRANSFER", category=code, day_limit_fen=500_00)
         offer("WECHAT", merchant=merchant.number, category=code, day_limit_fen=500_00)
-    assert len(asked_of(lambda: listed(client, order))) == 6
+    assert len(asked_of(lambda: listed(client, order))) == 8
 
     offer("BANK_TRANSFER", day_limit_fen=500_00)
     offer("WECHAT", day_limit_fen=500_00)
-    assert len(asked_of(lambda: listed(client, order))) == 7  # what he spends, by all of them
+    assert len(asked_of(lambda: listed(client, order))) == 9  # what he spends, by all of them
 
 
 def test_the_ordinary_road_asks_for_the_rules_and_never_for_a_day(client, buyer, merchant):

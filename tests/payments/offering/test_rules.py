@@ -50,7 +50,8 @@ def offer(method, *rules, spent=NOTHING, **what):
         ("WECHAT", BROWSER, False),
         ("WECHAT", IN_WECHAT, False),
         ("WECHAT", DESK, False),
-        *((name, who, False) for name in ("ALIPAY_LINK", "ALIPAY_QR", "ALIPAY_H5", "WALLET")
+        *(("WALLET", who, True) for who in (PHONE, BROWSER, DESK)),
+        *((name, who, False) for name in ("ALIPAY_LINK", "ALIPAY_QR", "ALIPAY_H5")
           for who in (PHONE, BROWSER, DESK)),
     ],
 )  # fmt: skip
@@ -59,7 +60,8 @@ def test_without_a_rule_only_what_every_shop_has_is_offered(method, asker, is_of
 
 
 def test_nothing_that_needs_a_compliance_note_is_built_in():
-    assert set(BUILT_IN) == {"BANK_TRANSFER", "WECHAT"}
+    """A wallet pays with what is in the house already."""
+    assert set(BUILT_IN) == {"BANK_TRANSFER", "WECHAT", "WALLET"}
 
 
 # --- which rule decides -------------------------------------------------------------------------
@@ -102,7 +104,7 @@ def test_a_void_rule_is_as_if_it_were_not_there():
 
     assert deciding("WECHAT", [void, EVERYBODY], asked()) == [EVERYBODY]
     assert deciding("WECHAT", [void], asked()) == [BUILT_IN["WECHAT"]]
-    assert deciding("WALLET", [Rule("WALLET", status=Status.VOID)], asked()) == [None]
+    assert deciding("ALIPAY_QR", [Rule("ALIPAY_QR", status=Status.VOID)], asked()) == [None]
 
 
 def test_each_category_of_what_is_paid_has_its_rule():
@@ -112,7 +114,8 @@ def test_each_category_of_what_is_paid_has_its_rule():
 
 
 def test_a_rule_of_a_category_says_nothing_of_what_has_none():
-    assert deciding("WALLET", [Rule("WALLET", category="tea")], asked(paths=[()])) == [None]
+    tea = Rule("ALIPAY_QR", category="tea")
+    assert deciding("ALIPAY_QR", [tea], asked(paths=[()])) == [None]
 
 
 # --- whether it is offered ----------------------------------------------------------------------
@@ -173,15 +176,16 @@ def test_inside_wechat_alipay_is_a_link_or_a_code_whatever_a_rule_says(method, a
 
 
 def test_goods_of_two_categories_need_both_rules_and_the_lower_limit_counts():
-    tea, silk = Rule("WALLET", category="tea", limit_fen=500_00), Rule("WALLET", category="silk")
+    tea = Rule("ALIPAY_QR", category="tea", limit_fen=500_00)
+    silk = Rule("ALIPAY_QR", category="silk")
     paths = [("tea",), ("silk",)]
 
-    assert offer("WALLET", tea, silk, paths=paths).max_fen == 500_00
+    assert offer("ALIPAY_QR", tea, silk, paths=paths).max_fen == 500_00
     lower = silk._replace(limit_fen=50_00)
-    assert offer("WALLET", tea, lower, paths=paths).reason == "超过余额支付单笔限额 50.00 元"
+    assert offer("ALIPAY_QR", tea, lower, paths=paths).reason == "超过支付宝扫码单笔限额 50.00 元"
     closed = silk._replace(status=Status.WITHHELD)
-    assert not offer("WALLET", tea, closed, paths=paths).is_offered
-    assert not offer("WALLET", tea, paths=paths).is_offered
+    assert not offer("ALIPAY_QR", tea, closed, paths=paths).is_offered
+    assert not offer("ALIPAY_QR", tea, paths=paths).is_offered
 
 
 # --- a buyer's day ------------------------------------------------------------------------------

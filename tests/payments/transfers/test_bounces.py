@@ -12,6 +12,7 @@ from payments.transfers import bounces, queries, returns
 from payments.transfers.bounces import NotABounce, NotThisPayout
 from payments.transfers.decisions import DecidedMeanwhile
 from payments.transfers.models import LineEvent, LineReturn
+from payments.wallet.models import Withdrawal
 from tests.members.people import client_of, make_merchant, make_staff, make_user
 from tests.payments.transfers.bank import (
     ACCOUNT,
@@ -45,7 +46,11 @@ def back(fen, text, **changes):
 
 def link(line, number, **changes):
     said = {"reason": "附言有单号", "actor": CLERK, "at": NOON} | changes
-    everything = {"returned": LineReturn.objects.all(), "refunded": Refund.objects.all()}
+    everything = {
+        "returned": LineReturn.objects.all(),
+        "refunded": Refund.objects.all(),
+        "withdrawn": Withdrawal.objects.all(),
+    }
     return bounces.link(line=line, payout=number, **(everything | said))
 
 

@@ -359,12 +359,15 @@ def test_what_was_paid_too_much_goes_back_when_the_buyer_says_so(bank, account, 
     transfer_in(payment, fen=PRICE + 50, payer_account="6222000011112222")
     (owed,) = seen(client, payment)["owed_back"]
     assert (owed["amount_fen"], owed["reason"], owed["status"]) == (50, "EXCESS", "OWED")
-    assert owed["actions"] == {"return": True}
+    assert owed["actions"] == {"return": True, "to_wallet": True}
 
     answer = give_back(client, payment, Refund.objects.get())
 
     (owed,) = answer.json()["owed_back"]
-    assert (owed["status"], owed["actions"]) == ("APPROVED", {"return": False})
+    assert (owed["status"], owed["actions"]) == (
+        "APPROVED",
+        {"return": False, "to_wallet": False},
+    )
     refunds.send(refund=Refund.objects.select_related("payment").get(), at=NOON)
     assert Refund.objects.get().status == "DONE"
     sent = bank.journal("/bank/payouts")[0]["body"]

@@ -1,0 +1,49 @@
+"""WALLET for the cashier: paid when it is opened, and back in the wallet when it is given back."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from payments.cashier.models import Payment, RefundPart
+from payments.wallet import queries, services
+from payments.wallet.rules import wallet_of
+
+ASKS_CHANNEL = False
+
+
+def hindered(*, payer_id: int, merchant: str) -> str:
+    """Whose wallet is empty; what is in it may be less than what is to be paid, all the same."""
+    available_fen, _ = queries.balance(queries.owner_of(payer_id))
+    return "" if available_fen else services.InsufficientBalance.message
+
+
+def opened(payment: Payment, *, at: datetime) -> None:
+    """Raises InsufficientBalance."""
+    services.pay(payment=payment, at=at)
+
+
+def instructions(payments: Sequence[Payment]) -> Mapping[int, dict[str, Any]]:
+    """Nothing is left to do."""
+    return {}
+
+
+def prepare(payment: Payment, *, at: datetime) -> None:
+    """Nothing: it is paid."""
+
+
+def unheard(payments: Sequence[Payment], *, at: datetime) -> Mapping[int, datetime]:
+    """Nobody else has to tell us."""
+    return {}
+
+
+def shut(payment: Payment, *, at: datetime) -> None:
+    """Nothing: it is paid."""
+
+
+def send_back(part: RefundPart) -> str | None:
+    """It does not leave the house: there is nobody to ask."""
+    return part.number
+
+
+def left_from(part: RefundPart, channel_txn: str) -> str:
+    return wallet_of(queries.owner_of(part.refund.payment.payer_id))
