@@ -46,12 +46,12 @@ class MovePage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
-class TopUpIn(Shape):
+class DepositTopUpIn(Shape):
     merchant = Text(max_length=24, required=False, help_text="商家编号；只管一个商家时不填")
     amount_fen = Whole(min_value=1, max_value=LARGEST_FEN)
 
 
-class AskBackIn(TopUpIn):
+class AskBackIn(DepositTopUpIn):
     reason = Text(max_length=200)
 
 
@@ -93,11 +93,11 @@ class DepositMoves(View):
 class TopUps(View):
     access = FINANCE
 
-    @extend_schema(tags=TAGS, request=TopUpIn, responses={201: MoveOut})
+    @extend_schema(tags=TAGS, request=DepositTopUpIn, responses={201: MoveOut})
     @idempotent(required=True)
     def post(self, request: Request) -> Response:
         """从可用余额缴纳保证金。"""
-        said = self.body(TopUpIn)
+        said = self.body(DepositTopUpIn)
         person = viewer(request)
         merchant = merchant_of(person, said.pop("merchant", ""))
         made = services.top_up(merchant=merchant, actor=person.number, at=now(), **said)

@@ -23,7 +23,10 @@ TAGS = ["钱包"]
 
 class TopUpIn(Shape):
     amount_fen = Whole(min_value=1)
-    method = serializers.ChoiceField(choices=sorted(set(settings.PAYMENT_METHODS) - {METHOD}))
+
+    def get_fields(self) -> dict[str, Any]:
+        ways = sorted(set(settings.PAYMENT_METHODS) - {METHOD})
+        return {**super().get_fields(), "method": serializers.ChoiceField(choices=ways)}
 
 
 class WithdrawalIn(Shape):

@@ -22,7 +22,7 @@ READ = """() => {
 # Words that are the same in Chinese, and our own names in the stage.
 FINE = {"siyu", "platform", "unionid", "openid", "appid", "wxsandbox", "xlsx", "xls", "csv"}
 FINE |= {"owner", "operator", "finance"}  # user names of the stage
-FINE |= {"held", "merchant", "available"}  # account codes
+FINE |= {"held", "merchant", "available", "deposit", "frozen", "paying", "out"}  # account codes
 FINE |= {"sandbox"}  # the name of a bank interface
 both_sizes = pytest.mark.parametrize("page", ["desktop", "phone"], indirect=True)
 WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

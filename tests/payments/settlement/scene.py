@@ -31,7 +31,7 @@ def earned(fen: int = PRICE) -> Payment:
     account()
     payment = expected(fen)
     transfer_in(payment, fen=fen)
-    settlement.release([Release(payment.reference, MERCHANT, fen)], at=NOON)
+    settlement.release([Release(payment.reference, MERCHANT, fen, fee_fen=0)], at=NOON)
     payable.told.released.add(payment.reference)
     return payment
 
