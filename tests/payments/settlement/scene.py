@@ -32,7 +32,7 @@ def earned(fen: int = PRICE) -> Payment:
     payment = expected(fen)
     transfer_in(payment, fen=fen)
     settlement.release([Release(payment.reference, MERCHANT, fen, fee_fen=0)], at=NOON)
-    payable.told.released.add(payment.reference)
+    payable.told.released[payment.reference] = fen
     return payment
 
 
