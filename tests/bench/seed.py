@@ -32,6 +32,8 @@ def fill(model: type[models.Model], source: str, **given: str) -> None:
     """One row of `model` for each of `source`; columns by SQL, the others by their defaults."""
     names, wanted, params = [], [], []
     for field in model._meta.concrete_fields:
+        if field.has_db_default() and not field.has_default() and field.attname not in given:
+            continue  # the database fills it
         if field.attname in given:
             names.append(field.column)
             wanted.append(given[field.attname])
