@@ -1,10 +1,11 @@
 """The admin's first page: what happened today, and what waits for the one who looks."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, Sum, Value
+from django.db.models import Count, Q, QuerySet, Sum, Value
 from django.db.models.functions import TruncDate
 from django.http import HttpRequest
 from django.urls import reverse
@@ -18,7 +19,10 @@ from payments.bills import queries as bills
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
 from payments.deposits.models import DepositMove
+from payments.deposits.rules import Status as MoveStatus
 from payments.payouts.models import Payee, Payout
+from payments.payouts.rules import PayeeStatus
+from payments.payouts.rules import Status as PayoutStatus
 from payments.receiving.models import ReceivingAccount, TransferIntent
 from payments.receiving.rules import CODES, CODES_HALF_USED
 from payments.transfers import backlog
@@ -46,44 +50,40 @@ def waiting(request: HttpRequest) -> dict[str, int]:
 
 
 def _waiting(request: HttpRequest) -> dict[str, int]:
-    counts: dict[str, int] = {}
+    rows: dict[str, QuerySet[Any]] = {}
     if (staff := _of(request, "STAFF", "merchant__number")) is not None:
-        counts["to_ship"] = Order.objects.filter(staff, status=Status.PAID).count()
-        counts["frozen"] = Order.objects.frozen().filter(staff).count()
-        applicants = Membership.objects.filter(staff, status=MemberStatus.PENDING)
-        counts["applicants"] = applicants.count()
+        rows["to_ship"] = Order.objects.filter(staff, status=Status.PAID)
+        rows["frozen"] = Order.objects.frozen().filter(staff)
+        rows["applicants"] = Membership.objects.filter(staff, status=MemberStatus.PENDING)
     if (finance := _of(request, "FINANCE", "payment__merchant")) is not None:
-        counts["refunds"] = Refund.objects.filter(finance, status__in=TO_DECIDE).count()
-        counts["said_paid"] = TransferIntent.objects.said_paid(now()).filter(finance).count()
+        rows["refunds"] = Refund.objects.filter(finance, status__in=TO_DECIDE)
+        rows["said_paid"] = TransferIntent.objects.said_paid(now()).filter(finance)
     if (finance := _of(request, "FINANCE", "receiving_account__merchant")) is not None:
-        lines = StatementLine.objects.filter(finance, verdict__in=OPEN)
-        old = backlog.aged(backlog.Age.UNCLAIMED, now())
-        counts |= lines.aggregate(lines=Count("pk"), unclaimed=Count("pk", filter=old))
+        rows["lines"] = StatementLine.objects.filter(finance, verdict__in=OPEN)
+        rows["unclaimed"] = rows["lines"].filter(backlog.aged(backlog.Age.UNCLAIMED, now()))
     if (finance := _of(request, "FINANCE", "line__receiving_account__merchant")) is not None:
-        asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED, by_hand=None)
-        counts["returns"] = asked.count()
+        asked = LineReturn.objects.filter(finance, status=ReturnStatus.ASKED)
+        rows["returns"] = asked.filter(by_hand=None)
     if (finance := _of(request, "FINANCE", "booking__receiving_account__merchant")) is not None:
-        counts["by_hand"] = ByHand.objects.filter(finance, status=HandStatus.ASKED).count()
-    if tenants_of(request, "FINANCE") is None:
-        counts["differences"] = bills.open_differences()
-        asked_out = Withdrawal.objects.filter(status=WithdrawalStatus.CHECKING)
-        counts["withdrawals"] = asked_out.count()
+        rows["by_hand"] = ByHand.objects.filter(finance, status=HandStatus.ASKED)
     if (finance := _of(request, "FINANCE", "merchant")) is not None:
-        counts |= _settlement(finance)
-    return counts
+        rows["payouts"] = Payout.objects.filter(finance, status=PayoutStatus.ASKED)
+        rows["payees"] = Payee.objects.filter(finance, status=PayeeStatus.ASKED)
+        rows["deposits"] = DepositMove.objects.filter(finance, status=MoveStatus.ASKED)
+    if tenants_of(request, "FINANCE") is None:
+        rows["differences"] = bills.open_differences()
+        rows["withdrawals"] = Withdrawal.objects.filter(status=WithdrawalStatus.CHECKING)
+    return _counted(rows)
 
 
-def _settlement(mine: Q) -> dict[str, int]:
-    """What waits for a second person: payouts, bank accounts, deposits.  One query."""
-    tables: dict[str, Any] = {"payouts": Payout, "payees": Payee, "deposits": DepositMove}
-    counted = [
-        table.objects.filter(mine, status="ASKED")
-        .values(what=Value(name))
-        .annotate(n=Count("pk"))
-        .values_list("what", "n")
-        for name, table in tables.items()
+def _counted(rows: Mapping[str, QuerySet[Any]]) -> dict[str, int]:
+    """By name; one query, however many there are: every page of the admin asks it."""
+    counts = [
+        some.order_by().values(what=Value(name)).annotate(n=Count("pk")).values_list("what", "n")
+        for name, some in rows.items()
     ]
-    return dict(counted[0].union(*counted[1:], all=True))
+    found = dict(counts[0].union(*counts[1:], all=True)) if counts else {}
+    return {name: found.get(name, 0) for name in rows}
 
 
 def _of(request: HttpRequest, role: str, path: str) -> Q | None:

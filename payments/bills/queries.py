@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from itertools import groupby, pairwise
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from config.kit.money import yuan
 from payments.bills.models import ChannelDay, ChannelDifference
@@ -12,8 +12,8 @@ from payments.ledger import queries as books
 SHOWN = 20
 
 
-def open_differences() -> int:
-    return ChannelDifference.objects.filter(closed_at=None).count()
+def open_differences() -> QuerySet[ChannelDifference]:
+    return ChannelDifference.objects.filter(closed_at=None)
 
 
 def late_days(at: datetime) -> int:
