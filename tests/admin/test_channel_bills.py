@@ -13,12 +13,26 @@ def desk(platform):
     return opened(platform)
 
 
+@pytest.fixture
+def difference(first):
+    """Of `first`, and nobody has looked at it yet."""
+    found = first.rows["payments.ChannelDifference"]
+    unlooked_at(first)
+    return fresh(found)
+
+
+def unlooked_at(side):
+    ours = ChannelDifference.objects.filter(pk=side.pk("payments.ChannelDifference"))
+    ours.update(closed_at=None, closed_by="", reason="")
+    ChannelDay.objects.filter(pk=side.pk("payments.ChannelDay")).update(status="DIFFERS")
+
+
 def card(client, title):
     cards = client.get("/admin/").context["cards"]
     return next((one for one in cards if one["title"] == title), None)
 
 
-def test_a_day_shows_its_differences_side_by_side(desk, first):
+def test_a_day_shows_its_differences_side_by_side(desk, first, difference):
     text = desk.get(url("payments.ChannelDay", "change", first.pk("payments.ChannelDay")))
 
     text = text.content.decode()
@@ -26,8 +40,7 @@ def test_a_day_shows_its_differences_side_by_side(desk, first):
         assert word in text, word
 
 
-def test_a_difference_is_closed_with_a_reason_by_whoever_did_it(desk, first, platform):
-    difference = first.rows["payments.ChannelDifference"]
+def test_a_difference_is_closed_with_a_reason_by_whoever_did_it(desk, first, platform, difference):
     page = url("payments.ChannelDifference", "close_difference", difference.pk)
 
     assert "必填" in desk.post(page, {"reason": ""}).content.decode()
@@ -55,7 +68,8 @@ def test_a_day_is_fetched_anew_when_it_is_asked_for(desk, first):
     assert fresh(day).status == "WAITING"
 
 
-def test_cards_count_what_is_open_and_what_is_not_in(desk, first, second):
+def test_cards_count_what_is_open_and_what_is_not_in(desk, first, second, difference):
+    unlooked_at(second)
     waiting = first.rows["payments.ChannelDay"]
     ChannelDay.objects.filter(pk=waiting.pk).update(status="WAITING", problem="渠道没有应答")
 
@@ -68,7 +82,7 @@ def test_cards_count_what_is_open_and_what_is_not_in(desk, first, second):
     assert card(desk, "渠道差异") is None
 
 
-def test_a_merchants_finance_sees_nothing_of_it(first):
+def test_a_merchants_finance_sees_nothing_of_it(first, difference):
     clerk = opened(first.people["FINANCE"])
 
     assert card(clerk, "渠道差异") is None

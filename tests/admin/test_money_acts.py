@@ -5,10 +5,11 @@ from django.contrib.admin.models import LogEntry
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from payments.cashier.models import Refund
+from payments.ledger import services as ledger
 from payments.receiving.models import ReceivingAccount
 from payments.transfers.models import Statement
 from tests.admin.pages import act, choose, fingerprint, fresh, opened, url
-from tests.admin.stage import Side, findings
+from tests.admin.stage import Side
 from tests.payments.transfers.bank import booking, ccb_csv
 
 pytestmark = pytest.mark.django_db
@@ -110,7 +111,7 @@ def test_a_line_is_given_to_a_payment_and_taken_back(first):
     act(first, "FINANCE", "payments.StatementLine", "undo", {"reason": "认错了"})
     assert fresh(line).verdict == "UNMATCHED"
     assert fresh(payment).received_fen == 0
-    assert findings() == []
+    assert ledger.audit() == []
 
 
 @pytest.mark.parametrize(

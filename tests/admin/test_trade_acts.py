@@ -8,12 +8,13 @@ from django.utils.timezone import now
 
 from livestream.models import Lot
 from payments.cashier.models import Refund
+from payments.ledger import services as ledger
 from payments.transfers.models import StatementLine
 from shop.catalog.models import PriceRule, Product, Sku
 from shop.inventory.models import Stock, StockEvent
 from shop.orders.models import Order
 from tests.admin.pages import act, choose, fingerprint, fresh, nothing, opened, url
-from tests.admin.stage import Side, findings
+from tests.admin.stage import Side
 from tests.payments.transfers.bank import arrive, booking
 
 pytestmark = pytest.mark.django_db
@@ -72,7 +73,7 @@ def test_a_cancelled_order_is_refunded_at_once(first):
     order = fresh(first.rows["shop.Order"])
     assert (order.status, order.close_reason) == ("CLOSED", "REFUNDED")
     assert Refund.objects.filter(payment__reference=order.number, status="APPROVED").exists()
-    assert findings() == []
+    assert ledger.audit() == []
 
 
 def take_back(side: Side) -> Order:
@@ -112,7 +113,7 @@ def test_a_frozen_order_says_so_and_is_unfrozen_with_a_reason(first):
     )
     assert LogEntry.objects.latest("pk").get_change_message() == "解冻订单：已线下补款"
     assert said not in page.content.decode()
-    assert findings() == []
+    assert ledger.audit() == []
 
 
 def test_an_order_that_is_not_frozen_is_not_unfrozen(first):

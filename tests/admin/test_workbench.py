@@ -10,11 +10,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from config.kit.columns import in_yuan
+from payments.ledger import services as ledger
 from payments.transfers import backlog, desk, pulling, queries
 from payments.transfers.backlog import Asked, Sort
 from payments.transfers.models import LineEvent, StatementLine
 from tests.admin.pages import fingerprint, fresh, opened, url
-from tests.admin.stage import findings
 from tests.payments.transfers.bank import arrive, booking, transfer_in
 
 pytestmark = pytest.mark.django_db
@@ -259,7 +259,7 @@ def test_assigning_asks_once_and_then_shows_the_next_line(clerk, first, hinted, 
     assert following.verdict in {"UNMATCHED", "SUGGESTED"}
     assert asked_next["sort"] == ["largest"]
     assert LogEntry.objects.latest("pk").object_id == str(hinted.pk)
-    assert findings() == []
+    assert ledger.audit() == []
 
 
 def test_a_line_is_split_over_a_payment_and_an_order(clerk, first, lost, payment):
@@ -278,7 +278,7 @@ def test_a_line_is_split_over_a_payment_and_an_order(clerk, first, lost, payment
         other.pk: 7_00,
     }
     assert "拆分核销" in page.content.decode()
-    assert findings() == []
+    assert ledger.audit() == []
 
 
 @pytest.mark.parametrize(("named", "rows"), [(0, 5), (7, 7), (10, 10), (12, 10)])
@@ -394,7 +394,7 @@ def test_a_clerk_says_what_a_reversal_took_back(clerk, first, second, lost):
     assert {fresh(one).verdict for one in (lost, reversal)} == {"REVERSED"}
     told = LineEvent.objects.get(line=reversal, kind="REVERSED")
     assert (told.actor, told.facts["reason"]) == (first.people["FINANCE"].number, "回单")
-    assert findings() == []
+    assert ledger.audit() == []
 
 
 def test_ignoring_offers_to_undo_and_undoing_brings_the_line_back(clerk, lost):
@@ -455,7 +455,7 @@ def test_what_is_not_shared_out_waits_or_goes_back(clerk, first, lost, payment):
     decide(clerk, lost, "return", {"amount_fen": "7.00", "reason": "多付"})
     assert fresh(lost).verdict == "RETURNING"
     assert lost.returns.get().amount_fen == 7_00
-    assert findings() == []
+    assert ledger.audit() == []
 
 
 def test_a_part_goes_back_and_the_rest_is_still_the_clerks(clerk, lost):

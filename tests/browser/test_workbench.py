@@ -10,9 +10,10 @@ from django.utils.timezone import now
 
 from payments.cashier import refunds
 from payments.cashier.models import Payment, Refund, RefundPart
+from payments.ledger import services as ledger
 from payments.ledger.queries import balance
 from payments.transfers.models import StatementLine
-from tests.admin.stage import Side, findings, make_side
+from tests.admin.stage import Side, make_side
 from tests.browser.test_admin import READ, WIDER, english, log_in
 from tests.payments.transfers.bank import arrive, booking, icbc_csv, imported, push
 
@@ -117,7 +118,7 @@ def test_a_clerk_clears_the_queue_with_the_keyboard(page, side, lines, live_serv
     assert verdict(lines["ignore"]) == "IGNORED"
 
     undo(page, lines["ignore"])
-    assert findings() == []
+    assert ledger.audit() == []
     assert not page.wrongs
 
 
@@ -214,7 +215,7 @@ def test_b_names_the_payout_that_came_back_and_shows_what_the_bank_kept(
     paid_out.refresh_from_db()
     assert (verdict(credit), paid_out.status) == ("REVERSED", "FAILED")
     assert balance(f"fee:{ACCOUNT}") == 150
-    assert findings() == []
+    assert ledger.audit() == []
     page.goto(f"{live_server.url}{QUEUE}?line={credit.number}")
     assert "银行扣费 ¥1.50" in page.inner_text(".wb-detail")
     assert not page.wrongs
@@ -237,7 +238,7 @@ def test_t_takes_in_what_only_seemed_to_be_known_and_u_leaves_it_out_again(
     shown(page, twin)
     confirm(page)
     assert (verdict(twin), balance(f"suspense:{ACCOUNT}")) == ("CONFLICT", before)
-    assert findings() == []
+    assert ledger.audit() == []
     assert not page.wrongs
 
 

@@ -175,9 +175,17 @@ class Scene:
         seconds = by.total_seconds()
         self.sandbox.move_clock(seconds)
         self.trades()
+        self._wait_told()
         self.sandbox.move_clock(-seconds)
         for name in ("offered_until", "opened_at", "ask_at", "closed_at"):
             AlipayTrade.objects.exclude(**{name: None}).update(**{name: F(name) - by})
+
+    def _wait_told(self) -> None:
+        """What Alipay has to say of that goes out by the moved clock; moved back, it would wait."""
+        deadline = time.monotonic() + 10
+        while self.sandbox.get("/__sandbox__/alipay/notifies").json()["waiting"]["now"]:
+            assert time.monotonic() < deadline, "Alipay did not say all that it had to say"
+            time.sleep(0.01)
 
     def control(self, name: str, payment: Payment, **more: Any) -> dict[str, Any]:
         number = self.number(payment)
