@@ -9,12 +9,11 @@ from config.kit.errors import Refusal
 from config.kit.outside import assert_no_transaction
 from payments.alipay import services
 from payments.alipay.models import AlipayLink, AlipayTrade
-from payments.alipay.rules import REST, Status, hash_of, is_long, offer_until, token_of
+from payments.alipay.rules import Status, hash_of, is_long, offer_until, token_of
+from payments.cashier import services as cashier
 from payments.cashier.models import Payment
-from payments.cashier.payables import payable
-from payments.cashier.rules import Status as PaymentStatus
 from payments.channels.alipay import Closed, Trade, alipay
-from payments.channels.asking import ASK_AT
+from payments.channels.asking import ASK_AT, REST
 
 
 class NothingToPay(Refusal):
@@ -121,23 +120,12 @@ def payable_trade(*, payment: Payment, at: datetime) -> AlipayTrade | None:
     it closed is giving up what it pays for, or keeps it after all (REST).
     Raises the payable's Refusal when nothing is to be paid.
     """
-    if not _may_be_paid(payment, at):
+    if not cashier.may_be_paid(payment=payment, at=at):
         return None
     last = AlipayTrade.objects.filter(payment=payment).order_by("-pk")[0]
     if last.status == Status.CLOSED and last.closed_at and at >= last.closed_at + REST:
         return _another(payment, at)
     return last if last.status == Status.OPEN else None
-
-
-def _may_be_paid(payment: Payment, at: datetime) -> bool:
-    """Under the payment's lock, and the thing's: it is given up under the same."""
-    [row] = Payment.objects.filter(pk=payment.pk).locked()
-    if row.status != PaymentStatus.WAITING or at >= payment.pay_before:
-        return False
-    payable(row.purpose).due(
-        reference=row.reference, payer_id=payment.payer_id, method=row.method, at=at
-    )
-    return True
 
 
 def _another(payment: Payment, at: datetime) -> AlipayTrade:
@@ -148,7 +136,7 @@ def _another(payment: Payment, at: datetime) -> AlipayTrade:
 @transaction.atomic
 def _replaced(trade: AlipayTrade, payment: Payment, at: datetime) -> AlipayTrade | None:
     """A new number, now that nobody can pay the one before.  None where it was shut on purpose."""
-    if not _may_be_paid(payment, at):
+    if not cashier.may_be_paid(payment=payment, at=at):
         return None
     mine = AlipayTrade.objects.filter(pk=trade.pk, status=Status.OPEN)
     if not mine.update(status=Status.CLOSED, closed_at=at):
@@ -172,7 +160,7 @@ def _of_the_rest(trade: AlipayTrade, payment: Payment, at: datetime) -> AlipayTr
 def _instead(trade: AlipayTrade, payment: Payment, at: datetime) -> AlipayTrade | None:
     """A new number for one that was shut just now, and by nobody else: he is giving it up."""
     shut = AlipayTrade.objects.filter(pk=trade.pk, status=Status.CLOSED, closed_at=at)
-    if not _may_be_paid(payment, at) or not shut.exists():
+    if not cashier.may_be_paid(payment=payment, at=at) or not shut.exists():
         return None
     return _another(payment, at)
 

@@ -31,8 +31,6 @@ TRANSITIONS = {
 OFFER_LIVES = timedelta(minutes=15)
 # With less than this left another one is made, where that is possible.
 OFFER_IS_SHORT = timedelta(minutes=2)
-# After a trade was closed on purpose: by then what it pays for is given up, or is kept after all.
-REST = timedelta(minutes=1)
 
 
 class Asked(NamedTuple):

@@ -16,8 +16,8 @@ from payments.alipay.queries import SOURCE
 from payments.alipay.rules import TRANSITIONS, Asked, Status, differs, may_begin
 from payments.cashier import refunds
 from payments.cashier import services as cashier
-from payments.cashier.models import Payment, Refund
-from payments.cashier.rules import Arrival, RefundStatus
+from payments.cashier.models import Payment
+from payments.cashier.rules import Arrival
 from payments.cashier.rules import Status as PaymentStatus
 from payments.channels.alipay import PAID, Closed, Notice, Trade, alipay
 from payments.channels.asking import GRACE, ask_next
@@ -102,15 +102,8 @@ def _pay(trade: AlipayTrade, theirs: Trade, at: datetime) -> str:
         return "" if known else f"又以 {theirs.trade_no[:40]} 支付了一次"
     arrival = Arrival(trade.payment_id, theirs.trade_no, trade.amount_fen, SOURCE)
     cashier.confirm(arrivals=[arrival], at=at)
-    _give_back(trade.payment_id, at)
+    cashier.return_all_owed(payment_id=trade.payment_id, at=at)
     return ""
-
-
-def _give_back(payment_id: int, at: datetime) -> None:
-    """Nobody need ask a buyer who paid twice or too late: it goes back the way it came."""
-    owed = Refund.objects.filter(payment=payment_id, status=RefundStatus.OWED, asked_by="")
-    for refund in owed.order_by("pk"):
-        cashier.return_owed(refund=refund, actor="", at=at)
 
 
 def _given_back(trade: AlipayTrade) -> str:

@@ -336,6 +336,33 @@ def _close(closing: list[Locked], reason: Reason, at: datetime) -> None:
 
 
 @joined
+def may_be_paid(*, payment: Payment, at: datetime) -> bool:
+    """Whether there is still something to collect; under the payment's lock, and the thing's.
+
+    A thing is given up under the same locks.  Raises the payable's Refusal when nothing is due.
+    """
+    [row] = Payment.objects.filter(pk=payment.pk).locked()
+    if row.status != Status.WAITING or at >= payment.pay_before:
+        return False
+    payable(row.purpose).due(
+        reference=row.reference, payer_id=payment.payer_id, method=row.method, at=at
+    )
+    return True
+
+
+@joined
+def return_all_owed(*, payment_id: int, at: datetime) -> None:
+    """Nobody need ask a payer whose channel gives back the way it came: too late, or twice.
+
+    Above the limit staff decide, as ever.
+    """
+    owed = Refund.objects.filter(payment=payment_id, status=RefundStatus.OWED, asked_by="")
+    rows = owed.select_related("payment").select_for_update(of=("self",))
+    for refund in rows.order_by("pk"):
+        refunds.approve(refund=refund, actor="", at=at)
+
+
+@joined
 def return_owed(*, refund: Refund, actor: str, at: datetime) -> None:
     """The payer chooses that what is owed goes back to the account it came from.
 

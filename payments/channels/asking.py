@@ -7,6 +7,8 @@ ASK_AT = tuple(timedelta(seconds=s) for s in (10, 30, 60, 180, 600, 1200))
 ASK_EVERY = timedelta(minutes=30)
 # Clocks differ a little, and who pays in the last second needs a few more.
 GRACE = timedelta(seconds=10)
+# After a trade was closed on purpose: by then what it pays for is given up, or is kept after all.
+REST = timedelta(minutes=1)
 
 
 def ask_next(opened_at: datetime, pay_before: datetime, at: datetime) -> datetime:

@@ -13,10 +13,11 @@ from payments.cashier.models import Payment, RefundPart
 from payments.cashier.rules import Status as PaymentStatus
 from payments.channels import wechat
 from payments.channels.answers import ChannelRefused
+from payments.channels.asking import ASK_AT
 from payments.wechat_pay import giving_back, services
 from payments.wechat_pay.models import WeChatTrade
 from payments.wechat_pay.queries import SOURCE
-from payments.wechat_pay.rules import ASK_AT, Status
+from payments.wechat_pay.rules import Status
 
 ASKS_CHANNEL = True
 LOOK_AGAIN = timedelta(seconds=15)  # whether WeChat has closed it

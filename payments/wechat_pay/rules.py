@@ -4,10 +4,7 @@ from typing import NamedTuple
 
 from django.db import models
 
-from payments.channels.asking import ASK_AT, ask_next
 from payments.channels.wechat import Trade
-
-__all__ = ["ASK_AT", "TRANSITIONS", "Asked", "Status", "ask_next", "differs"]
 
 
 class Status(models.TextChoices):

@@ -12,14 +12,15 @@ from config.kit.outside import assert_no_transaction
 from config.kit.states import move
 from payments.cashier import refunds
 from payments.cashier import services as cashier
-from payments.cashier.models import Payment, Refund
-from payments.cashier.rules import Arrival, RefundStatus
+from payments.cashier.models import Payment
+from payments.cashier.rules import Arrival
 from payments.channels import wechat
 from payments.channels.answers import ChannelRefused
+from payments.channels.asking import ASK_AT, REST, ask_next
 from payments.channels.wechat import Notice, Trade
 from payments.wechat_pay.models import WeChatNotice, WeChatTrade
 from payments.wechat_pay.queries import METHOD, SOURCE
-from payments.wechat_pay.rules import ASK_AT, TRANSITIONS, Asked, Status, ask_next, differs
+from payments.wechat_pay.rules import TRANSITIONS, Asked, Status, differs
 
 logger = logging.getLogger(__name__)
 
@@ -36,23 +37,50 @@ def prepare(*, payment: Payment, at: datetime) -> None:
     asked for again under the same number.  Raises ChannelSilent, ChannelRefused.
     """
     assert_no_transaction()
-    trade = WeChatTrade.objects.filter(payment=payment, status=Status.OPEN).first()
-    if trade is None:
-        return  # paid or closed meanwhile
-    if trade.amount_fen != payment.outstanding_fen:
+    trade = _payable_trade(payment, at)
+    if trade and trade.amount_fen != payment.outstanding_fen:
         # The payer's wallet has paid a part since: nobody is to pay the whole any more.
-        if not shut(trade=trade, at=at):
-            return
-        trade = _another(payment, trade, at)
+        trade = _instead(payment, trade, at)
+    if trade is None:
+        return
     if trade.prepaid_at and at < trade.prepaid_at + wechat.PREPAY_LIVES:
         return
     try:
         _prepay(payment, trade, at)
     except ChannelRefused:
         # What it had taken before it does not take any more: closed there, or other facts of ours.
-        if not trade.prepaid_at or not shut(trade=trade, at=at):
+        again = _instead(payment, trade, at) if trade.prepaid_at else None
+        if again is None:
             raise
-        _prepay(payment, _another(payment, trade, at), at)
+        _prepay(payment, again, at)
+
+
+@transaction.atomic
+def _payable_trade(payment: Payment, at: datetime) -> WeChatTrade | None:
+    """The trade by which a payment may be paid now; None: by none (any more).
+
+    A number that was closed stays closed: the next attempt has another.  Not at once: whoever had
+    it closed is giving up what it pays for, or keeps it after all (REST).
+    Raises the payable's Refusal when nothing is to be paid.
+    """
+    if not cashier.may_be_paid(payment=payment, at=at):
+        return None
+    last = WeChatTrade.objects.filter(payment=payment).order_by("-pk")[0]
+    if last.status == Status.CLOSED and last.closed_at and at >= last.closed_at + REST:
+        return _another(payment, last, at)
+    return last if last.status == Status.OPEN else None
+
+
+def _instead(payment: Payment, over: WeChatTrade, at: datetime) -> WeChatTrade | None:
+    """A new number, now that nobody can pay the one before.  None: it is paid, or may be."""
+    if not shut(trade=over, at=at):
+        return None
+    with transaction.atomic():
+        if not cashier.may_be_paid(payment=payment, at=at):
+            return None
+        # Two taps at once: the second has what the first was given.
+        found = WeChatTrade.objects.filter(payment=payment, status=Status.OPEN).first()
+        return found or _another(payment, over, at)
 
 
 def _prepay(payment: Payment, trade: WeChatTrade, at: datetime) -> None:
@@ -69,7 +97,7 @@ def _prepay(payment: Payment, trade: WeChatTrade, at: datetime) -> None:
 
 
 def _another(payment: Payment, over: WeChatTrade, at: datetime) -> WeChatTrade:
-    """A new number, now that nobody can pay the one before."""
+    """Under the payment's lock."""
     tried = WeChatTrade.objects.filter(payment=payment).count()
     return WeChatTrade.objects.create(
         payment=payment,
@@ -147,15 +175,8 @@ def take(*, theirs: Trade, at: datetime) -> str:
         return "" if known else f"又以 {theirs.transaction_id[:40]} 支付了一次"
     arrival = Arrival(trade.payment_id, theirs.transaction_id, trade.amount_fen, SOURCE)
     cashier.confirm(arrivals=[arrival], at=at)
-    _give_back(trade.payment_id, at)
+    cashier.return_all_owed(payment_id=trade.payment_id, at=at)
     return ""
-
-
-def _give_back(payment_id: int, at: datetime) -> None:
-    """Nobody need ask a buyer who paid twice or too late: it goes back the way it came."""
-    owed = Refund.objects.filter(payment=payment_id, status=RefundStatus.OWED, asked_by="")
-    for refund in owed.order_by("pk"):
-        cashier.return_owed(refund=refund, actor="", at=at)
 
 
 # --- asking -------------------------------------------------------------------------------------

@@ -65,6 +65,31 @@ def test_without_the_compare_and_set_each_word_would_be_an_arrival(scene):  # no
     assert together(4, careless) == {"booked": 4}
 
 
+def test_two_taps_at_once_share_one_new_number(scene):  # noqa: F811
+    """What was asked for is not what is missing any more: one trade follows, whoever asks."""
+    payment = scene.opened(9900)
+    WeChatTrade.objects.update(amount_fen=10_000)
+
+    assert together(4, lambda i: cashier.prepare(payment=payment, at=now())) == {"ok": 4}
+
+    [trade] = WeChatTrade.objects.filter(status="OPEN")
+    assert (trade.out_trade_no, trade.amount_fen) == (f"{payment.number}-2", 9900)
+    assert set(scene.trades()) == {payment.number, trade.out_trade_no}
+
+
+def test_without_the_lock_each_tap_would_make_a_number(scene):  # noqa: F811
+    """If this ever fails, the test above proves nothing."""
+    payment = scene.opened(9900)
+    cashier.shut(purpose="ORDER", reference=payment.reference, at=now())
+
+    def careless(i):
+        if not WeChatTrade.objects.filter(payment=payment, status="OPEN").exists():
+            time.sleep(0.05)
+            services._another(payment, WeChatTrade.objects.first(), now())
+
+    assert together(4, careless)["IntegrityError"] > 0
+
+
 def test_paid_and_given_up_at_once_the_money_is_kept_or_goes_back(scene):  # noqa: F811
     """A buyer's tap against a cancellation: whoever is first, nothing is lost and nothing kept."""
     for _ in range(8):

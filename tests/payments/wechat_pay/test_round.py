@@ -284,6 +284,32 @@ def test_a_close_without_a_good_answer_closes_nothing_here(scene, fault):
     assert trade_of(payment).status == "CLOSED"
 
 
+def test_who_thought_better_of_cancelling_can_pay_a_minute_later(scene):
+    """Shut, and then the cancellation did not come: by a new number, once that is sure."""
+    payment, at = scene.opened(9900), now()
+    cashier.shut(purpose="ORDER", reference=payment.reference, at=at)
+
+    cashier.prepare(payment=payment, at=at + timedelta(seconds=59))
+    assert WeChatTrade.objects.filter(status="OPEN").count() == 0
+    cashier.prepare(payment=payment, at=at + timedelta(seconds=61))
+
+    assert set(scene.trades()) == {payment.number, f"{payment.number}-2"}
+    scene.pay(payment)
+    assert scene.deliver() == [204]
+    assert status(payment) == "CONFIRMED"
+
+
+def test_what_is_given_up_is_never_collected_again(scene):
+    payment, at = scene.opened(), now()
+    cashier.shut(purpose="ORDER", reference=payment.reference, at=at)
+    cashier.close(purpose="ORDER", references=[payment.reference], at=at)
+
+    cashier.prepare(payment=payment, at=at + timedelta(hours=1))
+
+    assert set(scene.trades()) == {payment.number}
+    assert not WeChatTrade.objects.filter(status="OPEN").exists()
+
+
 def test_when_the_time_is_over_the_sweep_closes(scene, time_machine):
     payment = scene.opened()
     Payment.objects.update(pay_before=now() + timedelta(minutes=1))
