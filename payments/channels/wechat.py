@@ -36,6 +36,8 @@ from payments.channels.wechat_keys import Keys, preferred, serial_of
 
 TIMEOUT = (3, 5)  # seconds: connect, read
 BILL_TIMEOUT = (3, 60)
+# Codes of what WeChat may do later, under the same number and with the same facts.
+LATER = frozenset({"NOT_ENOUGH", "SYSTEM_ERROR", "FREQUENCY_LIMITED", "BIZ_ERR_NEED_RETRY"})
 PREPAY_LIVES = timedelta(minutes=110)  # two hours, and who taps late has some left
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 

@@ -13,8 +13,6 @@ from payments.wallet.models import Withdrawal
 from payments.wallet.rules import STILL_ON_ITS_WAY, Outcome, Said, To
 
 WAITS = Said(Outcome.WAITS)
-# WeChat may do it later, under the same number and with the same facts.
-_LATER = {"NOT_ENOUGH", "SYSTEM_ERROR", "FREQUENCY_LIMITED", "BIZ_ERR_NEED_RETRY"}
 _ENDS = {"SUCCESS", "FAIL", "CANCELLED"}
 _REMARK = "钱包提现"
 
@@ -29,7 +27,9 @@ def of(row: Withdrawal, at: datetime) -> Said:
 def leaves(row: Withdrawal, channel_no: str) -> str:
     """First thing in the transaction that books it: the ledger account that it has left."""
     if row.to == To.WECHAT:
-        return "clearing:wechat"
+        # Transfers leave our account at WeChat (or the one beside it that it fills), and its bill
+        # books what is neither trade nor refund there, too.
+        return "elsewhere:wechat"
     by = import_string(settings.PAYOUT_LEAVES)
     return cast(str, by(account_no=row.paid_from, serial=channel_no, fen=row.amount_fen))
 
@@ -64,7 +64,7 @@ def _by_wechat(row: Withdrawal, at: datetime) -> Said:
 
 def _refused(row: Withdrawal, no: ChannelRefused, at: datetime) -> Said:
     """WeChat says no to the order; an earlier one may have been heard, though."""
-    if no.code in _LATER:
+    if no.code in wechat.LATER:
         return Said(Outcome.WAITS, why=f"微信支付：{no}")
     try:
         theirs = wechat.wechat_pay().transfer_state(row.number)

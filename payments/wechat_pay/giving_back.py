@@ -13,9 +13,6 @@ from payments.wechat_pay.models import WeChatRefund, WeChatTrade
 from payments.wechat_pay.queries import METHOD
 from payments.wechat_pay.rules import RefundState
 
-# WeChat may do it later, under the same number and with the same facts.
-LATER = {"NOT_ENOUGH", "SYSTEM_ERROR", "FREQUENCY_LIMITED", "BIZ_ERR_NEED_RETRY"}
-
 
 class CannotSendBack(Refusal):
     message = "微信支付拒绝退款"
@@ -44,7 +41,7 @@ def ask(*, part: RefundPart, at: datetime) -> str | None:
     except ChannelSilent:
         return None
     except ChannelRefused as no:
-        if no.code in LATER:
+        if no.code in wechat.LATER:
             return None
         raise CannotSendBack(f"微信支付拒绝退款：{no}") from no
     _note(trade, sent, part.amount_fen, at)

@@ -65,7 +65,7 @@ def test_it_is_frozen_until_wechat_says_that_it_is_there(wechat):
     assert sent(row).status == "DONE"
 
     assert pots(user) == (5000, 0)
-    assert books.balance("clearing:wechat") == -5000
+    assert (books.balance("clearing:wechat"), books.balance("elsewhere:wechat")) == (0, 5000)
     assert row.channel_no == transfers(wechat)[0]["transfer_bill_no"]
 
 
