@@ -27,7 +27,8 @@ from shop.orders import services as orders
 from shop.orders.models import Order
 from tests.factories import make_merchant, make_sku, make_user, place
 from tests.livestream.processes import await_true, environment, free_port, running, web_process
-from tests.payments.wechat_pay.scene import HOOK, Scene, postbox
+from tests.payments.postbox import postbox
+from tests.payments.wechat_pay.scene import HOOK, Scene
 from tests.sandbox.wechat import APPID
 from tests.sandbox.wechat_pay import keys
 from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
@@ -55,7 +56,7 @@ def scene(sandbox, settings):  # noqa: F811
         **settings.PAYMENT_METHODS,
         "WECHAT": "payments.wechat_pay.method",
     }
-    with postbox() as box:
+    with postbox(HOOK) as box:
         found = Scene(sandbox, box)
         settings.WECHAT_PAY = found.told()
         yield found

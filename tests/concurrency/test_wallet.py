@@ -86,7 +86,7 @@ def test_the_rest_is_paid_while_the_order_is_cancelled(wechat, first):  # noqa: 
     payment = bought(user, reference=order.number, method="WECHAT", wallet_fen=4000)
     cashier.prepare(payment=payment, at=now())
     wechat.pay(payment)
-    [letter] = wechat.wait(1)
+    [letter] = wechat.box.wait(1)
 
     def act(i):
         time.sleep(0.05 * (first == ("the notice", "the buyer")[i]))

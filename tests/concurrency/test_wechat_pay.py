@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_one_notice_at_six_doors_is_money_once(scene):  # noqa: F811
     payment = scene.opened(9900)
     scene.pay(payment)
-    [letter] = scene.wait()
+    [letter] = scene.box.wait()
 
     assert together(6, lambda i: str(scene.hand_over(*letter))) == {"204": 6}
 
@@ -35,7 +35,7 @@ def test_one_notice_at_six_doors_is_money_once(scene):  # noqa: F811
 def test_notices_and_queries_at_once_are_money_once(scene):  # noqa: F811
     payment = scene.opened(9900)
     scene.pay(payment)
-    [letter], trade = scene.wait(), WeChatTrade.objects.select_related("payment").get()
+    [letter], trade = scene.box.wait(), WeChatTrade.objects.select_related("payment").get()
 
     def told(i):
         if i % 2:

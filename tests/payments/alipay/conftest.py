@@ -4,8 +4,9 @@ import pytest
 
 from payments.ledger import services as ledger
 from tests.payments import payable
-from tests.payments.alipay.scene import Scene, postbox
+from tests.payments.alipay.scene import HOOK, Scene
 from tests.payments.offered import offer
+from tests.payments.postbox import postbox
 from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
 
 
@@ -23,7 +24,7 @@ def scene(sandbox, settings, db) -> Iterator[Scene]:  # noqa: F811
     offer("ALIPAY_LINK")
     offer("ALIPAY_QR")
     payable.told = payable.Told()
-    with postbox() as box:
+    with postbox(HOOK, says=b"success") as box:
         scene = Scene(sandbox, box)
         settings.ALIPAY = scene.told()
         yield scene

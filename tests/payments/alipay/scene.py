@@ -2,12 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,6 +19,7 @@ from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Refund
 from tests.factories import make_user
 from tests.payments import payable
+from tests.payments.postbox import Postbox
 from tests.sandbox.alipay import signing
 from tests.sandbox.alipay.wire import APP_ID, SELLER_ID
 from tests.sandbox_fixtures import Sandbox
@@ -34,40 +31,6 @@ _orders = itertools.count(1)
 
 def name_of(merchant: str) -> str:
     return "西湖茶业"
-
-
-@dataclass
-class Postbox:
-    """Takes whatever is POSTed, and keeps it for the test to hand over when it likes.
-
-    The shop itself cannot be posted to from outside: it lives in the test's transaction.
-    """
-
-    url: str
-    letters: list[bytes] = field(default_factory=list)
-
-
-@contextmanager
-def postbox() -> Iterator[Postbox]:
-    class Slot(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            box.letters.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.send_header("Content-Length", "7")
-            self.end_headers()
-            self.wfile.write(b"success")
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silence."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slot)
-    box = Postbox(f"http://127.0.0.1:{server.server_port}{HOOK}")
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield box
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @dataclass
@@ -122,12 +85,7 @@ class Scene:
 
     def letters(self, count: int = 1) -> list[bytes]:
         """So many letters of Alipay's, once they are here."""
-        deadline = time.monotonic() + 10
-        while len(self.box.letters) < count:
-            assert time.monotonic() < deadline, f"{len(self.box.letters)} of {count} letters"
-            time.sleep(0.01)
-        taken, self.box.letters[:] = list(self.box.letters), []
-        return taken
+        return [letter.body for letter in self.box.wait(count)]
 
     def deliver(self, count: int = 1) -> list[tuple[int, bytes]]:
         """Hand so many letters over; the shop's answers."""

@@ -4,8 +4,9 @@ import pytest
 
 from payments.ledger import services as ledger
 from tests.payments import payable
+from tests.payments.postbox import postbox
 from tests.payments.transfers.bank import ACCOUNT, account
-from tests.payments.wechat_pay.scene import Scene, postbox
+from tests.payments.wechat_pay.scene import HOOK, Scene
 from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
 
 
@@ -28,7 +29,7 @@ def wechat(sandbox, settings) -> Iterator[Scene]:  # noqa: F811
     """WeChat Pay in the sandbox, and a shop that takes it."""
     settings.PAYMENT_METHODS = {**settings.PAYMENT_METHODS, "WECHAT": "payments.wechat_pay.method"}
     settings.PAYER_OPENID = "tests.payments.wechat_pay.payers.openid_of"
-    with postbox() as box:
+    with postbox(HOOK) as box:
         scene = Scene(sandbox, box)
         settings.WECHAT_PAY = scene.told() | {
             "transfers": {

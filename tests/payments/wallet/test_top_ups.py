@@ -132,7 +132,7 @@ def test_what_nobody_paid_is_closed_and_late_money_goes_back_by_itself(wechat, t
     user = make_user()
     payment = by_wechat(user, 5000)
     wechat.pay(payment)
-    letters = wechat.wait(1)
+    letters = wechat.box.wait(1)
     WeChatTrade.objects.update(status="CLOSED", closed_at=now())
     TopUp.objects.update(pay_before=now(), look_at=now())
     tasks.expire_top_ups()

@@ -4,7 +4,8 @@ import pytest
 
 from payments.ledger import services as ledger
 from tests.payments import payable
-from tests.payments.wechat_pay.scene import Scene, postbox
+from tests.payments.postbox import postbox
+from tests.payments.wechat_pay.scene import HOOK, Scene
 from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
 
 
@@ -19,7 +20,7 @@ def scene(sandbox, settings, db) -> Iterator[Scene]:  # noqa: F811
     }
     settings.PAYER_OPENID = "tests.payments.wechat_pay.payers.openid_of"
     payable.told = payable.Told()
-    with postbox() as box:
+    with postbox(HOOK) as box:
         scene = Scene(sandbox, box)
         settings.WECHAT_PAY = scene.told()
         yield scene

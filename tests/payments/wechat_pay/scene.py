@@ -1,12 +1,7 @@
 """A buyer on his phone, WeChat Pay in the sandbox, and the letters that it sends the shop."""
 
 import itertools
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils.timezone import now
@@ -16,44 +11,12 @@ from payments.cashier import queries, services
 from payments.cashier.models import Payment
 from tests.factories import make_user
 from tests.payments import payable
+from tests.payments.postbox import Postbox
 from tests.sandbox.wechat_pay import keys
 from tests.sandbox_fixtures import Sandbox
 
 HOOK = "/api/v1/hooks/wechat-pay"
 _orders = itertools.count(1)
-
-
-@dataclass
-class Postbox:
-    """Takes whatever is POSTed, and keeps it for the test to hand over when it likes.
-
-    The shop itself cannot be posted to from outside: it lives in the test's transaction.
-    """
-
-    url: str
-    letters: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-
-
-@contextmanager
-def postbox() -> Iterator[Postbox]:
-    class Slot(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            box.letters.append((dict(self.headers.items()), body))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Silence."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slot)
-    box = Postbox(f"http://127.0.0.1:{server.server_port}{HOOK}")
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield box
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @dataclass
@@ -97,16 +60,7 @@ class Scene:
 
     def deliver(self, letters: int = 1) -> list[int]:
         """Wait for so many letters of WeChat's, hand them over; the shop's answers."""
-        return [self.hand_over(*letter) for letter in self.wait(letters)]
-
-    def wait(self, letters: int = 1) -> list[tuple[dict[str, str], bytes]]:
-        """So many letters, out of the box."""
-        deadline = time.monotonic() + 10
-        while len(self.box.letters) < letters:
-            assert time.monotonic() < deadline, f"{len(self.box.letters)} of {letters} letters"
-            time.sleep(0.01)
-        taken, self.box.letters[:] = list(self.box.letters), []
-        return taken
+        return [self.hand_over(*letter) for letter in self.box.wait(letters)]
 
     def hand_over(self, headers: dict[str, str], body: bytes) -> int:
         given = {

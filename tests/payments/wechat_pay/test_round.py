@@ -208,7 +208,7 @@ def test_what_a_retry_cannot_mend_is_kept_for_a_person(scene, kind, problem):
 def test_the_same_letter_again_is_known(scene):
     payment = scene.opened()
     scene.pay(payment)
-    [letter] = scene.wait()
+    [letter] = scene.box.wait()
 
     assert [scene.hand_over(*letter) for _ in range(3)] == [204, 204, 204]
     assert (Receipt.objects.count(), WeChatNotice.objects.count()) == (1, 1)
