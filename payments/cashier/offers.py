@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 from django.utils.timezone import localtime, make_aware
 
 from config.kit.errors import Refusal
@@ -135,17 +135,26 @@ def _spent_where_it_counts(
 
 
 def _spent(payer_id: int, methods: Iterable[str], merchant: str, at: datetime) -> dict[str, Spent]:
-    """By method, what was opened on this day in Shanghai and is paid or still to be paid."""
+    """By method, what was opened on this day in Shanghai and is paid or still to be paid.
+
+    Of a mixed payment the wallet's part is the wallet's, the rest its method's; one query.
+    """
+    wanted = set(methods)
     begin = make_aware(datetime.combine(localtime(at).date(), time.min))
     rows = Payment.objects.filter(
-        payer_id=payer_id,
-        method__in=list(methods),
-        opened_at__gte=begin,
-        opened_at__lt=begin + timedelta(days=1),
+        payer_id=payer_id, opened_at__gte=begin, opened_at__lt=begin + timedelta(days=1)
     ).exclude(status=Status.CLOSED)
-    sums = rows.values("method").annotate(
-        everywhere=Sum("amount_fen"), here=Sum("amount_fen", filter=Q(merchant=merchant))
+    of_these = Q(method__in=wanted) | (Q(wallet_fen__gt=0) if WALLET in wanted else Q())
+    sums = (
+        rows.filter(of_these)
+        .values("method", is_here=Q(merchant=merchant))
+        .annotate(own=Sum(F("amount_fen") - F("wallet_fen")), parts=Sum("wallet_fen"))
     )
-    return {
-        row["method"]: Spent(int(row["everywhere"] or 0), int(row["here"] or 0)) for row in sums
-    }
+    found = dict.fromkeys(wanted, Spent())
+    for row in sums:
+        for method, fen in ((row["method"], int(row["own"])), (WALLET, int(row["parts"]))):
+            if method in found:
+                spent = found[method]
+                here = fen if row["is_here"] else 0
+                found[method] = Spent(spent.everywhere_fen + fen, spent.here_fen + here)
+    return found

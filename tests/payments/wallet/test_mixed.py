@@ -71,6 +71,22 @@ def test_where_the_wallet_is_withheld_it_pays_no_part_either():
     assert (available(user), list(Payment.objects.all())) == (10_000, [going_on])
 
 
+def test_parts_count_in_the_wallets_day_and_only_the_rest_in_its_methods():
+    user = rich(30_000)
+    offer("WALLET", day_limit_fen=9000)
+    offer("BANK_TRANSFER", day_limit_fen=15_000)
+    by_transfer(user, wallet_fen=4000)
+    bought(user, 3000, method="WALLET")
+
+    with pytest.raises(MethodNotOffered, match="余额支付"):
+        by_transfer(user, wallet_fen=2001)
+    by_transfer(user, fen=6000, wallet_fen=2000)  # 9000 of the wallet, 9900 by transfer
+
+    with pytest.raises(MethodNotOffered, match="银行转账"):
+        by_transfer(user, fen=5101, wallet_fen=0)
+    by_transfer(user, fen=5100, wallet_fen=0)
+
+
 def test_a_limit_of_the_wallet_is_one_of_its_part():
     user = rich(10_000)
     offer("WALLET", limit_fen=4000)
