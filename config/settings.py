@@ -57,6 +57,8 @@ if optional("ALIPAY_APP_ID"):
 PAYER_OPENID = "members.accounts.queries.openid_of"
 # What buyers call a merchant, by its number.
 MERCHANT_NAME = "members.merchants.queries.name_of"
+# What buyers call the platform itself, where money is no merchant's: top-ups.
+PLATFORM_NAME = text("PLATFORM_NAME", "平台")
 # What a rule of the cashier may be about: the name of a merchant, of a category; "" for none.
 RULES_ARE_ABOUT = {
     "merchant": MERCHANT_NAME,

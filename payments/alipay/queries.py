@@ -60,5 +60,5 @@ def linked(token: str, at: datetime) -> Linked | None:
 
 
 def payee(merchant: str) -> str:
-    """What buyers call a merchant (settings.MERCHANT_NAME)."""
-    return cast(str, import_string(settings.MERCHANT_NAME)(merchant))
+    """What buyers call a merchant; what is no merchant's (a top-up) is paid to the platform."""
+    return cast(str, import_string(settings.MERCHANT_NAME)(merchant)) or settings.PLATFORM_NAME

@@ -39,6 +39,13 @@ def test_the_page_shows_payee_amount_order_time_and_the_way_to_alipay(scene, lin
     assert f'href="{link_path(link)}/alipay"' in text(answer)
 
 
+def test_what_is_no_merchants_is_paid_to_the_platform(scene, link, settings):
+    settings.MERCHANT_NAME = "members.merchants.queries.name_of"
+    settings.PLATFORM_NAME = "杭州私域科技有限公司"
+
+    assert "杭州私域科技有限公司" in text(scene.page(link))
+
+
 def link_path(payment):
     return urlsplit(link_of(payment)).path
 
