@@ -191,9 +191,13 @@ def unpay(*, numbers: Mapping[str, bool], at: datetime) -> None:
 
 @joined
 def take_back(*, numbers: Mapping[str, bool], at: datetime) -> dict[str, int]:
-    """The bank took its money back: so do we.  Answers those whose owner has spent it, with fen."""
+    """The bank took its money back: so do we.  Answers those whose owner has spent it, with fen.
+
+    Never refuses: of one that is not in the wallet (any more) there is nothing to take.
+    """
     spent = {}
-    rows = TopUp.objects.filter(number__in=[one for one, unpaid in numbers.items() if unpaid])
+    unpaid = [number for number, is_unpaid in numbers.items() if is_unpaid]
+    rows = TopUp.objects.filter(number__in=unpaid, status=TopUpStatus.PAID)
     for top_up in rows.select_for_update().order_by("pk"):  # reversals come singly
         try:
             with transaction.atomic():

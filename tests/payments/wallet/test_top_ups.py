@@ -185,6 +185,20 @@ def test_what_the_bank_takes_back_leaves_the_wallet(settings):
     assert (available(user), status(), held()) == (0, "OPEN", 0)
 
 
+def test_two_transfers_that_are_taken_back_one_after_the_other(settings):
+    """With the first it has left the wallet; the second finds nothing there to take."""
+    settings.AUDITS = [one for one in settings.AUDITS if "transfers" not in one]  # no bank's line
+    user = make_user()
+    payment = by_transfer(user, 5000)
+    transfer_in(payment, fen=2000)
+    transfer_in(payment, fen=3000)
+
+    for txn in list(payment.receipts.order_by("pk").values_list("channel_txn", flat=True)):
+        cashier.reverse(channel_txns=[txn], method="BANK_TRANSFER", actor="", at=now())
+
+    assert (available(user), status(), held()) == (0, "OPEN", 0)
+
+
 def test_what_was_spent_is_a_loss_that_the_books_show(settings):
     settings.AUDITS = [one for one in settings.AUDITS if "transfers" not in one]
     user = make_user()
