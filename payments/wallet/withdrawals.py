@@ -17,6 +17,7 @@ from config.kit.errors import Refusal, StaleState
 from config.kit.jobs import later
 from config.kit.outside import assert_no_transaction
 from config.kit.states import move
+from payments.cashier.refunds import SecondPersonNeeded
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 from payments.wallet import queries, roads
@@ -144,22 +145,32 @@ def _post(row: Withdrawal, kind: str, debit: str, credit: str, at: datetime) -> 
 
 @joined
 def approve(*, withdrawal: Withdrawal, actor: str, at: datetime) -> None:
-    """Somebody other than its owner says that it may go.  StaleState where it does not wait."""
-    waiting = Withdrawal.objects.filter(pk=withdrawal.pk).exclude(owner=actor)
+    """Somebody other than its owner says that it may go.
+
+    Raises SecondPersonNeeded, and StaleState where it does not wait.
+    """
+    _require_another(withdrawal, actor)
+    waiting = Withdrawal.objects.filter(pk=withdrawal.pk)
     move(waiting, WithdrawalStatus.SENDING, WITHDRAWAL_TRANSITIONS, checked_by=actor, ask_at=at)
     later("payments.wallet.tasks.send_withdrawal", number=withdrawal.number)
 
 
 @joined
 def decline(*, withdrawal: Withdrawal, actor: str, reason: str, at: datetime) -> None:
-    """It stays in the wallet."""
-    found = Withdrawal.objects.filter(pk=withdrawal.pk).exclude(owner=actor)
+    """It stays in the wallet.  Raises as `approve`."""
+    _require_another(withdrawal, actor)
+    found = Withdrawal.objects.filter(pk=withdrawal.pk)
     said = {"checked_by": actor, "failure": reason[:200], "ended_at": at}
     move(found, WithdrawalStatus.DECLINED, WITHDRAWAL_TRANSITIONS, **said)
     _post(
         withdrawal, "WITHDRAW_VOID", withdrawing_of(withdrawal.owner),
         wallet_of(withdrawal.owner), at,
     )  # fmt: skip
+
+
+def _require_another(withdrawal: Withdrawal, actor: str) -> None:
+    if actor == withdrawal.owner:
+        raise SecondPersonNeeded
 
 
 # --- on its way -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 from django.utils.timezone import now
 
 from config.kit.errors import StaleState
+from payments.cashier.refunds import SecondPersonNeeded
 from payments.channels import wechat as client
 from payments.ledger import queries as books
 from payments.wallet import roads, tasks, withdrawals
@@ -392,7 +393,7 @@ def test_above_a_limit_nothing_is_sent_before_another_person_approves(wechat):
     assert (row.status, transfers(wechat)) == ("CHECKING", [])
     assert pots(user) == (99_999, 100_001)
 
-    with pytest.raises(StaleState):
+    with pytest.raises(SecondPersonNeeded):
         withdrawals.approve(withdrawal=row, actor=user.number, at=now())
     withdrawals.approve(withdrawal=row, actor="UCHECKER", at=now())
     with pytest.raises(StaleState):
