@@ -11,7 +11,6 @@ from payments.calendar import queries as calendar
 from payments.cashier.rules import Due
 from shop.orders import freezing, queries, reopening
 from shop.orders import services as orders
-from shop.orders.models import Order
 from shop.orders.rules import Status
 
 
@@ -21,24 +20,18 @@ def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
     The order stays locked: it is not closed before its payment is there to be closed with it.
     The days count from the order, so that asking again does not hold its pieces for ever.
     """
-    rows = queries.with_categories(Order.objects.select_related("merchant"))
-    if method:
-        rows = rows.select_for_update(of=("self",))
-    order = rows.filter(buyer_id=payer_id, number=reference).first()
+    order = queries.payable(buyer_id=payer_id, number=reference, is_locked=bool(method))
     if order is None:
         raise NotFound
     if order.status != Status.UNPAID or order.pay_before <= at:
         raise StaleState("订单不是待付款状态")
     until = order.pay_before
-    if method == "BANK_TRANSFER" and not order.lines.filter(offer__isnull=False).exists():
-        until = max(until, _end_of_transfer(order))
-        orders.extend(order=order, until=until)
-    return Due(order.total_fen, order.merchant.number, until, queries.paths_of(order))
-
-
-def _end_of_transfer(order: Order) -> datetime:
-    days = order.merchant.transfer_working_days
-    return calendar.deadline(start=order.placed_at, working_days=days)
+    if method == "BANK_TRANSFER" and not order.has_offer:
+        days = order.transfer_working_days
+        until = max(until, calendar.deadline(start=order.placed_at, working_days=days))
+        orders.extend(order_id=order.id, until=until)
+    paths = tuple(tuple(path.split("/")) if path else () for path in order.paths)
+    return Due(order.total_fen, order.merchant, until, paths)
 
 
 def paid(*, references: Sequence[str], at: datetime) -> set[str]:

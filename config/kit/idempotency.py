@@ -47,6 +47,7 @@ INSERT INTO kit_idempotencykey (user_id, key, fingerprint, created_at)
 SELECT %s, %s, %s, %s FROM lock WHERE free
 ON CONFLICT DO NOTHING RETURNING id
 """
+_ANSWER = "UPDATE kit_idempotencykey SET status = %s, answer = %s WHERE id = %s"
 
 
 def read_key(request: Request) -> str | None:
@@ -112,9 +113,8 @@ def _once(key: str, request: Request, handle: Callable[[], Response]) -> Any:
     if row is None:
         return _replay(user_id, key, print_of)
     response = handle()
-    IdempotencyKey.objects.filter(pk=row).update(
-        status=response.status_code, answer=render_json(response.data)
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_ANSWER, [response.status_code, render_json(response.data), row])
     return response
 
 

@@ -1,10 +1,10 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import connection, transaction
 
 from config.kit import numbers, sql
-from config.kit.db import joined
+from config.kit.db import insert_once, joined
 from config.kit.errors import StaleState
 from payments.cashier import late, offers, parts, queries, refunds
 from payments.cashier.models import Payment, Refund
@@ -54,6 +54,11 @@ def shut(*, purpose: str, reference: str, at: datetime) -> None:
 
 
 ON_MINI_PROGRAM = Asker()
+# Not by the ORM, which puts the same SQL together anew for each request.
+_OPEN = """
+SELECT * FROM payments_payment
+WHERE purpose = %s AND reference = %s AND method = %s AND payer_id = %s AND status = 'WAITING'
+"""
 
 
 @joined
@@ -78,12 +83,10 @@ def open_payment(
     if wallet_fen:
         hold(purpose=purpose, references=[reference])
     due = payable(purpose).due(reference=reference, payer_id=payer_id, method=method, at=at)
-    waiting = Payment.objects.filter(
-        purpose=purpose, reference=reference, method=method, status=Status.WAITING
-    )
+    waiting = [purpose, reference, method, payer_id]
     # Looked for before the INSERT: that one would wait for whoever is confirming it, who waits
     # for the order that `due` has locked.
-    if earlier := waiting.filter(payer_id=payer_id).first():
+    for earlier in Payment.objects.raw(_OPEN, waiting):
         if wallet_fen and wallet_fen != earlier.wallet_fen:
             offers.require_part(due=due, fen=wallet_fen, payer_id=payer_id, asker=asker, at=at)
         if wallet_fen:
@@ -101,18 +104,18 @@ def open_payment(
         method=method,
         amount_fen=due.amount_fen,
         opened_at=at,
-        pay_before=due.pay_before,
+        pay_before=due.pay_before.astimezone(UTC),  # as it will be read
     )
     # A second click loses on payment_one_open_per_method and finds the first.
-    created = Payment.objects.bulk_create([payment], ignore_conflicts=True)[0]
-    found = waiting.get(payer_id=payer_id)
-    if found.number == created.number:
+    if insert_once(payment):
         # The channel is asked for the rest, and the wallet is locked last.
-        found.received_fen = wallet_fen
-        method_named(method).opened(found, at=at)
+        payment.received_fen = wallet_fen
+        method_named(method).opened(payment, at=at)
+    else:
+        [payment] = Payment.objects.raw(_OPEN, waiting)
     if wallet_fen:
-        parts.pay(payment=found, fen=wallet_fen, at=at)
-    return found
+        parts.pay(payment=payment, fen=wallet_fen, at=at)
+    return payment
 
 
 _LOCK = """

@@ -1,9 +1,9 @@
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import connection
-from django.db.models import F, Func, Prefetch, QuerySet, TextField
+from django.db.models import Prefetch, QuerySet
 
 from config.kit import sql
 from config.kit.money import yuan
@@ -35,36 +35,53 @@ def _whole(rows: QuerySet[Order], status: str) -> QuerySet[Order]:
     return rows.select_related("merchant", "guide__user").prefetch_related(lines, "shipments")
 
 
-# Of what is ordered: each category with those above it, as "oolong/tea"; "" for what has none.
-# The tree is typed by people: ten steps up are enough, also around in a circle.
-_PATHS = """
-ARRAY(
-    WITH RECURSIVE up (path, parent_id, steps) AS (
-        SELECT DISTINCT coalesce(c.code, ''), c.parent_id, 1
-        FROM shop_orderline l
-        JOIN shop_sku s ON s.id = l.sku_id
-        JOIN shop_product p ON p.id = s.product_id
-        LEFT JOIN shop_category c ON c.id = p.category_id
-        WHERE l.order_id = %(expressions)s
-        UNION ALL
-        SELECT up.path || '/' || c.code, c.parent_id, up.steps + 1
-        FROM up JOIN shop_category c ON c.id = up.parent_id WHERE up.steps < 10
+class Payable(NamedTuple):
+    """What is to be known of an order that is to be paid.
+
+    `paths`: of what is ordered, each category with those above it, as "oolong/tea"; "" for what
+    has none.
+    """
+
+    id: int
+    status: str
+    placed_at: datetime
+    pay_before: datetime
+    total_fen: int
+    merchant: str
+    transfer_working_days: int
+    has_offer: bool
+    paths: list[str]
+
+
+# The tree of categories is typed by people: ten steps up are enough, also around in a circle.
+_PAYABLE = """
+SELECT o.id, o.status, o.placed_at, o.pay_before, o.total_fen, m.number, m.transfer_working_days,
+    EXISTS (SELECT FROM shop_orderline l WHERE l.order_id = o.id AND l.offer_id IS NOT NULL),
+    ARRAY(
+        WITH RECURSIVE up (path, parent_id, steps) AS (
+            SELECT DISTINCT coalesce(c.code, ''), c.parent_id, 1
+            FROM shop_orderline l
+            JOIN shop_sku s ON s.id = l.sku_id
+            JOIN shop_product p ON p.id = s.product_id
+            LEFT JOIN shop_category c ON c.id = p.category_id
+            WHERE l.order_id = o.id
+            UNION ALL
+            SELECT up.path || '/' || c.code, c.parent_id, up.steps + 1
+            FROM up JOIN shop_category c ON c.id = up.parent_id WHERE up.steps < 10
+        )
+        SELECT path FROM up WHERE parent_id IS NULL OR steps = 10 ORDER BY path
     )
-    SELECT path FROM up WHERE parent_id IS NULL OR steps = 10 ORDER BY path
-)
+FROM shop_order o JOIN members_merchant m ON m.id = o.merchant_id
+WHERE o.buyer_id = %s AND o.number = %s
 """
 
 
-def with_categories(orders: QuerySet[Order]) -> QuerySet[Order]:
-    """For `paths_of`, by the same statement."""
-    paths = Func(F("pk"), template=_PATHS, output_field=ArrayField(TextField()))
-    return orders.annotate(category_paths=paths)
-
-
-def paths_of(order: Order) -> tuple[tuple[str, ...], ...]:
-    """The categories of what is ordered, each with those above it, nearest first."""
-    paths: list[str] = order.category_paths  # type: ignore[attr-defined]
-    return tuple(tuple(path.split("/")) if path else () for path in paths)
+def payable(*, buyer_id: int, number: str, is_locked: bool) -> Payable | None:
+    """An order of this buyer's; one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_PAYABLE} FOR UPDATE OF o" if is_locked else _PAYABLE, [buyer_id, number])
+        row = cursor.fetchone()
+    return Payable._make(row) if row else None
 
 
 _CASES = """

@@ -203,9 +203,9 @@ def hold(*, order: Order) -> None:
 
 
 @joined
-def extend(*, order: Order, until: datetime) -> None:
+def extend(*, order_id: int, until: datetime) -> None:
     """A slower way to pay was chosen: the order waits for it, its pieces stay promised."""
-    unpaid = Order.objects.filter(pk=order.pk, status=Status.UNPAID, pay_before__lt=until)
+    unpaid = Order.objects.filter(pk=order_id, status=Status.UNPAID, pay_before__lt=until)
     unpaid.update(pay_before=until)
 
 
