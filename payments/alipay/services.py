@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from django.db.models import F
 
+from config.kit.db import insert_once, joined
 from config.kit.errors import Refusal, StaleState
 from config.kit.jobs import later
 from config.kit.outside import assert_no_transaction
@@ -50,11 +51,10 @@ def take_notice(*, notice: Notice, at: datetime) -> AlipayNotice | None:
     person; nothing comes of it.
     """
     # A second delivery waits here for the first, and finds it.
-    row, is_new = AlipayNotice.objects.get_or_create(
-        notify_id=notice.id[:128],
-        defaults={"kind": notice.trade.status[:64], "told": notice.told, "at": at},
+    row = AlipayNotice(
+        notify_id=notice.id[:128], kind=notice.trade.status[:64], told=notice.told, at=at
     )
-    if not is_new:
+    if not insert_once(row):
         return None
     if problem := take(theirs=notice.trade, at=at):
         row.problem = problem[:200]
@@ -63,7 +63,7 @@ def take_notice(*, notice: Notice, at: datetime) -> AlipayNotice | None:
     return row
 
 
-@transaction.atomic
+@joined
 def take(*, theirs: Trade, at: datetime) -> str:
     """Alipay says (by notification or answer) how a trade stands.  Safe twice, in any order.
 
@@ -93,7 +93,7 @@ def take(*, theirs: Trade, at: datetime) -> str:
 def _pay(trade: AlipayTrade, theirs: Trade, at: datetime) -> str:
     if not theirs.trade_no:
         return "已支付，但没有支付宝交易号"
-    Payment.objects.filter(pk=trade.payment_id).locked()
+    cashier.locked([trade.payment_id])
     found = AlipayTrade.objects.filter(pk=trade.pk)
     try:
         move(found, Status.PAID, TRANSITIONS, trade_no=theirs.trade_no, paid_at=at)

@@ -29,7 +29,7 @@ from payments.ledger.rules import Draft
 from payments.offering.rules import Asker
 
 __all__ = [
-    "TooLateToUndo", "asks_channel", "close", "confirm", "cover", "hold", "open_payment",
+    "TooLateToUndo", "asks_channel", "close", "confirm", "cover", "hold", "locked", "open_payment",
     "prepare", "reverse", "shut", "take_back",
 ]  # fmt: skip
 
@@ -178,7 +178,7 @@ def confirm(
     days after closing a thing may be opened again when all its money is here.  Answers the shares
     by channel_txn; an arrival that is known already is left out.
     """
-    payments = _locked(arrival.payment_id for arrival in arrivals)
+    payments = locked(arrival.payment_id for arrival in arrivals)
     tills = {pk: till_of(row) for pk, row in payments.items()}
     shares = share_out(tills, _unknown(arrivals, payments))
     refused = _tell_payables([row for pk, row in payments.items() if tills[pk].is_filled], at)
@@ -194,7 +194,8 @@ def confirm(
     return {share.arrival.channel_txn: share for share in shares}
 
 
-def _locked(ids: Iterable[int]) -> dict[int, Locked]:
+def locked(ids: Iterable[int]) -> dict[int, Locked]:
+    """These payments as they stand, until the transaction ends; one statement."""
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [sql.ints(set(ids))])
         return {row[0]: Locked._make(row) for row in cursor.fetchall()}
@@ -353,15 +354,19 @@ def may_be_paid(*, payment: Payment, at: datetime) -> bool:
     return True
 
 
+_OWED = """
+SELECT * FROM payments_refund
+WHERE payment_id = %s AND status = 'OWED' AND asked_by = '' ORDER BY id FOR UPDATE
+"""
+
+
 @joined
 def return_all_owed(*, payment_id: int, at: datetime) -> None:
     """Nobody need ask a payer whose channel gives back the way it came: too late, or twice.
 
     Above the limit staff decide, as ever.
     """
-    owed = Refund.objects.filter(payment=payment_id, status=RefundStatus.OWED, asked_by="")
-    rows = owed.select_related("payment").select_for_update(of=("self",))
-    for refund in rows.order_by("pk"):
+    for refund in Refund.objects.raw(_OWED, [payment_id]):
         refunds.approve(refund=refund, actor="", at=at)
 
 

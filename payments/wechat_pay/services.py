@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.module_loading import import_string
 
+from config.kit.db import insert_once, joined
 from config.kit.errors import StaleState
 from config.kit.outside import assert_no_transaction
 from config.kit.states import move
@@ -25,6 +26,7 @@ from payments.wechat_pay.rules import TRANSITIONS, Asked, Status, differs
 logger = logging.getLogger(__name__)
 
 PAID = "TRANSACTION.SUCCESS"
+_NAMED = "SELECT * FROM payments_wechattrade WHERE out_trade_no = %s"
 
 
 # --- to pay -------------------------------------------------------------------------------------
@@ -120,10 +122,8 @@ def take_notice(*, notice: Notice, at: datetime) -> WeChatNotice | None:
     person; nothing comes of it.
     """
     # A second delivery waits here for the first, and finds it.
-    row, is_new = WeChatNotice.objects.get_or_create(
-        event_id=notice.id, defaults={"kind": notice.kind, "told": notice.told, "at": at}
-    )
-    if not is_new:
+    row = WeChatNotice(event_id=notice.id, kind=notice.kind, told=notice.told, at=at)
+    if not insert_once(row):
         return None
     if problem := _problem(notice, at):
         row.problem = problem[:200]
@@ -146,14 +146,13 @@ def _problem(notice: Notice, at: datetime) -> str:
     return ""
 
 
-@transaction.atomic
+@joined
 def take(*, theirs: Trade, at: datetime) -> str:
     """WeChat says (notice or query) that a trade is paid: the money is here.  Safe twice.
 
     Answers the problem where it is not what we had asked for, else an empty text.
     """
-    found = WeChatTrade.objects.filter(out_trade_no=theirs.out_trade_no)
-    trade = found.select_related("payment").first()
+    trade = next(iter(WeChatTrade.objects.raw(_NAMED, [theirs.out_trade_no])), None)
     if trade is None:
         return f"商户订单号 {theirs.out_trade_no[:32]} 不是本店的"
     if theirs.state != "SUCCESS" or not theirs.transaction_id:
@@ -162,12 +161,13 @@ def take(*, theirs: Trade, at: datetime) -> str:
     ours = Asked(trade.out_trade_no, trade.amount_fen, pay.mchid, pay.appid)
     if problem := differs(ours, theirs):
         return problem
-    Payment.objects.filter(pk=trade.payment_id).locked()
+    cashier.locked([trade.payment_id])
     paid = {
         "transaction_id": theirs.transaction_id,
         "paid_at": at,
         "success_at": theirs.success_at or at,
     }
+    found = WeChatTrade.objects.filter(pk=trade.pk)
     try:
         move(found, Status.PAID, TRANSITIONS, **paid)
     except StaleState:
