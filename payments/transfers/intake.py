@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
-from django.db import OperationalError, connection, transaction
-from psycopg.errors import DeadlockDetected
+from django.db import IntegrityError, OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected, UniqueViolation
 
 from config.kit import numbers, sql
 from payments.ledger import services as ledger
@@ -110,7 +110,6 @@ WITH judged AS (
     FROM judged d JOIN payments_stagedline s
         ON s.n = d.n AND s.batch = %(batch)s AND s.n BETWEEN %(first)s AND %(last)s
     ORDER BY d.key
-    ON CONFLICT (receiving_account_id, key) DO NOTHING
     RETURNING id, number
 ), given AS (
     INSERT INTO payments_allocation (line_id, payment_id, amount_fen, channel_txn, made_at)
@@ -316,7 +315,10 @@ def _store(
     version: str,
     at: datetime,
 ) -> None:
-    """Lines and what they pay, in one statement; Raced where one of them is stored already."""
+    """Lines and what they pay, in one statement; Raced where one of them is stored already.
+
+    Without ON CONFLICT, which would look before each line that it writes, and touch it again after.
+    """
     given = [one for one in paid if not one.is_fee]
     params: dict[str, Any] = {
         "batch": batch.name,
@@ -342,11 +344,18 @@ def _store(
         "fen": sql.ints(one.arrival.fen for one in given),
         "txns": sql.texts(one.arrival.channel_txn for one in given),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_STORE, params)
-        (stored,) = cursor.fetchone()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_STORE, params)
+            (stored,) = cursor.fetchone()
+    except IntegrityError as error:
+        if isinstance(error.__cause__, UniqueViolation) and (
+            error.__cause__.diag.constraint_name == "line_stored_once"
+        ):
+            raise Raced from None
+        raise
     if stored != len(entries):
-        raise Raced
+        raise RuntimeError(f"{stored} of {len(entries)} lines were stored")
 
 
 def _note_shadows(

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from config.kit.numbers import is_mod97
@@ -71,7 +72,11 @@ NO_CODES = Codes()
 def codes_in(texts: Sequence[str]) -> Codes:
     """Every 8-digit run with sound check digits, in every text the payer's words may be in."""
     # No code reaches over the end of a text.
-    text = texts[0] if len(texts) == 1 else "。".join(texts)
+    return _codes(texts[0] if len(texts) == 1 else "。".join(texts))
+
+
+@lru_cache(maxsize=4096)  # most payers write what others write: 货款
+def _codes(text: str) -> Codes:
     if not _IS_PLAIN(text):
         text = normal(text)
     if runs := _EIGHT.findall(text):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -72,6 +73,7 @@ AHEAD = timedelta(days=2)  # a value date may lie a day ahead; more is a wrong f
 _BANKS_OWN = ("结息", "利息", "存款利息", "利息收入", "手续费", "账户管理费", "工本费")
 _A_BANK = re.compile("银行|信用社|信用联社|应付利息|利息支出|手续费收入")  # and its inner accounts
 _LONGEST_WORD = 8  # characters, with spaces around it
+_IS_PERHAPS = f"{PERHAPS_TAKEN_BACK}，需人工处理"
 
 
 def screen(
@@ -140,13 +142,18 @@ def _why_taken_back(row: Booking) -> str:
     texts = row.texts
     if row.remark not in texts:
         texts = (row.remark, *texts)
+    if why := _why_words(tuple(texts)):
+        return why
+    return _IS_PERHAPS if row.caution == PERHAPS_TAKEN_BACK else ""
+
+
+@lru_cache(maxsize=4096)  # most payers write what others write: 货款
+def _why_words(texts: tuple[str, ...]) -> str:
+    """The same of the texts alone."""
     if numbers := named_payouts(["。".join(texts)]):
         return f"文字里有本店的退款单号 {'、'.join(sorted(numbers))}，可能是退款被退回，需人工处理"
-    if row.caution == PERHAPS_TAKEN_BACK or any(
-        TAKEN_BACK.fullmatch(text.strip()) for text in texts if len(text) < _LONGEST_WORD
-    ):
-        return f"{PERHAPS_TAKEN_BACK}，需人工处理"
-    return ""
+    is_banks = (TAKEN_BACK.fullmatch(text.strip()) for text in texts if len(text) < _LONGEST_WORD)
+    return _IS_PERHAPS if any(is_banks) else ""
 
 
 # --- our own payouts ----------------------------------------------------------------------------
