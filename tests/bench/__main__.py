@@ -4,13 +4,14 @@ import argparse
 import signal
 import sys
 import warnings
+from pathlib import Path
 
 import django
 
 from config.embedded import Engines
 from tests.bench.house import engines_of_the_bench, open_house, say
 
-ALL = ("B1", "B3", "B5", "B6", "B7")
+ALL = ("B1", "B3", "B5", "B6", "B7", "B9", "M1", "M3", "M5")
 
 
 def main() -> None:
@@ -18,10 +19,10 @@ def main() -> None:
     warnings.simplefilter("ignore")  # of packages; the tests have them as errors
     # A bench that is told to end still stops what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with engines_of_the_bench() as running:
+    with engines_of_the_bench() as (running, sandbox):
         say("engines are up; making a shop of 100,000 products")
         django.setup()
-        _measure(running, asked)
+        _measure(running, sandbox, asked)
     say("done")
 
 
@@ -33,14 +34,27 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(running: Engines, asked: argparse.Namespace) -> None:
+def _measure(running: Engines, sandbox: Path, asked: argparse.Namespace) -> None:
     # Only now: models want the settings, and those want the engines.
     from django.core.management import call_command
     from django.db import connection
 
     import config.celery  # noqa: F401  services nudge the worker through this app
     from payments.ledger import services as ledger
-    from tests.bench import claims, limits, orders, products, pushes, report, seed, statements
+    from tests.bench import (
+        books,
+        channels,
+        claims,
+        limits,
+        orders,
+        products,
+        pushes,
+        releases,
+        report,
+        seed,
+        statements,
+        wallets,
+    )
 
     parts = {
         "B1": products.measured,
@@ -48,6 +62,10 @@ def _measure(running: Engines, asked: argparse.Namespace) -> None:
         "B5": claims.measured,
         "B6": statements.measured,
         "B7": pushes.measured,
+        "B9": releases.measured,
+        "M1": channels.measured,
+        "M3": wallets.measured,
+        "M5": books.measured,
     }
     more = {"B6": {"sizes": asked.lines}} if asked.lines else {}
     call_command("migrate", verbosity=0, skip_checks=True)
@@ -56,7 +74,7 @@ def _measure(running: Engines, asked: argparse.Namespace) -> None:
     limits.make_tables()
     shop = seed.shop()
     reports = []
-    with open_house(running) as house:
+    with open_house(running, sandbox) as house:
         for name in asked.only or ALL:
             say(f"{name}: {parts[name].__doc__}")
             reports.append(parts[name](house, shop, asked.rounds, **more.get(name, {})))

@@ -1,7 +1,7 @@
-"""Orders that wait for a transfer: as many as asked for, by set-based INSERTs.
+"""Orders that wait to be paid: as many as asked for, by set-based INSERTs.
 
-Each has its payment and its intent.  One batch has a receiving account of its own; four of five
-payments have a virtual account, the fifth only a code and so the account itself (T2a).
+Each has its payment; by transfer with its intent: one batch has a receiving account of its own,
+four of five payments have a virtual account, the fifth only a code and so the account itself (T2a).
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from django.db import connection
 
 from payments.cashier.models import Payment
 from payments.receiving.models import ReceivingAccount, TransferIntent, VirtualAccount
+from payments.wechat_pay.models import WeChatTrade
 from shop.orders.models import Order, OrderEvent, OrderLine
 from tests.bench.seed import BUYERS, PRODUCTS, STAFF, fill
 
@@ -23,11 +24,12 @@ FIRST_CODE = 300_000  # payload; some below would read as dates, which are never
 class Batch:
     """Rows of `bench_goods`, one an order; `i` counts them from 1.
 
-    Order i is of the buyer i modulo BUYERS, counted from 0 as in `Shop.buyers`.
+    Order i is of the buyer i modulo `buyers`, counted from 0 as in `Shop.buyers`.
     """
 
     number: int
     lines: int
+    buyers: int = BUYERS
 
     @property
     def account_no(self) -> str:
@@ -47,9 +49,14 @@ class Batch:
         return mine.filter(status="PAID").count()
 
 
-def open_batch(lines: int, provider: str = "") -> Batch:
-    """So many open orders on a new receiving account; `provider`: the bank that pushes to it."""
-    batch = Batch(ReceivingAccount.objects.count(), lines)
+def open_batch(
+    lines: int, *, method: str = "BANK_TRANSFER", provider: str = "", buyers: int = BUYERS
+) -> Batch:
+    """So many open orders of the first `buyers`, with payments by a method; "": with none yet.
+
+    On a new receiving account; `provider`: the bank that pushes to it.
+    """
+    batch = Batch(ReceivingAccount.objects.count(), lines, buyers)
     account = ReceivingAccount.objects.create(
         account_no=batch.account_no,
         account_name="杭州私域科技有限公司",
@@ -59,7 +66,12 @@ def open_batch(lines: int, provider: str = "") -> Batch:
     _choose(batch)
     with _unchecked():
         _orders(batch)
-        _payments(batch, account.pk)
+        if method:
+            _payments(batch, method)
+        if method == "BANK_TRANSFER":
+            _intents(batch, account.pk)
+        elif method == "WECHAT":
+            _trades(batch)
     return batch
 
 
@@ -96,7 +108,7 @@ def _choose(batch: Batch) -> None:
     made = _GOODS.format(
         lines=batch.lines,
         products=PRODUCTS,
-        buyers=BUYERS,
+        buyers=batch.buyers,
         staff=STAFF,
         first_code=FIRST_CODE + coded.count(),
     )
@@ -157,7 +169,7 @@ def _orders(batch: Batch) -> None:
     )
 
 
-def _payments(batch: Batch, account: int) -> None:
+def _payments(batch: Batch, method: str) -> None:
     fill(
         Payment,
         f"bench_goods g JOIN shop_order o ON o.number = {batch.numbered('D')}",
@@ -166,11 +178,27 @@ def _payments(batch: Batch, account: int) -> None:
         merchant="g.merchant_no",
         purpose="'ORDER'",
         reference="o.number",
-        method="'BANK_TRANSFER'",
+        method=f"'{method}'",
         amount_fen="g.fen",
         opened_at="now()",
         pay_before="o.pay_before",
     )
+
+
+def _trades(batch: Batch) -> None:
+    fill(
+        WeChatTrade,
+        f"bench_goods g JOIN payments_payment p ON p.number = {batch.numbered('P')}",
+        payment_id="p.id",
+        out_trade_no="p.number",
+        openid="'o' || p.payer_id",
+        amount_fen="p.amount_fen",
+        opened_at="now()",
+        ask_at="now() + interval '1 day'",
+    )
+
+
+def _intents(batch: Batch, account: int) -> None:
     number = f"'{batch.account_no}' || g.unit"
     fill(
         VirtualAccount,

@@ -16,14 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.embedded import Engines, engines
+from tests import sandbox_fixtures
 from tests.bench import machine
 from tests.sandbox import keys
+from tests.sandbox.wechat import APPID
+from tests.sandbox.wechat_pay import keys as wechat_pay_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {
     "SIYU_ENV": "test",
     "SECRET_KEY": "bench-only-" + "x" * 50,
-    "WECHAT_APPID": "wxsandbox0000000001",
+    "WECHAT_APPID": APPID,
     "WECHAT_SECRET": "sandbox-secret",
     "WECHAT_API_BASE_URL": "http://127.0.0.1:9",  # nobody listens there
     "DJANGO_SETTINGS_MODULE": "tests.bench.settings",
@@ -41,6 +44,7 @@ class House:
     address: tuple[str, int]
     pids: Mapping[str, int]
     helpers: ProcessPoolExecutor
+    sandbox: Path  # the home of WeChat Pay's keys
 
     def cpu(self) -> dict[str, float]:
         return {name: machine.cpu_seconds(pid) for name, pid in self.pids.items()}
@@ -55,8 +59,11 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def engines_of_the_bench() -> Iterator[Engines]:
-    """PostgreSQL and Redis as an installation has them, in a folder that is gone afterwards."""
+def engines_of_the_bench() -> Iterator[tuple[Engines, Path]]:
+    """PostgreSQL and Redis as an installation has them, in a folder that is gone afterwards.
+
+    And where the keys of WeChat Pay are.
+    """
     home = Path(tempfile.mkdtemp(prefix="siyu-bench-"))
     home.chmod(0o711)  # as root, PostgreSQL runs as another user
     running = engines(home)
@@ -67,7 +74,8 @@ def engines_of_the_bench() -> Iterator[Engines]:
     os.environ["BANK_SANDBOX_PUBLIC_KEY"] = str(pair.bank_public)
     os.environ["BANK_SANDBOX_PRIVATE_KEY"] = str(pair.shop_private)
     try:
-        yield running
+        with _sandbox(home / "sandbox"):
+            yield running, home / "sandbox"
     finally:
         try:
             running.stop()
@@ -76,7 +84,28 @@ def engines_of_the_bench() -> Iterator[Engines]:
 
 
 @contextmanager
-def open_house(running: Engines) -> Iterator[House]:
+def _sandbox(home: Path) -> Iterator[None]:
+    """WeChat Pay, in a process of its own; only M1 asks it anything."""
+    pay = wechat_pay_keys.ensure(home)
+    process, url = sandbox_fixtures.start(home)
+    os.environ |= {
+        "WECHAT_PAY_MCHID": wechat_pay_keys.MCHID,
+        "WECHAT_PAY_URL": url,
+        "WECHAT_PAY_CERTIFICATE": str(pay.merchant_cert),
+        "WECHAT_PAY_PRIVATE_KEY": str(pay.merchant_private),
+        "WECHAT_PAY_API_KEY": str(pay.apiv3_key_file),
+        "WECHAT_PAY_PUBLIC_KEY_ID": pay.public_key_id,
+        "WECHAT_PAY_PUBLIC_KEY": str(pay.public_key),
+        "WECHAT_PAY_PLATFORM_CERTIFICATES": str(pay.platform_cert),
+    }
+    try:
+        yield
+    finally:
+        sandbox_fixtures.stop(process)
+
+
+@contextmanager
+def open_house(running: Engines, sandbox: Path) -> Iterator[House]:
     """The web process and the worker, as an installation runs them."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -97,7 +126,7 @@ def open_house(running: Engines) -> Iterator[House]:
             "pg": running.postgres.pid,
             "redis": running.redis.pid,
         }
-        yield House(("127.0.0.1", port), pids, helpers)
+        yield House(("127.0.0.1", port), pids, helpers, sandbox)
 
 
 _RUN = [sys.executable, "-W", "ignore", "-m"]

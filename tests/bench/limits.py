@@ -174,3 +174,37 @@ def settle_lines(url: str, rows: Sequence[tuple[str, str, int, str]]) -> float:
     if told != len(rows):
         raise RuntimeError(f"{told} of {len(rows)} lines were settled")
     return passed
+
+
+# --- a payment out of a wallet --------------------------------------------------------------------
+
+WALLETS = """
+CREATE TABLE bench_wallet (id int PRIMARY KEY, fen bigint NOT NULL CHECK (fen >= 0))
+    WITH (fillfactor = 50);
+CREATE TABLE bench_spent (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    key uuid NOT NULL UNIQUE, wallet int NOT NULL, amount_fen bigint NOT NULL);
+CREATE TABLE bench_moved (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, fact bigint NOT NULL,
+    account text NOT NULL, amount_fen bigint NOT NULL);
+CREATE INDEX ON bench_moved (fact);
+"""
+# Key, guarded wallet, payment, two legs: no login, no order, no rule.
+SPEND = """
+WITH w AS (
+    UPDATE bench_wallet SET fen = fen - %(fen)s WHERE id = %(wallet)s AND fen >= %(fen)s
+    RETURNING id
+), s AS (
+    INSERT INTO bench_spent (key, wallet, amount_fen) SELECT %(key)s, id, %(fen)s FROM w
+    RETURNING id
+)
+INSERT INTO bench_moved (fact, account, amount_fen)
+SELECT s.id, leg.account, leg.sign * %(fen)s
+FROM s, (VALUES ('wallet', 1), ('held', -1)) AS leg (account, sign)
+"""
+
+
+def fill_wallets(count: int, fen: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(WALLETS)
+        cursor.execute(
+            "INSERT INTO bench_wallet SELECT i, %s FROM generate_series(1, %s) i", [fen, count]
+        )

@@ -200,6 +200,12 @@ def limit_orders(path: str, skus: int) -> Iterator[Journey]:
         yield _once(post(path, "", wish), 201)
 
 
+def limit_payments(path: str, wallets: int) -> Iterator[Journey]:
+    while True:
+        wish = {"key": str(uuid4()), "wallet": random.randint(1, wallets), "fen": 9_900}
+        yield _once(post(path, "", wish), 201)
+
+
 def orders(buyers: Sequence[Buyer], skus: Sequence[str]) -> Iterator[Journey]:
     while True:
         yield _order(random.choice(buyers), random.choice(skus))
@@ -214,6 +220,19 @@ def _order(buyer: Buyer, sku: str) -> Journey:
     pay = {"order": placed["orders"][0]["number"], "method": "BANK_TRANSFER"}
     expect((yield post(f"{API}/payments", buyer.token, pay)), 201)
     return True
+
+
+def payments(
+    buyers: Sequence[Buyer], orders: str, count: int, method: str, of: int = 0
+) -> Iterator[Journey]:
+    """One for each of the orders with number `orders` and i, of 1 to `count`.
+
+    Order i is of the buyer i modulo `of`, the number of buyers unless it is told.
+    """
+    for i in range(1, count + 1):
+        buyer = buyers[i % (of or len(buyers))]
+        asked = {"order": f"{orders}{i:08d}", "method": method}
+        yield _once(post(f"{API}/payments", buyer.token, asked), 201)
 
 
 def claims(lot: str, buyers: Sequence[Buyer]) -> Iterator[Journey]:

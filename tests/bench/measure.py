@@ -74,6 +74,7 @@ class Row:
     most_p99_ms: float = 0
     most_p99_by_p50: float = 0
     most_p99_by_limit: float = 0
+    most_added_ms: float = 0  # to the p50 of the limit
     most_megabytes: float = 0
 
     @property
@@ -97,6 +98,11 @@ class Row:
                 product.p99,
                 self.most_p99_by_limit * limit.p99,
                 f"p99 > {self.most_p99_by_limit:.0f} × {limit.p99:.1f} ms",
+            ),
+            (
+                product.p50 - limit.p50,
+                self.most_added_ms,
+                f"adds {product.p50 - limit.p50:.1f} ms > {self.most_added_ms:.0f}",
             ),
             (largest, self.most_megabytes, f"{largest:.0f} MB > {self.most_megabytes:.0f}"),
         ]

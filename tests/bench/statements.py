@@ -92,7 +92,17 @@ def _limit(house: House, lines: int) -> Figure:
 
 
 def _product(house: House, shop: Shop, lines: int) -> Figure:
+    return _paid(house, shop, open_batch(lines))
+
+
+def paid_batch(house: House, shop: Shop, lines: int) -> Batch:
+    """Orders that are paid."""
     batch = open_batch(lines)
+    _paid(house, shop, batch)
+    return batch
+
+
+def _paid(house: House, shop: Shop, batch: Batch) -> Figure:
     with statement_of(batch) as file:
         settle_down()
         return _imported(house, shop, batch, file)

@@ -9,6 +9,7 @@ urlpatterns = [
     path("limits/values", views.values),
     path("limits/built", views.built),
     path("limits/order", views.order),
+    path("limits/wallet", views.wallet),
     *product.urlpatterns,
 ]
 handler404 = product.handler404

@@ -83,3 +83,14 @@ def order(request: HttpRequest) -> HttpResponse:
     if row is None:
         return _json(b'{"code": "SOLD_OUT"}', 409)
     return _json(orjson.dumps({"id": str(wish["id"]), "total_fen": row[0]}), 201)
+
+
+@csrf_exempt
+def wallet(request: HttpRequest) -> HttpResponse:
+    """L3w: the smallest honest payment out of a wallet behind one HTTP call, without login."""
+    wish = orjson.loads(request.body)
+    with connection.cursor() as cursor:
+        cursor.execute(limits.SPEND, wish)
+        if not cursor.rowcount:
+            return _json(b'{"code": "INSUFFICIENT_BALANCE"}', 409)
+    return _json(orjson.dumps({"key": wish["key"]}), 201)
