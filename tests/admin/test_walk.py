@@ -93,8 +93,8 @@ PAGES = {
     "payments.Payout": Page(
         FINANCE,
         FINANCE,
-        "approve decline paid refused",
-        others=frozenset({"paid", "refused"}),
+        "approve decline paid refused bounced",
+        others=frozenset({"paid", "refused", "bounced"}),
     ),
     "payments.PayoutFile": Page(PLATFORM, PLATFORM, "download", of_list="export"),
     "payments.Policy": Page(FINANCE, FINANCE, of_list="trial", types=FINANCE, adds=FINANCE),
