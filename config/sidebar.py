@@ -1,5 +1,6 @@
 """The admin's menu: what this person may look at, and how much of it waits for them."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
@@ -7,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from config import dashboard
+from payments.overview import pages
 
 # Title, icon, admin page; a fourth word names what waits there (`dashboard.waiting`).
 Item = tuple[str, str, str] | tuple[str, str, str, str]
@@ -38,6 +40,7 @@ MENU: list[tuple[str, list[Item]]] = [
     (
         "资金",
         [
+            ("资金总览", "monitoring", "finance_overview"),
             ("待处理流水", "inbox", "payments_statementline_queue", "lines"),
             ("待复核退回", "rule", "payments_linereturn_checks", "returns"),
             ("银行流水", "upload_file", "payments_statement_changelist"),
@@ -48,6 +51,7 @@ MENU: list[tuple[str, list[Item]]] = [
             ("来账退回", "undo", "payments_linereturn_changelist"),
             ("网银退款", "assured_workload", "payments_byhand_changelist", "by_hand"),
             ("支付单", "payments", "payments_payment_changelist"),
+            ("到账记录", "receipt", "payments_receipt_changelist"),
             ("退款单", "currency_exchange", "payments_refund_changelist", "refunds"),
             ("商家付款", "send_money", "payments_payout_changelist", "payouts"),
             ("商家收款人", "badge", "payments_payee_changelist", "payees"),
@@ -102,6 +106,9 @@ MENU: list[tuple[str, list[Item]]] = [
     ),
 ]
 
+# Pages beside those of the admin's models, and who may look at them.
+OF_NO_MODEL: dict[str, Callable[[HttpRequest], bool]] = {"finance_overview": pages.may_look}
+
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """For unfold, once a page: groups without a page that this person may see are left out."""
@@ -116,20 +123,25 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _pages(request: HttpRequest) -> set[str]:
-    """`app_model` of all that may be looked at."""
-    return {
+    """`app_model` of all that may be looked at, and pages that are of no model."""
+    tables = {
         f"{model._meta.app_label}_{model._meta.model_name}"
         for model, page in admin.site._registry.items()
         if page.has_view_permission(request)
     }
+    return tables | {name.rpartition("_")[0] for name, may in OF_NO_MODEL.items() if may(request)}
 
 
 def _items(items: list[Item], may_see: set[str], waiting: dict[str, int]) -> list[dict[str, Any]]:
     shown = []
     for title, icon, page, *what in items:
         if page.rpartition("_")[0] in may_see:
-            item = {"title": title, "icon": icon, "link": reverse(f"admin:{page}")}
+            item = {"title": title, "icon": icon, "link": _address(page)}
             if what and (count := waiting.get(what[0], 0)):
                 item["badge"] = str(count) if count < 1000 else "999+"
             shown.append(item)
     return shown
+
+
+def _address(page: str) -> str:
+    return reverse(page if page in OF_NO_MODEL else f"admin:{page}")

@@ -3,7 +3,7 @@
 from payments.alipay.admin import AlipayNoticeAdmin, AlipayTradeAdmin
 from payments.bills.admin import ChannelDayAdmin, ChannelDifferenceAdmin
 from payments.calendar.admin import BankDayAdmin
-from payments.cashier.admin import PaymentAdmin, RefundAdmin
+from payments.cashier.admin import PaymentAdmin, ReceiptAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
 from payments.deposits.admin import DepositMoveAdmin, DepositRuleAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
@@ -43,6 +43,7 @@ __all__ = [
     "PayoutFileAdmin",
     "PolicyAdmin",
     "PostingAdmin",
+    "ReceiptAdmin",
     "ReceivingAccountAdmin",
     "RefundAdmin",
     "StatementAdmin",

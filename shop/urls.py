@@ -4,6 +4,7 @@ from shop.catalog import api as catalog
 from shop.checkout import api as checkout
 from shop.fulfilment import api as fulfilment
 from shop.orders import api as orders
+from shop.orders import api_guarantee as guarantee
 from shop.wechat_shipping import api as wechat_shipping
 
 urlpatterns = [
@@ -15,6 +16,7 @@ urlpatterns = [
     path("orders/<str:number>/cancel", orders.OrderCancel.as_view()),
     path("orders/<str:number>/confirm-receipt", orders.OrderConfirmReceipt.as_view()),
     path("orders/<str:number>/shipments", fulfilment.Shipments.as_view()),
+    path("merchants/<str:number>/guarantee", guarantee.ShopGuarantee.as_view()),
     path("staff/orders", fulfilment.StaffOrders.as_view()),
     *wechat_shipping.urlpatterns,
 ]

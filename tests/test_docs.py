@@ -12,6 +12,8 @@ from django.utils.module_loading import import_string
 
 from config.kit.api import _CODES
 from config.kit.errors import Refusal
+from payments.ledger.admin import KINDS
+from payments.ledger.rules import CHART
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
@@ -135,6 +137,60 @@ def test_every_code_is_in_the_table_with_its_status_and_no_other():
     without_a_class = {code: status for status, code in _CODES.items()} | {"INVALID": 400}
 
     assert told == without_a_class | {kind().code: kind.status for kind in refusals()}
+
+
+# --- money.md -----------------------------------------------------------------------------------
+
+MONEY = (ROOT / "docs/money.md").read_text()
+
+
+def test_every_test_that_shows_a_flow_is_there():
+    named = re.findall(r"\[`(test_\w+)`\]\(\.\./(tests/[\w/]+\.py)\)", MONEY)
+
+    assert len(named) > 40
+    assert len(named) == len(re.findall(r"`test_\w+`", MONEY))
+    missing = [(name, path) for name, path in named if f"def {name}(" not in read(path)]
+    assert not missing
+
+
+def test_its_postings_and_accounts_are_those_of_the_ledger():
+    """Of each posting that it shows: its kind is one, and moves what ledger.md says it moves."""
+    moves: dict[str, set[str]] = {"RECEIPT": {"wallet"}, "OWE_BACK": {"wallet", "refund_payable"}}
+    for kinds, cells in postings(read("docs/ledger.md")):
+        for kind in kinds:
+            moves.setdefault(kind, set()).update(accounts("".join(cells[3:5])))
+    shown = list(postings(MONEY))
+
+    assert len(shown) > 30
+    for kinds, cells in shown:
+        assert kinds <= set(KINDS), cells
+        allowed = set().union(*(moves[kind] for kind in kinds))
+        assert accounts("".join(cells[1:])) <= allowed, cells
+
+
+def test_what_is_drawn_is_a_posting_or_a_state():
+    drawings = "".join(re.findall(r"```mermaid(.*?)```", MONEY, re.DOTALL))
+    states = {"SENDING", "APPROVED", "DONE", "PAID", "FAILED", "SUCCESS"}
+    names = {"POST", "SHA", "WECHAT", "ALIPAY_LINK", "ALIPAY_QR"}
+
+    assert set(re.findall(r"\b[A-Z][A-Z_]{2,}\b", drawings)) <= set(KINDS) | states | names
+    assert ";" not in drawings  # ends a line of a diagram
+
+
+def postings(text: str) -> Iterator[tuple[set[str], list[str]]]:
+    """Rows of tables that begin with kinds of postings; accounts of the first cell aside."""
+    for row in re.findall(r"^\| `[A-Z_]+`.*\|$", text, re.MULTILINE):
+        cells = row.strip("|").split("|")
+        yield set(re.findall(r"`([A-Z_]+)`", cells[0])), cells
+
+
+def accounts(text: str) -> set[str]:
+    """Kinds of the chart that stand in backticks."""
+    return {kind for kind in re.findall(r"`(\w+):", text) if kind in CHART}
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text()
 
 
 # --- the two READMEs, the decisions -------------------------------------------------------------

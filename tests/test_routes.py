@@ -29,6 +29,7 @@ ROUTES: dict[str, dict[str, str]] = {
     "me/addresses/{address}": {"GET": SIGNED_IN, "PUT": SIGNED_IN, "DELETE": SIGNED_IN},
     "merchants/{merchant}": {"GET": EVERYBODY},
     "merchants/{merchant}/posts": {"GET": EVERYBODY},
+    "merchants/{merchant}/guarantee": {"GET": EVERYBODY},
     "memberships": {"GET": SIGNED_IN, "POST": SIGNED_IN},
     "memberships/{joined}/leave": {"POST": SIGNED_IN},
     "guides/me/share-codes": {"POST": "GUIDE"},
@@ -101,7 +102,11 @@ ROUTES: dict[str, dict[str, str]] = {
     "live/claims/{claim}": {"GET": SIGNED_IN},
 }
 # In these an id is not a secret: whoever knows it may see it.
-OPEN_IDS = {"merchants/{merchant}", "merchants/{merchant}/posts"}
+OPEN_IDS = {
+    "merchants/{merchant}",
+    "merchants/{merchant}/posts",
+    "merchants/{merchant}/guarantee",
+}
 
 
 def walk(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[tuple[str, type]]:

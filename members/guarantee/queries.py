@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
 from django.conf import settings
@@ -75,6 +76,12 @@ def of(merchant: Merchant) -> Guarantee:
     if guarantee is None:
         raise NotFound
     return guarantee
+
+
+def active_since(merchant: Merchant) -> datetime | None:
+    """None for who is not guaranteed at this moment."""
+    active = Guarantee.objects.filter(merchant=merchant, status=Status.ACTIVE)
+    return active.values_list("since_at", flat=True).first()
 
 
 def shown(merchant: Merchant) -> dict[str, Any]:

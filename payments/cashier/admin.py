@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.timezone import now
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action
 
 from config.kit.admin import Lines, Look, Sure, each, viewer_of
@@ -59,6 +59,46 @@ PART_COLOURS = {
 class Receipts(Lines):
     model = Receipt
     fields = ["channel_txn", "amount_fen", "kept_fen", "owed_fen", "received_at", "undone_at"]
+
+
+class MethodFilter(DropdownFilter):
+    title = "支付方式"
+    parameter_name = "method"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(TITLES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Receipt]) -> QuerySet[Receipt]:
+        method = self.value()
+        return queryset.filter(method=method) if method else queryset
+
+
+@admin.register(Receipt)
+class ReceiptAdmin(Look):
+    """Every arrival of money for a payment, by the day on which it came."""
+
+    tenant_path = tenant_name_path = "payment__merchant"
+    role = "FINANCE"
+    words = {"method": TITLES}
+    list_display = [
+        "channel_txn", "method", "amount_fen", "kept_fen", "owed_fen", "payment", "received_at",
+        "undone_at",
+    ]  # fmt: skip
+    list_select_related = ["payment"]
+    list_filter = [
+        MethodFilter,
+        ("received_at", DayFilter),
+        ("undone_at", admin.EmptyFieldListFilter),
+    ]
+    search_fields = ["channel_txn", "payment__number", "posting"]
+    search_help_text = "渠道流水号、支付单号或凭证号"
+    ordering = ["-received_at", "-pk"]
+    fields = [
+        ("channel_txn", "method"),
+        ("amount_fen", "kept_fen", "owed_fen"),
+        ("payment", "received_at", "undone_at"),
+        ("source", "posting"),
+    ]
 
 
 class Refunds(Lines):

@@ -1,6 +1,7 @@
 from typing import Self
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 
@@ -144,8 +145,10 @@ class PartPaid(models.Model):
 class Receipt(models.Model):
     """One arrival of money for a payment: what was kept for it and what is owed back."""
 
-    payment = models.ForeignKey(Payment, models.PROTECT, related_name="receipts")
-    method = models.CharField(max_length=16)
+    payment = models.ForeignKey(
+        Payment, models.PROTECT, related_name="receipts", verbose_name="支付单"
+    )
+    method = models.CharField("支付方式", max_length=16)
     channel_txn = models.CharField("渠道流水号", max_length=64)
     source = models.CharField("来源科目", max_length=64, help_text="到账时借记的账户")
     amount_fen = models.PositiveBigIntegerField("到账(分)")
@@ -172,6 +175,12 @@ class Receipt(models.Model):
             ),
             models.CheckConstraint(
                 name="receipt_adds_up", condition=Q(amount_fen=F("kept_fen") + F("owed_fen"))
+            ),
+        ]
+        indexes = [
+            # What came within some days; written more or less in the order of its time.
+            BrinIndex(
+                "received_at", name="receipt_by_time", pages_per_range=32, autosummarize=True
             ),
         ]
 

@@ -1,15 +1,17 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
-from payments.cashier.models import Payment, Refund
+from payments.cashier.models import Payment, Refund, RefundPart
 from payments.cashier.payables import goes_to_wallet, method
-from payments.cashier.rules import OWED_REASONS, RefundStatus, Status, may_move
+from payments.cashier.rules import OWED_REASONS, PartStatus, RefundStatus, Status, may_move
+
+ENDED = [RefundStatus.DONE, RefundStatus.VOID]
 
 
 def for_payer(payer: Viewer) -> QuerySet[Payment]:
@@ -20,6 +22,14 @@ def owed_to(payer: Viewer, number: str) -> QuerySet[Refund]:
     """What this payer is owed back of one payment, to decide upon."""
     owed = Refund.objects.filter(payment__payer_id=payer.pk, payment__number=number)
     return owed.filter(reason__in=OWED_REASONS).select_related("payment")
+
+
+def owed_back_fen(merchants: Collection[str]) -> int:
+    """What is owed to these merchants' payers and has not gone: the ledger says it by method."""
+    owed = Refund.objects.filter(payment__merchant__in=merchants).exclude(status__in=ENDED)
+    gone = RefundPart.objects.filter(refund__in=owed, status=PartStatus.DONE)
+    fen = owed.aggregate(fen=Sum("amount_fen", default=0))["fen"]
+    return int(fen) - int(gone.aggregate(fen=Sum("amount_fen", default=0))["fen"])
 
 
 def shown(payments: list[Payment]) -> list[dict[str, Any]]:

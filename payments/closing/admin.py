@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateFilter
 from unfold.decorators import display
 
 from config.kit.admin import Look
@@ -22,7 +22,11 @@ class DayCloseAdmin(Look):
         "day", "receiving_account", "status", "bank_fen", "ledger_fen", "differs", "first",
     ]  # fmt: skip
     list_select_related = ["receiving_account"]
-    list_filter = [("status", ChoicesDropdownFilter), ("made_at", DayFilter)]
+    list_filter = [
+        ("status", ChoicesDropdownFilter),
+        ("day", RangeDateFilter),
+        ("made_at", DayFilter),
+    ]
     search_fields = ["receiving_account__account_no", "receiving_account__account_name"]
     search_help_text = "账号或户名"
     ordering = ["-day", "-pk"]

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -10,13 +11,16 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
 from config.kit.admin import Lines, Look, Question, Reason, Sure, name_of, viewer_of
-from config.kit.columns import DayFilter, in_shanghai, in_yuan
-from payments.payouts import files, payees, queries, services
+from config.kit.columns import DayFilter, YuanField, in_shanghai, in_yuan
+from payments.payouts import bounces, files, payees, queries, services
 from payments.payouts.models import Payee, Payout, PayoutEvent, PayoutFile
 from payments.payouts.rules import PayeeStatus, Road, Status
 from payments.receiving.models import ReceivingAccount
+from payments.transfers.models import StatementLine
 
 FINANCE = "FINANCE"
+ZERO = Decimal(0)
+SHOWN = 50  # lines to choose from; the latest are the likeliest
 PAYEE_COLOURS = {"ASKED": "warning", "ACTIVE": "success", "DECLINED": "danger"}
 COLOURS = {
     "ASKED": "warning", "APPROVED": "info", "SENDING": "info", "DONE": "success",
@@ -38,6 +42,35 @@ def _in_a_file(row: Payout) -> bool:
 
 class Serial(Question):
     serial = forms.CharField(label="银行流水号", max_length=64)
+
+
+class CameBack(Question):
+    """Which line brought it back, and what a bank kept of it on the way."""
+
+    line = forms.ChoiceField(label="退汇来账", help_text="付款账户收到的退汇，还没有人认领的")
+    fee_fen = YuanField(
+        label="银行扣费(元)",
+        required=False,
+        initial=0,
+        min_value=ZERO,
+        help_text="付出比退回多的金额，没有就填 0",
+    )
+    reason = forms.CharField(
+        label="依据",
+        max_length=200,
+        widget=forms.Textarea({"rows": 3}),
+        help_text="例如银行回单注明",
+    )
+
+    def prepare(self) -> None:
+        self.fields["line"].choices = [  # type: ignore[attr-defined]
+            (one.number, f"{in_shanghai(one.booked_at)}　{in_yuan(one.amount_fen)}　{_of(one)}")
+            for one in bounces.candidates(self.row)[:SHOWN]
+        ]
+
+
+def _of(line: StatementLine) -> str:
+    return "　".join(filter(None, [line.payer_name, line.remark, line.number]))
 
 
 class FromAccount(Question):
@@ -174,8 +207,14 @@ class PayoutAdmin(Checked):
         ),
     ]
     inlines = [Events]
-    actions_detail = ["approve", "decline", "paid", "refused"]
-    offered = {"approve": _waits, "decline": _waits, "paid": _in_a_file, "refused": _in_a_file}
+    actions_detail = ["approve", "decline", "paid", "refused", "bounced"]
+    offered = {
+        "approve": _waits,
+        "decline": _waits,
+        "paid": _in_a_file,
+        "refused": _in_a_file,
+        "bounced": lambda row: row.status == Status.DONE,
+    }
 
     @display(description="付款账户")
     def account_no(self, row: Payout) -> str:
@@ -245,6 +284,32 @@ class PayoutAdmin(Checked):
             ),
             title="银行未付",
             lead="银行的付款结果写明这一笔没有付出：钱回到商家的可用余额。生成文件的人不能确认。",
+        )
+
+    @action(description="已退汇", icon="undo", permissions=["platform"])
+    def bounced(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The payee's bank sent it back: which of the lines that nobody has claimed brought it."""
+        actor = viewer_of(request).number
+
+        def lead(row: Payout) -> str:
+            if not bounces.candidates(row).exists():
+                return "付款账户还没有收到可能是它的退汇：等银行推送，或先上传退回那天的流水。"
+            return "这笔钱回到商家的可用余额；银行扣的手续费由平台承担。"
+
+        return self.ask_about(
+            request,
+            object_id,
+            CameBack,
+            lambda row, said: bounces.link(
+                payout=row,
+                line=StatementLine.objects.get(number=said["line"]),
+                fee_fen=said["fee_fen"] or 0,
+                reason=said["reason"],
+                actor=actor,
+                at=now(),
+            ),
+            title="已退汇",
+            lead=lead,
         )
 
     def has_platform_permission(self, request: HttpRequest, object_id: Any = None) -> bool:

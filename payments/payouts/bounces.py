@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from config.kit.money import yuan
 from config.kit.states import move
@@ -16,6 +17,20 @@ from payments.transfers.bounces import NotABounce, NotThisPayout
 from payments.transfers.decisions import lock, settle, suspense
 from payments.transfers.models import StatementLine
 from payments.transfers.rules import Verdict
+
+
+def candidates(payout: Payout) -> QuerySet[StatementLine]:
+    """What came back (退汇) to the account that paid it, and may be it; the latest first."""
+    back = StatementLine.objects.filter(
+        receiving_account=payout.account_id,
+        rule="R",
+        verdict=Verdict.CONFLICT,
+        is_posted=True,
+        allocated_fen=0,
+        returned_fen=0,
+        amount_fen__lte=payout.amount_fen,
+    )
+    return back.order_by("-booked_at", "-pk")
 
 
 @transaction.atomic

@@ -8,6 +8,8 @@ from django.db.models import Prefetch, QuerySet
 from config.kit import sql
 from config.kit.money import yuan
 from config.kit.viewer import Viewer
+from members.guarantee import queries as guarantee
+from members.merchants.models import Merchant
 from shop.orders.models import Order, OrderLine
 from shop.orders.rules import Status, actions
 
@@ -138,6 +140,19 @@ def guaranteed_by_year(tenants: frozenset[str] | None) -> list[Year]:
     with connection.cursor() as cursor:
         cursor.execute(_YEARS, told)
         return [Year._make(row) for row in cursor.fetchall()]
+
+
+def guarantee_of(merchant: Merchant) -> dict[str, Any]:
+    """What everybody may know of it; what was turned over is the merchant's own business."""
+    since = guarantee.active_since(merchant)
+    years = guaranteed_by_year(frozenset({merchant.number}))
+    return {
+        "merchant": {"id": merchant.number, "name": merchant.name},
+        "badges": ["GUARANTEED"] if since else [],
+        "since_at": since,
+        "orders": sum(one.orders for one in years),
+        "years": [{"year": one.year, "orders": one.orders} for one in years],
+    }
 
 
 class KindOf(NamedTuple):

@@ -157,7 +157,8 @@ def _trade(side: Side, name: str, account_no: str, at: datetime) -> None:
         merchant=merchant_no, ppm=6_000, note=f"{name}合同", actor="U1", at=at
     )
     side.keep(rate)
-    side.keep(sent.shipments.get(), Payment.objects.get(reference=off.number).refunds.get())
+    paid_back = Payment.objects.get(reference=off.number)
+    side.keep(sent.shipments.get(), paid_back.refunds.get(), paid_back.receipts.get())
     side.keep(to_send.guide.commissions.first())  # type: ignore[union-attr]
     side.rows |= {"unpaid": unpaid, "sent": sent}
 

@@ -93,12 +93,13 @@ PAGES = {
     "payments.Payout": Page(
         FINANCE,
         FINANCE,
-        "approve decline paid refused",
-        others=frozenset({"paid", "refused"}),
+        "approve decline paid refused bounced",
+        others=frozenset({"paid", "refused", "bounced"}),
     ),
     "payments.PayoutFile": Page(PLATFORM, PLATFORM, "download", of_list="export"),
     "payments.Policy": Page(FINANCE, FINANCE, of_list="trial", types=FINANCE, adds=FINANCE),
     "payments.Posting": Page(FINANCE),
+    "payments.Receipt": Page(FINANCE),
     "payments.ReceivingAccount": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Refund": Page(FINANCE, FINANCE, "approve", "approve_chosen"),
     "payments.Statement": Page(FINANCE, FINANCE, of_list="upload map_columns"),
@@ -289,7 +290,7 @@ def secrets_of(side: Side) -> list[str]:
 @posts
 def test_nothing_of_another_merchant_is_on_any_page(post, first, second):
     client, hidden = opened(first.people[post]), secrets_of(second)
-    addresses = ["/admin/", "/admin/search/?s=乙号&extended=1"]
+    addresses = ["/admin/", "/admin/finance/", "/admin/search/?s=乙号&extended=1"]
     for label, page in PAGES.items():
         listed = url(label, "changelist")
         addresses += [listed, url(label, "add"), f"{listed}?q=乙号", f"{listed}?tenant=乙号"]
@@ -359,6 +360,7 @@ def test_a_list_costs_the_same_however_long(platform, first):
     client = opened(platform)
     addresses = [url(label, "changelist") for label in PAGES] + [
         "/admin/",
+        "/admin/finance/",
         url("payments.StatementLine", "queue"),
     ]
     for address in addresses:

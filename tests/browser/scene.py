@@ -22,6 +22,7 @@ from payments.transfers.rules import OPEN
 from shop.catalog.models import Sku
 from shop.orders import holding
 from shop.orders.models import Order
+from tests.browser import scene_money
 from tests.demo import seed
 from tests.factories import make_member, make_user, place, ship
 from tests.payments.transfers.bank import arrive, booking, ccb_csv, transfer_in
@@ -60,6 +61,7 @@ def make() -> dict[str, dict[str, str]]:
     leave_to_people(waiting, at)
     ask_for_a_return(staff["finance"]["username"], at)
     take_back(buyers[1], goods[1], at)
+    scene_money.make(buyers, goods, staff, at)
     close_days(account, staff["finance"]["username"], at)
     return staff
 

@@ -32,6 +32,7 @@ LARGEST = 250_000  # bytes
 DESKTOP, PHONE = (1280, 800), (390, 844)
 QUEUE = "/admin/payments/statementline/queue/"
 CLOSING = "/admin/payments/dayclose/"
+FINANCE = "/admin/finance/"
 COLUMNS = "/admin/payments/statement/map_columns/"
 # What is done before the picture is taken: something is clicked, or a sample is uploaded.
 SAMPLE = "a sample is uploaded"
@@ -55,9 +56,13 @@ PICTURES: list[tuple[str, str, tuple[int, int], list[str]]] = [
     ("admin-queue-phone", QUEUE, PHONE, []),
     ("admin-line-phone", QUEUE, PHONE, ["text=刘一鸣"]),
     ("admin-phone", "/admin/", PHONE, []),
+    ("admin-finance", FINANCE, DESKTOP, []),
+    ("admin-finance-phone", FINANCE, PHONE, []),
     ("cashier-phone", CASHIER, PHONE, []),
     ("api-docs", "/api/docs/", DESKTOP, []),
 ]
+# What the platform alone sees whole.
+OF_PLATFORM = {"admin-finance", "admin-finance-phone"}
 
 
 def main() -> None:
@@ -171,9 +176,12 @@ def take(
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(locale="zh-CN", timezone_id="Asia/Shanghai")
-        log_in(page, base_url, staff["merchant"])
+        windows = {}
+        for who in ("merchant", "platform"):
+            windows[who] = browser.new_page(locale="zh-CN", timezone_id="Asia/Shanghai")
+            log_in(windows[who], base_url, staff[who])
         for name, address, (width, height), clicks in [*PICTURES, *more]:
+            page = windows["platform" if name in OF_PLATFORM else "merchant"]
             page.set_viewport_size({"width": width, "height": height})
             if address == CASHIER and not link:
                 continue

@@ -69,6 +69,8 @@ def addresses(side: Side) -> list[str]:
         f"/admin/payments/payment/{pk['payments.Payment']}/change/",
         "/admin/payments/refund/",
         "/admin/payments/account/",
+        "/admin/payments/receipt/",
+        "/admin/finance/",
         "/admin/members/membership/",
         "/admin/members/guide/enrol/",
         f"/admin/members/merchant/{pk['members.Merchant']}/change/",
@@ -120,6 +122,37 @@ def test_the_chart_is_drawn_and_the_menu_counts(page, side, live_server):
     menu = page.inner_text("#nav-sidebar-apps")
     assert re.search(r"待处理流水\s*\d", menu)
     assert "用户" not in menu
+
+
+@both_sizes
+def test_finance_sees_all_money_drawn_and_the_figures_behind_it(page, side, live_server):
+    log_in(page, live_server.url, side.people["FINANCE"].username)
+    if page.viewport_size["width"] < 1000:
+        page.click("text=dock_to_right >> visible=true")
+    page.click("#nav-sidebar-apps >> text=资金总览")
+    page.wait_for_url("**/admin/finance/")
+
+    drawn = page.eval_on_selector_all("canvas", "all => all.map(one => one.toDataURL().length)")
+    assert len(drawn) == 3  # balances, money that came, payouts
+    assert min(drawn) > 2_000
+    assert page.eval_on_selector_all("canvas", COLOURED) == [True] * 3
+    page.click("text=每天日终余额")
+    held = page.inner_text("a.fo-card:has-text('担保待放款') strong")
+    assert held in page.inner_text(".fo-figures[open] tbody tr:first-child")
+    assert page.evaluate(WIDER) <= 0
+    page.click("a.fo-card:has-text('担保待放款')")
+    page.wait_for_url("**/admin/payments/account/?kind=held")
+    assert held in page.inner_text("#result_list")
+    assert not page.wrongs
+
+
+# Whether something beside grey lines was drawn.
+COLOURED = """all => all.map(one => {
+    const dots = one.getContext('2d').getImageData(0, 0, one.width, one.height).data;
+    for (let n = 0; n < dots.length; n += 4)
+        if (dots[n + 3] > 200 && Math.abs(dots[n] - dots[n + 2]) > 60) return true;
+    return false;
+})"""
 
 
 def test_a_clerk_ships_an_order_by_hand(page, side, live_server):

@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.utils.dateparse import parse_datetime
+from rest_framework.test import APIClient
 
 from config.kit.errors import StaleState
 from members.guarantee import services
@@ -197,6 +199,39 @@ def test_the_year_counts_what_was_paid_while_its_merchant_was_guaranteed():
     assert guaranteed_by_year(None) == expected
     assert guaranteed_by_year(frozenset({found.merchant.number})) == expected
     assert guaranteed_by_year(frozenset({other.number})) == []
+
+
+def test_everybody_sees_a_merchants_guarantee_as_it_is_now_and_how_many_orders_it_covered():
+    found = guaranteed(at=NOON - DAY)
+    merchant = found.merchant
+    for at in (NOON - 2 * DAY, NOON, NOON + DAY, NOON + 365 * DAY):  # the first: not yet
+        pay(place(make_user(), make_sku(merchant), at=at), at=at)
+    pay(place(make_user(), make_sku(guaranteed().merchant)))
+    url = f"/api/v1/merchants/{merchant.number}/guarantee"
+
+    def seen():
+        answers = [client.get(url).json() for client in (APIClient(), client_of(make_user()))]
+        assert answers[0] == answers[1]
+        return answers[0]
+
+    years = [{"year": 2027, "orders": 1}, {"year": 2026, "orders": 2}]
+    told = {"merchant": {"id": merchant.number, "name": merchant.name}, "orders": 3, "years": years}
+    active = seen()
+    assert parse_datetime(active.pop("since_at")) == NOON - DAY
+    assert active == told | {"badges": ["GUARANTEED"]}
+    services.suspend(guarantee=found, reason="投诉", actor="U2", at=NOON + 400 * DAY)
+    assert seen() == told | {"badges": [], "since_at": None}
+    merchants.suspend(merchant=merchant)
+    assert APIClient().get(url).status_code == 404
+
+
+def test_who_never_asked_for_the_guarantee_has_none_and_no_orders_of_it():
+    merchant = make_merchant()
+    pay(place(make_user(), make_sku(merchant)))
+
+    seen = APIClient().get(f"/api/v1/merchants/{merchant.number}/guarantee").json()
+    seen.pop("merchant")
+    assert seen == {"badges": [], "since_at": None, "orders": 0, "years": []}
 
 
 def test_many_merchants_are_judged_in_as_many_queries_as_one(django_assert_max_num_queries):
