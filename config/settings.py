@@ -400,7 +400,10 @@ if optional("WECHAT_PAY_MCHID"):
         stop("WECHAT_PAY_URL must not be set in production")
 
 # What each channel keeps of a payment, in per cent: its bills are held against it.
-CHANNEL_FEE_PERCENT = {"wechat": rate("WECHAT_PAY_FEE_PERCENT", "0.6")}
+CHANNEL_FEE_PERCENT = {
+    "wechat": rate("WECHAT_PAY_FEE_PERCENT", "0.6"),
+    "alipay": rate("ALIPAY_FEE_PERCENT", "0.6"),
+}
 # Alipay, where the installation has an app there; keys as files, PEM or as its console gives them.
 ALIPAY: dict[str, str] = {}
 if optional("ALIPAY_APP_ID"):

@@ -16,7 +16,8 @@ class AlipayTradeAdmin(Look):
     role = "FINANCE"
     colours = {"status": COLOURS}
     list_display = [
-        "out_trade_no", "status", "amount_fen", "payment", "trade_no", "opened_at", "paid_at",
+        "out_trade_no", "status", "amount_fen", "payment", "trade_no", "opened_at",
+        "success_at",
     ]  # fmt: skip
     list_select_related = ["payment"]
     list_filter = [("status", ChoicesDropdownFilter), ("opened_at", DayFilter)]
@@ -27,7 +28,8 @@ class AlipayTradeAdmin(Look):
         ("out_trade_no", "status"),
         ("amount_fen", "payment"),
         ("trade_no", "offered_until"),
-        ("opened_at", "paid_at", "closed_at"),
+        ("opened_at", "success_at", "billed_on"),
+        ("paid_at", "closed_at"),
         "ask_at",
     ]
 

@@ -25,7 +25,11 @@ class AlipayTrade(models.Model):
     trade_no = models.CharField("支付宝交易号", max_length=64, null=True, blank=True)
     opened_at = models.DateTimeField("发起时间")
     ask_at = models.DateTimeField("下次查询", help_text="通知可能丢失，到时主动查询")
-    paid_at = models.DateTimeField("支付时间", null=True, blank=True)
+    paid_at = models.DateTimeField("入账时间", null=True, blank=True)
+    success_at = models.DateTimeField(
+        "支付时间", null=True, blank=True, help_text="支付宝记录的支付时间，账单按它分日"
+    )
+    billed_on = models.DateField("所在账单", null=True, blank=True)
     closed_at = models.DateTimeField("关闭时间", null=True, blank=True)
 
     class Meta:
@@ -45,6 +49,10 @@ class AlipayTrade(models.Model):
                 condition=~Q(status="PAID") | Q(trade_no__isnull=False, paid_at__isnull=False),
             ),
             models.CheckConstraint(
+                name="alipay_trade_paid_says_when",
+                condition=~Q(status="PAID") | Q(success_at__isnull=False),
+            ),
+            models.CheckConstraint(
                 name="alipay_trade_closed_has_time",
                 condition=~Q(status="CLOSED") | Q(closed_at__isnull=False),
             ),
@@ -55,6 +63,12 @@ class AlipayTrade(models.Model):
         ]
         indexes = [
             models.Index("ask_at", name="alipay_trade_to_ask", condition=Q(status="OPEN")),
+            # What no bill has had yet: the trades of the last days.
+            models.Index(
+                "success_at",
+                name="alipay_trade_not_billed",
+                condition=Q(status="PAID", billed_on=None),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -96,7 +96,8 @@ def _pay(trade: AlipayTrade, theirs: Trade, at: datetime) -> str:
     cashier.locked([trade.payment_id])
     found = AlipayTrade.objects.filter(pk=trade.pk)
     try:
-        move(found, Status.PAID, TRANSITIONS, trade_no=theirs.trade_no, paid_at=at)
+        proof = {"trade_no": theirs.trade_no, "success_at": theirs.paid_at or at}
+        move(found, Status.PAID, TRANSITIONS, paid_at=at, **proof)
     except StaleState:
         known = found.filter(trade_no=theirs.trade_no).exists()
         return "" if known else f"又以 {theirs.trade_no[:40]} 支付了一次"
@@ -189,6 +190,7 @@ def _keep(theirs: Trade, problem: str, at: datetime) -> None:
     """As of a notification, once for each trade and problem."""
     logger.error("Alipay trade %s: %s", theirs.out_trade_no, problem)
     told = {name: getattr(theirs, name) for name in Trade.__slots__}
+    told["paid_at"] = theirs.paid_at and theirs.paid_at.isoformat()
     AlipayNotice.objects.get_or_create(
         notify_id=f"query:{theirs.out_trade_no}:{theirs.status}"[:128],
         defaults={"kind": theirs.status[:64], "told": told, "problem": problem[:200], "at": at},

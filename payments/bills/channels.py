@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import IO, Any, Protocol
 
-from payments.bills import wechat
+from payments.bills import alipay, wechat
 from payments.bills.rules import Moved
+from payments.transfers.parsers import Stream
 from payments.transfers.parsers.channels.bill import BillRow
 
 
@@ -33,6 +34,12 @@ class Channel(Protocol):
     def fund_bill(self, day: date) -> IO[bytes] | None:
         """None: nothing was moved."""
 
+    def whose(self, bill: Stream, /) -> str | None:
+        """The account that a bill is of, as `account_no` has it; None: its form names none."""
+
+    def due_fen(self, row: BillRow, /) -> int:
+        """What the agreed rate makes of a row of the trade bill."""
+
     def moved(self, row: BillRow, /) -> Moved: ...
 
     def ask(self, batch: str, *, at: datetime, most: int) -> bool: ...
@@ -40,5 +47,5 @@ class Channel(Protocol):
     def mark(self, facts: dict[str, Any], /) -> None: ...
 
 
-# By the name of the way to pay.
-CHANNELS: Mapping[str, Channel] = {"WECHAT": wechat}
+# By `rules.Name`.
+CHANNELS: Mapping[str, Channel] = {"WECHAT": wechat, "ALIPAY": alipay}

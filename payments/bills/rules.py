@@ -16,7 +16,7 @@ KEPT_DAYS = timedelta(days=89)  # channels hand out no older bills
 
 
 class Name(models.TextChoices):
-    """A channel's, which is that of the way to pay."""
+    """A channel's."""
 
     WECHAT = "WECHAT", "微信支付"
     ALIPAY = "ALIPAY", "支付宝"

@@ -7,11 +7,9 @@ from datetime import date, datetime, timedelta
 from typing import IO, Any, BinaryIO, cast
 from uuid import uuid4
 
-from django.conf import settings
 from django.db import connection, transaction
 
 from config.kit.errors import StaleState
-from config.kit.money import percent
 from config.kit.outside import assert_no_transaction
 from payments.bills import booking, staging
 from payments.bills.channels import CHANNELS, Channel
@@ -59,34 +57,40 @@ def _staged(channel: Channel, day: date, at: datetime) -> Iterator[str]:
     try:
         with ExitStack() as stack:
             if (file := channel.trade_bill(day)) is not None:
-                bill = _bill(stack.enter_context(file), channel.TRADE_FORM)
-                if bill.account_no != channel.account_no():
-                    raise DamagedFile(f"账单属于商户号 {bill.account_no}，不是本店的")
-                rate = settings.CHANNEL_FEE_PERCENT[channel.NAME]
+                bill = _bill(stack.enter_context(file), channel, channel.TRADE_FORM, day)
                 rows = cast(Iterator[BillRow], bill.rows)
-                staging.stage(batch, rows, lambda row: percent(row.amount_fen, rate), at)
+                staging.stage(batch, rows, channel.due_fen, at)
         yield batch
     finally:
         staging.clear(batch, before=at - FORGOTTEN)
 
 
-def _bill(file: IO[bytes], form: str) -> parsers.Stream:
+def _bill(file: IO[bytes], channel: Channel, form: str, day: date) -> parsers.Stream:
     bill = parsers.stream(cast(BinaryIO, file))
     if bill.format != form:
         raise DamagedFile(f"渠道给的不是要取的账单，而是 {bill.format}")
+    if channel.whose(bill) not in {None, channel.account_no()}:
+        raise DamagedFile(f"账单属于商户号 {bill.account_no}，不是本店的")
+    if bill.summary.period not in {None, _only(day)}:
+        raise DamagedFile(f"账单不是 {day} 的")
     return bill
+
+
+def _only(day: date) -> tuple[date, date]:
+    return day, day + timedelta(days=1)
 
 
 def _funds(channel: Channel, day: date) -> Funds:
     if (file := channel.fund_bill(day)) is None:
         return Funds(Moved())
     with file:
-        bill = _bill(file, channel.FUND_FORM)
+        bill = _bill(file, channel, channel.FUND_FORM, day)
         moved = Moved()
         for row in bill.rows:
             moved = moved.plus(channel.moved(cast(BillRow, row)))
         said = bill.summary
-        if (said.booked_from, said.booked_until) != (day, day + timedelta(days=1)):
+        booked = (said.booked_from, said.booked_until) if said.booked_from else said.period
+        if booked != _only(day):
             raise DamagedFile(f"资金账单不是 {day} 的")
         return Funds(moved, said.opening_fen, said.closing_fen)
 

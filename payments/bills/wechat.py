@@ -9,12 +9,14 @@ from django.conf import settings
 from django.db import connection
 
 from config.kit.errors import StaleState
+from config.kit.money import percent
 from payments.bills.rules import Moved
 from payments.cashier import refunds
 from payments.cashier.models import Refund, RefundPart
 from payments.cashier.rules import PartStatus
 from payments.channels import wechat
 from payments.channels.answers import ChannelSilent
+from payments.transfers.parsers import Stream
 from payments.transfers.parsers.channels.bill import BillRow
 from payments.transfers.parsers.refusals import BadCell
 from payments.wechat_pay import services
@@ -43,6 +45,14 @@ def trade_bill(day: date) -> IO[bytes] | None:
 
 def fund_bill(day: date) -> IO[bytes] | None:
     return wechat.wechat_pay().fund_bill(day)
+
+
+def whose(bill: Stream) -> str | None:
+    return None if bill.format == FUND_FORM else bill.account_no or ""
+
+
+def due_fen(row: BillRow) -> int:
+    return percent(row.amount_fen, settings.CHANNEL_FEE_PERCENT[NAME])
 
 
 def moved(row: BillRow) -> Moved:

@@ -282,6 +282,8 @@ class RefundPart(models.Model):
     failure = models.CharField("失败原因", max_length=200, blank=True)
     sent_at = models.DateTimeField("退回发起时间")
     done_at = models.DateTimeField("退回完成时间", null=True, blank=True)
+    # Where the channel's bill knows a refund by our number only: Alipay's.
+    billed_on = models.DateField("所在账单", null=True, blank=True)
 
     class Meta:
         verbose_name = verbose_name_plural = "退款明细"
@@ -305,6 +307,8 @@ class RefundPart(models.Model):
         indexes = [
             # A statement's payouts are known again by the channel's number.
             models.Index("channel_txn", name="refund_part_by_txn", condition=~Q(channel_txn="")),
+            # A day's, for the channel's bill of it.
+            models.Index("done_at", name="refund_part_by_day", condition=Q(status="DONE")),
         ]
 
     def __str__(self) -> str:

@@ -12,10 +12,10 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from functools import cache
-from typing import Any
+from typing import IO, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -27,14 +27,17 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from django.conf import settings
 
 from config.kit.outside import assert_no_transaction, waiting
+from payments.channels import downloads
 from payments.channels.answers import BadNotice, ChannelRefused, ChannelSilent
 
 TIMEOUT = (3, 5)  # seconds: connect, read
+BILL_TIMEOUT = (3, 60)
 MOST_FIELDS = 200  # of a notification
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 PAID = {"TRADE_SUCCESS", "TRADE_FINISHED"}
 # A refusal after which the thing may have been done all the same.
-_UNSURE = re.compile(r"(^isp\.|SYSTEM_ERROR$)", re.ASCII)
+_UNSURE = re.compile(r"(^isp\.(?!bill_not_exist$)|SYSTEM_ERROR$)", re.ASCII)
+BILL_URL = "alipay.data.dataservice.bill.downloadurl.query"
 _YUAN = re.compile(r"(\d{1,12})(?:\.(\d{1,2}))?", re.ASCII)
 _MARK = re.compile(r"[ \t\r\n]*([{}:,])[ \t\r\n]*", re.ASCII)
 
@@ -53,7 +56,7 @@ class Closed(Enum):
 class Trade:
     """What Alipay knows of one of our trades; `fen` is -1 where it said no amount.
 
-    `refund_no`: the refund that it speaks of, by our out_request_no.
+    `refund_no`: the refund that it speaks of, by our out_request_no.  `paid_at` by Alipay's clock.
     """
 
     out_trade_no: str
@@ -64,6 +67,7 @@ class Trade:
     trade_no: str = ""
     was_paid: bool = False  # also of one that was closed by giving all of it back
     refund_no: str = ""
+    paid_at: datetime | None = None
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> "Trade":
@@ -81,6 +85,7 @@ class Trade:
             trade_no=told.get("trade_no", ""),
             was_paid=bool(paid) or status in PAID,
             refund_no=told.get("out_biz_no", "") if refunded else "",
+            paid_at=_moment(told.get("gmt_payment") or told.get("send_pay_date") or ""),
         )
 
 
@@ -108,6 +113,13 @@ def _fen(said: str) -> int:
 
 def _clock(at: datetime) -> str:
     return f"{at.astimezone(SHANGHAI):%Y-%m-%d %H:%M:%S}"
+
+
+def _moment(said: str) -> datetime | None:
+    try:
+        return datetime.strptime(said, "%Y-%m-%d %H:%M:%S").replace(tzinfo=SHANGHAI)
+    except ValueError:
+        return None
 
 
 # --- proof --------------------------------------------------------------------------------------
@@ -226,6 +238,36 @@ class _Checked(AliPay):
             raise ChannelSilent from error
         return _said(answer)
 
+    def download(self, url: str) -> IO[bytes]:
+        """What is behind an address that a signed answer named; raises ChannelSilent.
+
+        Only from Alipay, and by TLS whatever the address says: nothing signs these bytes.
+        """
+        assert_no_transaction()
+        there, gateway = urlsplit(url), urlsplit(self._gateway)
+        if there[:2] != gateway[:2]:
+            there = there._replace(scheme="https")
+            if not f".{there.netloc}".endswith(".alipay.com"):
+                logger.error("Alipay bill: an address elsewhere, %.200r", url)
+                raise ChannelSilent("账单的下载地址不是支付宝的，未采用")
+        try:
+            with (
+                waiting(),
+                self._http.get(
+                    there.geturl(),
+                    headers={"Accept-Encoding": "identity"},
+                    timeout=BILL_TIMEOUT,
+                    stream=True,
+                    allow_redirects=False,
+                ) as said,
+            ):
+                if said.status_code != 200:
+                    raise ChannelSilent(f"账单下载失败（{said.status_code}）")
+                return downloads.kept(said.iter_content(downloads.CHUNK))
+        except requests.RequestException as error:
+            logger.warning("Alipay bill: %s", type(error).__name__)
+            raise ChannelSilent from error
+
 
 def _said(answer: dict[str, Any]) -> dict[str, Any]:
     """A proven answer; ChannelRefused with its sub_code, ChannelSilent where it proves nothing."""
@@ -333,6 +375,22 @@ class Alipay:
             logger.error("Alipay refund %s is not of %d fen: %r", out_request_no, fen, said)
             raise ChannelSilent
         return True
+
+    def bill(self, kind: str, day: date) -> IO[bytes] | None:
+        """业务明细 (trade) or 账务明细 (signcustomer) of a day that is over, as a zip.
+
+        None: nothing happened that day, or the bill is not made yet; Alipay does not say which.
+        A file that the caller closes.  Raises ChannelSilent, ChannelRefused.
+        """
+        try:
+            said = self._ask.server_api(BILL_URL, {"bill_type": kind, "bill_date": f"{day}"})
+        except ChannelRefused as no:
+            if no.code == "isp.bill_not_exist":
+                return None
+            raise
+        if not said.get("bill_download_url"):
+            raise ChannelSilent
+        return self._ask.download(str(said["bill_download_url"]))
 
     def hear(self, body: bytes) -> Notice:
         """A notification's form, verified; BadNotice for whatever is not one.

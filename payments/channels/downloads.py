@@ -1,6 +1,7 @@
-"""A bill on its way down: unpacked into a file while it arrives, within limits, and proven.
+"""A bill on its way down: into a file while it arrives, within limits.
 
-Only its address was signed: the bytes themselves are proven by the hash that stood beside it.
+Only its address was signed.  WeChat's bytes are proven by the hash that stood beside it; Alipay
+gives none, and its bill must prove itself to whoever reads it.
 """
 
 import hashlib
@@ -24,20 +25,34 @@ def unpacked(chunks: Iterable[bytes], *, sha1: str) -> IO[bytes]:
 
     `sha1` is of the unpacked bytes.  Raises ChannelSilent for whatever is not exactly those.
     """
+    return _file(_proven(_inside(_bounded(chunks)), sha1))
+
+
+def kept(chunks: Iterable[bytes]) -> IO[bytes]:
+    """What comes, packed as it is and unproven, in the same way; raises ChannelSilent: too much."""
+    return _file(_bounded(chunks))
+
+
+def _file(parts: Iterable[bytes]) -> IO[bytes]:
     # Not a context here: who asked closes it, and without a name it is gone with its process.
     file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
     try:
-        digest = hashlib.sha1(usedforsecurity=False)
-        for part in _inside(_bounded(chunks)):
-            digest.update(part)
+        for part in parts:
             file.write(part)
-        if digest.hexdigest() != sha1.lower():
-            raise ChannelSilent("账单内容与渠道给出的哈希不符，未采用")
     except BaseException:
         file.close()
         raise
     file.seek(0)
     return file
+
+
+def _proven(parts: Iterable[bytes], sha1: str) -> Iterator[bytes]:
+    digest = hashlib.sha1(usedforsecurity=False)
+    for part in parts:
+        digest.update(part)
+        yield part
+    if digest.hexdigest() != sha1.lower():
+        raise ChannelSilent("账单内容与渠道给出的哈希不符，未采用")
 
 
 def _bounded(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -37,6 +37,7 @@ CHART: Mapping[str, Kind] = {
     "clearing": Kind(Side.DEBIT, "渠道在途资金"),
     # Our own accounts there, as their bills say them, and what the channels keep for their work.
     "wechat": Kind(Side.DEBIT, "微信支付账户"),
+    "alipay": Kind(Side.DEBIT, "支付宝账户"),
     "channel_fee": Kind(Side.DEBIT, "渠道手续费"),
     "fee": Kind(Side.DEBIT, "途中扣费"),
     "held": Kind(Side.CREDIT, "担保待放款"),

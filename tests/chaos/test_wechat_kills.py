@@ -1,19 +1,10 @@
 """`kill -9` on the way to WeChat Pay and back: after a restart all is as if nothing had been.
 
-A process dies before its call has arrived (a port that never answers stands for WeChat), or when
-WeChat has done what was asked and the answer is still on its way (the sandbox holds it back), or
-inside the transaction of a notice (a lock holds it there).
+Which of these tests is which cell of the whole: see killing.py.
 """
 
-import os
-import signal
-import socket
-import threading
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.timezone import now
 
 from members.accounts.models import WeChatIdentity
@@ -22,11 +13,21 @@ from payments.cashier import tasks as cashier_tasks
 from payments.cashier.models import Payment, Receipt, Refund
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
+from payments.wechat_pay import tasks
 from payments.wechat_pay.models import WeChatTrade
 from shop.orders import services as orders
 from shop.orders.models import Order
-from tests.factories import make_merchant, make_sku, make_user, place
-from tests.livestream.processes import await_true, environment, free_port, running, web_process
+from tests.chaos.killing import (
+    HELD_BACK,
+    deaf,
+    kill_the_web,
+    killed,
+    killed_before_the_commit,
+    posted_and_killed,
+    somebody_waits,
+)
+from tests.factories import client_of, make_merchant, make_sku, make_user, place
+from tests.livestream.processes import await_true, free_port, web_process
 from tests.payments.postbox import postbox
 from tests.payments.wechat_pay.scene import HOOK, Scene
 from tests.sandbox.wechat import APPID
@@ -34,19 +35,19 @@ from tests.sandbox.wechat_pay import keys
 from tests.sandbox_fixtures import sandbox, sandbox_process  # noqa: F401
 
 pytestmark = pytest.mark.django_db(transaction=True)
-HELD_BACK = 3.0  # seconds that the sandbox keeps an answer: longer than a process has to live
 
 PREPARE = """
-import sys, django; django.setup()
-from django.utils.timezone import now
 from payments.cashier import services
 from payments.cashier.models import Payment
 services.prepare(payment=Payment.objects.get(pk=sys.argv[1]), at=now())
 """
 SEND = """
-import sys, django; django.setup()
 from payments.cashier.tasks import send_refund
 send_refund(refund_id=int(sys.argv[1]))
+"""
+ASK = """
+from payments.wechat_pay.tasks import ask_open
+ask_open()
 """
 
 
@@ -81,13 +82,17 @@ def told(scene, base_url=""):
     }
 
 
-def opened():
-    """An order, and a payment by WeChat Pay for it that nobody has been asked about."""
+def buyer_and_order():
     buyer = make_user()
     WeChatIdentity.objects.create(
         user=buyer, appid=APPID, openid=f"o{buyer.pk:027d}", created_at=now()
     )
-    order = place(buyer, make_sku(make_merchant()), at=now())
+    return buyer, place(buyer, make_sku(make_merchant()), at=now())
+
+
+def opened():
+    """An order, and a payment by WeChat Pay for it that nobody has been asked about."""
+    buyer, order = buyer_and_order()
     return cashier.open_payment(
         payer_id=buyer.pk, purpose="ORDER", reference=order.number, method="WECHAT", at=now()
     )
@@ -106,42 +111,14 @@ def cancelled(payment):
     return Refund.objects.get(payment=payment)
 
 
-@contextmanager
-def deaf():
-    """A port where calls arrive, and nobody answers; how many have."""
-    callers = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def take():
-            while True:
-                try:
-                    callers.append(server.accept()[0])
-                except OSError:
-                    return
-
-        threading.Thread(target=take, daemon=True).start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}", callers
-    for caller in callers:
-        caller.close()
-
-
-def killed(script, row, env, *, when):
-    """Run it in a process that is killed as soon as `when()` is so."""
-    with running(["-c", script, str(row.pk)], environment(**env)) as process:
-        await_true(lambda: when() or process.poll() is not None)
-        assert process.poll() is None, "it ended before it could be killed"
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def killed_before_the_call(scene, script, row):
     with deaf() as (url, callers):
-        killed(script, row, told(scene, url), when=lambda: callers)
+        killed(script, row.pk, told(scene, url), when=lambda: callers)
 
 
 def killed_before_the_answer(scene, script, row, *, when):
     scene.switch("slow", seconds=HELD_BACK)
-    killed(script, row, told(scene), when=when)
+    killed(script, row.pk, told(scene), when=when)
 
 
 def test_killed_before_the_prepay_arrived(scene):
@@ -165,6 +142,37 @@ def test_killed_when_wechat_had_the_prepay(scene):
     assert len(scene.trades()) == 1
 
 
+def test_the_web_is_killed_while_it_asks_and_the_same_request_pays_once(scene):
+    buyer, order = buyer_and_order()
+    body = {"order": order.number, "method": "WECHAT"}
+    with deaf() as (url, callers):
+        answer = posted_and_killed(
+            free_port(), "/api/v1/payments", client_of(buyer), body,
+            env=told(scene), deaf_env=told(scene, url), callers=callers,
+        )  # fmt: skip
+
+    payment = Payment.objects.get()
+    assert (answer.status_code, answer.json()["number"]) == (201, payment.number)
+    assert list(scene.trades()) == [payment.number]
+    assert is_paid_once(scene, payment)
+
+
+def test_killed_when_it_had_heard_of_the_payment(scene):
+    payment = opened()
+    cashier.prepare(payment=payment, at=now())
+    scene.switch("drop", on="TRANSACTION.SUCCESS")
+    scene.pay(payment)
+    WeChatTrade.objects.update(ask_at=now())
+    killed_before_the_commit(ASK, "", told(scene))
+    assert (Payment.objects.get().status, Receipt.objects.count()) == ("WAITING", 0)
+
+    WeChatTrade.objects.update(ask_at=now())
+    tasks.ask_open()
+
+    assert Payment.objects.get().status == "CONFIRMED"
+    assert (Receipt.objects.count(), books.balance("clearing:wechat")) == (1, payment.amount_fen)
+
+
 def is_paid_once(scene, payment):
     scene.pay(payment)
     assert scene.deliver() == [204]
@@ -184,6 +192,17 @@ def test_killed_before_the_refund_arrived(scene):
 def test_killed_when_wechat_had_the_refund(scene):
     refund = cancelled(paid(scene))
     killed_before_the_answer(scene, SEND, refund, when=scene.refunds)
+    refund.refresh_from_db()
+    assert (refund.status, books.balance("clearing:wechat")) == ("SENDING", refund.amount_fen)
+
+    assert is_given_back_once(scene, refund)
+
+
+def test_killed_when_it_had_heard_of_the_refund(scene):
+    refund = cancelled(paid(scene))
+    cashier_tasks.send_refund(refund_id=refund.pk)
+    await_true(lambda: scene.refunds()[0]["status"] == "SUCCESS")
+    killed_before_the_commit(SEND, refund.pk, told(scene))
     refund.refresh_from_db()
     assert (refund.status, books.balance("clearing:wechat")) == ("SENDING", refund.amount_fen)
 
@@ -219,26 +238,3 @@ def test_a_web_process_killed_inside_a_notice_hears_it_again(scene, settings):
         await_true(lambda: Payment.objects.get(pk=payment.pk).status == "CONFIRMED", seconds=30)
 
     assert Receipt.objects.count() == 1
-
-
-def somebody_waits():
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else it is that of the first look
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return cursor.fetchone()[0] > 0
-
-
-def kill_the_web(port):
-    """All processes that listen there, at one blow."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"granian" in command and str(port).encode() in command:
-            os.kill(int(entry.name), signal.SIGKILL)

@@ -13,35 +13,42 @@ from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.ledger.models import Posting
 from tests.concurrency.together import together
-from tests.payments.bills.past import ACCOUNT, OPENING, Past, close_all, fee
-from tests.payments.wechat_pay.conftest import sandbox, sandbox_process, scene  # noqa: F401
+from tests.payments.bills.conftest import (  # noqa: F401
+    alipay_scene,
+    sandbox,
+    sandbox_process,
+    scene,
+)
+from tests.payments.bills.past import AlipayPast, Past, close_all, fee
 
 pytestmark = pytest.mark.django_db(transaction=True)
+DEAR = {"wechat": 1, "alipay": 1}  # not what they take
 
 
-@pytest.fixture
-def past(scene):  # noqa: F811
-    past = Past(scene)
+@pytest.fixture(params=[(Past, "scene"), (AlipayPast, "alipay_scene")], ids=["WeChat", "Alipay"])
+def past(request):
+    kind, of = request.param
+    past = kind(request.getfixturevalue(of))
     past.go(days=2)
     return past
 
 
-def take_in(day):
-    return services.take_in(name="WECHAT", day=day, at=now()).status
+def take_in(past, day=None):
+    return services.take_in(name=past.channel, day=day or past.day, at=now()).status
 
 
 def test_one_day_at_four_workers_is_booked_once(past, settings):
-    settings.CHANNEL_FEE_PERCENT = {"wechat": 1}
+    settings.CHANNEL_FEE_PERCENT = DEAR
     past.paid(10_000)
     past.paid(20_000, told=False)
     past.back()
 
-    assert together(4, lambda i: take_in(past.day)) == {"DIFFERS": 4}
+    assert together(4, lambda i: take_in(past)) == {"DIFFERS": 4}
 
     assert Posting.objects.filter(kind="CHANNEL_DAY").count() == 1
     assert ChannelDay.objects.count() == 1
     assert ChannelDifference.objects.count() == 2
-    assert books.balance(ACCOUNT) == OPENING + 30_000 - fee(10_000) - fee(20_000)
+    assert books.balance(past.account) == past.opening_fen + 30_000 - fee(10_000) - fee(20_000)
     close_all()
 
 
@@ -53,23 +60,24 @@ def test_two_days_at_once_open_the_books_once(past):
     past.paid(20_000)
     past.back()
 
-    assert together(2, lambda i: take_in([first, past.day][i])) == {"EVEN": 2}
+    assert together(2, lambda i: take_in(past, [first, past.day][i])) == {"EVEN": 2}
 
-    assert books.balance("opening:wechat") == OPENING
-    assert books.balance(ACCOUNT) == OPENING + 30_000 - fee(10_000) - fee(20_000)
+    assert books.balance(f"opening:{past.channel.lower()}") == past.opening_fen
+    assert books.balance(past.account) == past.opening_fen + 30_000 - fee(10_000) - fee(20_000)
 
 
 def test_who_looks_without_the_lock_finds_nothing_and_books_again(past):
     """If this ever fails, the tests above prove nothing."""
+    name = past.channel.lower()
 
     def careless(i):
         with transaction.atomic():
-            told = Posting.objects.filter(kind="CHANNEL_DAY", reference=f"wechat:{past.day}")
+            told = Posting.objects.filter(kind="CHANNEL_DAY", reference=f"{name}:{past.day}")
             if told.exists():
                 return "known"
             time.sleep(0.1)
             moved = Moved(paid_fen=100)
-            draft = posting(name="wechat", account=ACCOUNT, day=past.day, moved=moved)
+            draft = posting(name=name, account=past.account, day=past.day, moved=moved)
             ledger.post([draft], at=now())
             transaction.set_rollback(True)  # the control's books are nobody's
             return "booked"
@@ -78,7 +86,7 @@ def test_who_looks_without_the_lock_finds_nothing_and_books_again(past):
 
 
 def test_a_difference_is_closed_by_one_of_two_people(past, settings):
-    settings.CHANNEL_FEE_PERCENT = {"wechat": 1}
+    settings.CHANNEL_FEE_PERCENT = DEAR
     past.paid(10_000)
     past.taken_in()
     difference = ChannelDifference.objects.get()
@@ -91,7 +99,7 @@ def test_a_difference_is_closed_by_one_of_two_people(past, settings):
 
 
 def test_the_last_two_differences_closed_at_once_settle_the_day(past, settings):
-    settings.CHANNEL_FEE_PERCENT = {"wechat": 1}
+    settings.CHANNEL_FEE_PERCENT = DEAR
     past.paid(10_000)
     past.paid(20_000)
     past.taken_in()

@@ -111,6 +111,7 @@ class Summary:
     booked_until: date | None = None  # the day after the last row's day
     declared: Declared = Declared()
     not_booked: int = 0  # rows that are pending or for information: left out
+    period: tuple[date, date] | None = None  # [first day, end) as the head says; None where silent
 
 
 @dataclass(slots=True)

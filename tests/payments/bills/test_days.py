@@ -84,7 +84,7 @@ def test_a_refund_of_which_nothing_can_be_heard_just_now_makes_the_day_wait(past
     payment = past.paid(9900)
     past.scene.switch("error_after", on="/v3/refund/*")
     refund = past.refunded(payment, 4_000, ends=False)
-    past._wait_for(refund.number)
+    past.wait_for(refund.number)
     past.scene.switch("error_before", on="/v3/refund/*")
 
     with pytest.raises(ChannelSilent):

@@ -48,7 +48,7 @@ class Bills:
             return Answer(404, "下载链接已失效".encode(), "text/plain; charset=utf-8")
         day = f"{first:%Y%m%d}" if end - first == timedelta(days=1) else f"{first:%Y%m}"
         files = self._files(kind, first, end)
-        content = _zip({f"{ACCOUNT}_{day}_{name}.csv": files[name] for name in files})
+        content = zipped({f"{ACCOUNT}_{day}_{name}.csv": files[name] for name in files})
         name = {"Content-Disposition": f'attachment; filename="{ACCOUNT}_{day}.csv.zip"'}
         return Answer(200, content, "application/zip", name)
 
@@ -88,7 +88,8 @@ def _days(said: str) -> tuple[date, date]:
     return first, first + timedelta(days=1)
 
 
-def _zip(files: dict[str, str]) -> bytes:
+def zipped(files: dict[str, str]) -> bytes:
+    """As Alipay packs them: contents and names in GBK."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in files.items():

@@ -9,6 +9,7 @@ import csv
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from typing import BinaryIO, ClassVar
 
 from payments.transfers.parsers import cells, text
@@ -25,11 +26,16 @@ from payments.transfers.parsers.statement import (
 from payments.transfers.parsers.sums import Chain
 
 from . import bill
-from .bill import Lines, Record
+from .bill import BillRow, Lines, Record
 
 MAX_JOINED = 20  # lines of one record
 
 _ACCOUNT = re.compile(r"#+\s*账号:\[?([0-9A-Za-z@._-]{4,64})\]?\s*", re.ASCII)
+_PERIOD = re.compile(
+    r"#+\s*起始日期:\[?(\d{4})年(\d\d)月(\d\d)日 \d\d:\d\d:\d\d\]?"
+    r"\s*终止日期:\[?(\d{4})年(\d\d)月(\d\d)日 (\d\d:\d\d:\d\d)\]?\s*",
+    re.ASCII,
+)
 _TOTAL = re.compile(r"#+\s*(支出|收入|交易|退款)合计:(\d{1,10})笔(.*)", re.ASCII)
 _SUM = re.compile(r"([^\d,:]*?)共([+-]?\d[\d,]*(?:\.\d{1,2}0*)?)元", re.ASCII)
 _PERSON = re.compile(r"(.*?)\s*[(（]([^()（）]*)[)）]")
@@ -49,7 +55,7 @@ def open(source: BinaryIO, known: Known = UNKNOWN) -> Stream:
 
     账务明细 has the balance after every row.  业务明细: a row is worth 商家实收, which the
     file adds up, negative for a refund.  `account_no` as the head says it; the first of `texts`
-    is 商户订单号.
+    is 商户订单号.  The rows of both are `BillRow`s.
     """
     return bill.stream(source, (_Account, _Trade), known)
 
@@ -64,6 +70,7 @@ class _Bill(bill.Bill):
         said = [found[1] for line in lead if (found := _ACCOUNT.fullmatch(line))]
         self.account = said[-1] if said else ""
         self.summary.accounts = tuple(said[-1:])
+        self.summary.period = _period(lead)
 
     def rows(self, lines: Lines) -> Iterator[Row]:
         for number, line in lines:
@@ -122,7 +129,7 @@ class _Account(_Bill):
         self._chain.add(record.number, into - out, balance)
         name, account = _person(record.text("对方账号"))
         kind = record.text("业务类型")
-        return Row(
+        return BillRow(
             serial=self.serial(record, record.said("账务流水号")),
             booked_at=record.moment("发生时间"),
             amount_fen=into - out,
@@ -140,6 +147,8 @@ class _Account(_Bill):
             reverses=None,
             position=record.number,
             account_no=self.account,
+            own_number=record.text("商户订单号"),
+            kind=kind,
         )
 
     def confirm(self, said: Mapping[str, tuple[int, Mapping[str, int]]]) -> None:
@@ -180,7 +189,7 @@ class _Trade(_Bill):
         trade = record.said("支付宝交易号")
         request = record.text("退款批次号/请求号")
         name, account = _person(record.text("对方账户"))
-        return Row(
+        return BillRow(
             serial=self.serial(record, trade if sign > 0 else f"{trade}#{request}"),
             booked_at=record.moment("完成时间", "创建时间"),
             amount_fen=fen,
@@ -197,6 +206,8 @@ class _Trade(_Bill):
             position=record.number,
             account_no=self.account,
             caution="" if ordered == fen else f"订单金额 {yuan(ordered)} 元，与商家实收不同",
+            own_number=record.text("商户订单号") if sign > 0 else request,
+            fee_fen=-record.fen("服务费(元)"),  # printed as what it takes from us
         )
 
     def confirm(self, said: Mapping[str, tuple[int, Mapping[str, int]]]) -> None:
@@ -265,6 +276,18 @@ def _rejoined(parts: Sequence[str], header: Sequence[str]) -> list[str] | None:
             surplus -= 1
         found.append(cell)
     return None if surplus else found
+
+
+def _period(lead: Sequence[str]) -> tuple[date, date] | None:
+    """The days that the head says; a second before midnight is the end of its day."""
+    found = next((found for line in lead if (found := _PERIOD.fullmatch(line))), None)
+    if found is None:
+        return None
+    try:
+        first, last = (date(*map(int, found.group(*at))) for at in ((1, 2, 3), (4, 5, 6)))
+    except ValueError:
+        raise DamagedFile("文件开头的起始日期、终止日期不是日期") from None
+    return first, last if found[7] == "00:00:00" else last + timedelta(days=1)
 
 
 def _person(text: str) -> tuple[str, str]:
