@@ -8,7 +8,7 @@ PAID_WHEN = "UPDATE payments_alipaytrade SET success_at = paid_at WHERE status =
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("payments", "0019_wallet"),
+        ("payments", "0021_overview"),
     ]
 
     operations = [
