@@ -96,7 +96,7 @@ PAGES = {
         "approve decline paid refused bounced",
         others=frozenset({"paid", "refused", "bounced"}),
     ),
-    "payments.PayoutFile": Page(PLATFORM, PLATFORM, "download", of_list="export"),
+    "payments.PayoutFile": Page(PLATFORM, PLATFORM, "download_xlsx download", of_list="export"),
     "payments.Policy": Page(FINANCE, FINANCE, of_list="trial", types=FINANCE, adds=FINANCE),
     "payments.Posting": Page(FINANCE),
     "payments.Receipt": Page(FINANCE),

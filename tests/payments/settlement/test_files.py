@@ -4,13 +4,15 @@ import csv
 import io
 
 import pytest
+from openpyxl import load_workbook
+from python_calamine import CalamineWorkbook
 
 from config.kit.errors import StaleState
 from payments.cashier.refunds import SecondPersonNeeded
 from payments.ledger import queries as books
 from payments.ledger import services as ledger
 from payments.payouts import bounces, files, sending, services, tasks
-from payments.payouts.models import Payout
+from payments.payouts.models import Payee, Payout
 from payments.payouts.rules import Bank
 from payments.receiving.models import ReceivingAccount
 from payments.transfers.bounces import NotABounce, NotThisPayout
@@ -70,6 +72,39 @@ def test_a_file_has_each_payout_once_and_the_next_file_only_what_is_new():
     with pytest.raises(files.NothingToExport):
         files.export(account=own_account(), actor=OTHER, at=LATER)
     assert there() == (50_000, 50_000)
+
+
+def test_the_workbook_has_the_same_rows_with_accounts_as_text():
+    request(30_001), request(20_000)
+    file = files.export(account=own_account(), actor=CLERK, at=LATER)
+    long = Bank("6217001122334455667", "0012 有限公司", "建设银行")
+    Payee.objects.filter(status="ACTIVE").update(
+        account_no=long.account_no, account_name=long.account_name
+    )
+
+    book = load_workbook(io.BytesIO(files.workbook(file)))
+    head, *rows = book.worksheets[0].iter_rows()
+
+    first, *lines = csv.reader(io.StringIO(files.content(file).decode("utf-8-sig")))
+    assert [cell.value for cell in head] == first == files.HEAD
+    for cells, line in zip(rows, lines, strict=True):
+        n, account_no, name, bank, amount, use, number = cells
+        assert (n.value, account_no.data_type, amount.data_type) == (int(line[0]), "s", "n")
+        assert account_no.value == line[1].strip() == long.account_no
+        assert [name.value, bank.value, use.value, number.value] == [*line[2:4], *line[5:]]
+        assert f"{amount.value:.2f}" == line[4]
+        assert amount.number_format == "0.00"
+    assert sum(round(cells[4].value * 100) for cells in rows) == file.total_fen
+    read_back = CalamineWorkbook.from_filelike(io.BytesIO(files.workbook(file)))
+    assert read_back.get_sheet_by_index(0).to_python()[1][1] == long.account_no
+
+
+def test_a_text_that_looks_like_a_formula_stays_a_text():
+    """A constraint keeps such names away; the workbook does not rely on it."""
+    content = files.as_workbook([(1, "0062", "=1+1", "建设银行", 100, "结算", "J1")])
+
+    row = next(load_workbook(io.BytesIO(content)).worksheets[0].iter_rows(min_row=2))
+    assert [(cell.data_type, cell.value) for cell in row[1:3]] == [("s", "0062"), ("s", "=1+1")]
 
 
 def test_its_booking_in_the_statement_confirms_it_once():
