@@ -155,11 +155,9 @@ def take(*, theirs: Trade, at: datetime) -> str:
     trade = next(iter(WeChatTrade.objects.raw(_NAMED, [theirs.out_trade_no])), None)
     if trade is None:
         return f"商户订单号 {theirs.out_trade_no[:32]} 不是本店的"
-    if theirs.state != "SUCCESS" or not theirs.transaction_id:
-        return f"交易状态为 {theirs.state[:20]}"
-    pay = wechat.wechat_pay()
-    ours = Asked(trade.out_trade_no, trade.amount_fen, pay.mchid, pay.appid)
-    if problem := differs(ours, theirs):
+    if theirs.state == "REFUND" and trade.status == Status.PAID:
+        return ""  # known, and given back since
+    if problem := _is_no_payment(trade, theirs):
         return problem
     cashier.locked([trade.payment_id])
     paid = {
@@ -177,6 +175,16 @@ def take(*, theirs: Trade, at: datetime) -> str:
     cashier.confirm(arrivals=[arrival], at=at)
     cashier.return_all_owed(payment_id=trade.payment_id, at=at)
     return ""
+
+
+def _is_no_payment(trade: WeChatTrade, theirs: Trade) -> str:
+    if theirs.state == "REFUND":
+        # By somebody else, and nobody says how much of it.
+        return "已支付又退款，但本店没有收到过付款通知"
+    if theirs.state != "SUCCESS" or not theirs.transaction_id:
+        return f"交易状态为 {theirs.state[:20]}"
+    pay = wechat.wechat_pay()
+    return differs(Asked(trade.out_trade_no, trade.amount_fen, pay.mchid, pay.appid), theirs)
 
 
 # --- asking -------------------------------------------------------------------------------------
@@ -219,6 +227,17 @@ def _hear(trade: WeChatTrade, at: datetime) -> bool:
     theirs = wechat.wechat_pay().query(trade.out_trade_no)
     if theirs is None or theirs.state in {"NOTPAY", "CLOSED", "REVOKED", "PAYERROR"}:
         return False
-    if theirs.state == "SUCCESS" and (problem := take(theirs=theirs, at=at)):
-        logger.error("WeChat Pay trade %s: %s", trade.out_trade_no, problem)
+    if theirs.state in {"SUCCESS", "REFUND"} and (problem := take(theirs=theirs, at=at)):
+        _keep(theirs, problem, at)
     return True
+
+
+def _keep(theirs: Trade, problem: str, at: datetime) -> None:
+    """As of a notice, once for each trade and state."""
+    logger.error("WeChat Pay trade %s: %s", theirs.out_trade_no, problem)
+    told = {name: getattr(theirs, name) for name in Trade.__slots__}
+    told["success_at"] = theirs.success_at and theirs.success_at.isoformat()
+    WeChatNotice.objects.get_or_create(
+        event_id=f"query:{theirs.out_trade_no}:{theirs.state}"[:64],
+        defaults={"kind": "QUERY", "told": told, "problem": problem[:200], "at": at},
+    )

@@ -124,14 +124,17 @@ def test_told_twice_is_paid_once(scene, kind):
 
 
 @pytest.mark.parametrize("kind", ["bad_signature", "other_key"])
-def test_a_forged_notice_is_refused(scene, kind):
-    payment = scene.opened()
+def test_a_forged_notice_is_refused_and_made_up_for_by_asking(scene, time_machine, kind):
+    payment = scene.opened(9900)
     scene.switch(kind)
 
     scene.pay(payment)
 
     assert scene.deliver() == [(401, b"failure")]
     assert (status(payment), AlipayNotice.objects.count()) == ("WAITING", 0)
+
+    swept(time_machine, after=timedelta(seconds=15))
+    assert (status(payment), books.balance(CLEARING)) == ("CONFIRMED", 9900)
 
 
 def test_a_letter_lost_on_the_way_comes_again(scene):

@@ -1,12 +1,12 @@
 """Bills that are there already: everything but the wire."""
 
 import gzip
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from types import SimpleNamespace
 
 from django.db import connection
 
-from payments.bills import wechat
+from payments.bills import alipay, wechat
 from payments.bills.rules import SHANGHAI
 from payments.cashier.models import Payment
 from tests.factories import make_user
@@ -19,6 +19,9 @@ from tests.payments.parsers.made_bills import (
     TRADE,
     TRADE_FOOTER,
 )
+from tests.sandbox.alipay import account_bill, trade_bill, wire
+from tests.sandbox.alipay.bills import zipped
+from tests.sandbox.alipay.trades import PRECREATE, SUCCESS, Offer, Trade
 
 DAY = date(2026, 1, 5)
 AT = datetime(2026, 1, 5, 8, 0, 24, tzinfo=SHANGHAI)
@@ -32,6 +35,44 @@ def channel(folder):
         "account_no": lambda: MCHID,
     }
     return SimpleNamespace(**(vars(wechat) | told))
+
+
+def alipay_channel(folder):
+    """Alipay, in the same way."""
+    told = {
+        "trade_bill": lambda day: open(folder / "trade.zip", "rb"),  # noqa: SIM115, PTH123
+        "fund_bill": lambda day: open(folder / "account.zip", "rb"),  # noqa: SIM115, PTH123
+        "account_no": lambda: wire.SELLER_ID,
+    }
+    return SimpleNamespace(**(vars(alipay) | told))
+
+
+def alipay_bills(folder, fens):
+    """Both bills of trades P0, P1, … of so many fen, as the sandbox writes them."""
+    at = int(AT.timestamp())
+    trades = [
+        Trade(_trade_no(n), _offer(n, fen), fen, at, at, SUCCESS, paid_at=at)
+        for n, fen in enumerate(fens)
+    ]
+    lines = [line for _, line in trade_bill.lines(trades)]
+    days = (DAY, DAY + timedelta(days=1))
+    for name, files in {
+        "trade.zip": trade_bill.files(*days, lines, at),
+        "account.zip": account_bill.files(*days, account_bill.entries(trades, []), at),
+    }.items():
+        named = {f"{wire.ACCOUNT}_{DAY:%Y%m%d}_{one}.csv": text for one, text in files.items()}
+        (folder / name).write_bytes(zipped(named))
+
+
+def _trade_no(n):
+    return f"2026010522{n:018d}"
+
+
+def _offer(n, fen):
+    return Offer(
+        token=f"{n}", product=PRECREATE, out_trade_no=f"P{n}", subject="订单", total_fen=fen,
+        notify_url="", return_url="", until=0, expires_at=None, pay_seconds=0,
+    )  # fmt: skip
 
 
 def bills(folder, fens, moved=None):
@@ -78,12 +119,32 @@ def yuan(fen):
     return f"{fen // 100}.{fen % 100:02d}"
 
 
+def _payment(method):
+    return Payment.objects.create(
+        number="P", payer=make_user(), merchant="M1", purpose="ORDER", reference="O1",
+        method=method, amount_fen=10_000, pay_before=AT, opened_at=AT,
+    )  # fmt: skip
+
+
+def alipay_ours(count):
+    """Trades at Alipay, as `ours`."""
+    payment = _payment("ALIPAY_QR")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO payments_alipaytrade (payment_id, out_trade_no, amount_fen, status,
+                qr_code, trade_no, opened_at, ask_at, paid_at, success_at)
+            SELECT %s, 'P' || n, 10000, 'PAID', '', '2026010522' || lpad(n::text, 18, '0'),
+                   %s, %s, %s, %s
+            FROM generate_series(0, %s - 1) n
+            """,
+            [payment.pk, AT, AT, AT, AT, count],
+        )
+
+
 def ours(count):
     """Trades P0, P1, … of 100.00 each, all of one payment: only their numbers matter here."""
-    payment = Payment.objects.create(
-        number="P", payer=make_user(), merchant="M1", purpose="ORDER", reference="O1",
-        method="WECHAT", amount_fen=10_000, pay_before=AT, opened_at=AT,
-    )  # fmt: skip
+    payment = _payment("WECHAT")
     with connection.cursor() as cursor:
         cursor.execute(
             """

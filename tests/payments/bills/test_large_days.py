@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
+from payments.alipay.models import AlipayTrade
 from payments.bills.models import ChannelDay, ChannelDifference
 from payments.wechat_pay.models import WeChatTrade
 from tests.livestream.processes import ROOT, environment
-from tests.payments.bills.disk import DAY, bills, ours
+from tests.payments.bills.disk import DAY, alipay_bills, alipay_ours, bills, ours
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TRADES = 100_000
@@ -27,21 +28,22 @@ from tests.payments.bills import disk
 def megabytes():
     status = pathlib.Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\\s*(\\d+)", status)[1]) // 1024
-services.CHANNELS = {"WECHAT": disk.channel(pathlib.Path(sys.argv[1]))}
+made = {"WECHAT": disk.channel, "ALIPAY": disk.alipay_channel}[sys.argv[2]]
+services.CHANNELS = {sys.argv[2]: made(pathlib.Path(sys.argv[1]))}
 before, began, count = megabytes(), time.monotonic(), 0
 def counted(execute, *more):
     global count
     count += 1
     return execute(*more)
 with connection.execute_wrapper(counted):
-    services.take_in(name="WECHAT", day=disk.DAY, at=now())
+    services.take_in(name=sys.argv[2], day=disk.DAY, at=now())
 print(json.dumps([megabytes() - before, time.monotonic() - began, count]))
 """
 
 
-def taken_in(folder):
+def taken_in(folder, name):
     done = subprocess.run(
-        [sys.executable, "-c", TAKE_IN, str(folder)],
+        [sys.executable, "-c", TAKE_IN, str(folder), name],
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.PIPE,
@@ -50,12 +52,18 @@ def taken_in(folder):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_a_hundred_thousand_trades_are_compared_set_against_set(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "bills", "ours", "trades"),
+    [("WECHAT", bills, ours, WeChatTrade), ("ALIPAY", alipay_bills, alipay_ours, AlipayTrade)],
+)
+def test_a_hundred_thousand_trades_are_compared_set_against_set(
+    tmp_path, name, bills, ours, trades
+):
     bills(tmp_path, [10_000] * (TRADES - 5) + [9_999] * 5 + [10_000] * 2)
     ours(TRADES + 10)
-    WeChatTrade.objects.filter(out_trade_no__in=["P10", "P11"]).delete()
+    trades.objects.filter(out_trade_no__in=["P10", "P11"]).delete()
 
-    megabytes, seconds, statements = taken_in(tmp_path)
+    megabytes, seconds, statements = taken_in(tmp_path, name)
 
     day = ChannelDay.objects.get()
     assert (day.status, day.trades) == ("DIFFERS", TRADES + 2)
@@ -65,7 +73,7 @@ def test_a_hundred_thousand_trades_are_compared_set_against_set(tmp_path):
         "MISSING_THERE": 8,
         "AMOUNT": 5,
     }
-    assert WeChatTrade.objects.filter(billed_on=DAY).count() == TRADES
+    assert trades.objects.filter(billed_on=DAY).count() == TRADES
     assert seconds < MOST_SECONDS
     assert megabytes < MOST_MEGABYTES
     assert statements < MOST_STATEMENTS

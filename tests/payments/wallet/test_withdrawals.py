@@ -14,6 +14,7 @@ from payments.wallet.models import Withdrawal
 from payments.wallet.services import InsufficientBalance
 from payments.wechat_pay.models import WeChatNotice
 from tests.factories import client_of, key, make_user
+from tests.payments.hurry import ANSWERS_AFTER, hurried
 from tests.payments.wallet.scene import available, bought, frozen, rich
 from tests.payments.wechat_pay import payers
 from tests.sandbox.wechat_pay.books import OPENING_FEN
@@ -118,16 +119,17 @@ def test_a_silent_wechat_is_no_refusal(wechat):
 @pytest.mark.parametrize(
     "fault",
     [
-        *("error_before", "error_after", "reset", "garbage"),
+        *("error_before", "error_after", "reset", "garbage", "slow"),
         *("answer_bad_signature", "answer_signtest", "answer_old_timestamp", "answer_other_key"),
     ],
 )
 def test_an_order_without_a_good_answer_is_given_again_under_its_number(wechat, fault):
     user = rich(10_000)
     row = asked(user, 5000)
-    wechat.switch(fault, on=PATH)
+    wechat.switch(fault, on=PATH, seconds=ANSWERS_AFTER)
 
-    assert sent(row).status == "SENDING"
+    with hurried(client):
+        assert sent(row).status == "SENDING"
     assert (row.is_known, pots(user)) == (False, (5000, 5000))
 
     assert sent(row).package

@@ -13,6 +13,7 @@ from payments.transfers.models import LineReturn, StatementLine
 from payments.wallet import queries
 from payments.wallet.models import Withdrawal
 from tests.factories import client_of, key, make_merchant, make_staff
+from tests.payments.hurry import ANSWERS_AFTER, hurried
 from tests.payments.transfers.bank import arrive, booking
 from tests.payments.wallet.scene import rich
 from tests.payments.wallet.test_withdrawals import CARD, asked, pots, sent
@@ -28,13 +29,14 @@ def test_a_bank_pays_at_once(bank):
     assert books.balance("bank:755900000110") == -5000
 
 
-@pytest.mark.parametrize("fault", ["error_before", "error_after", "reset", "garbage"])
+@pytest.mark.parametrize("fault", ["error_before", "error_after", "reset", "garbage", "slow"])
 def test_a_payout_without_a_good_answer_is_ordered_again_and_paid_once(bank, fault):
     user = rich(10_000)
-    bank.faults("/bank/payouts", fault)
+    bank.faults("/bank/payouts", fault, seconds=ANSWERS_AFTER)
     row = asked(user, 5000, **CARD)
 
-    assert sent(row).status == "SENDING"
+    with hurried(transfer):
+        assert sent(row).status == "SENDING"
     assert pots(user) == (5000, 5000)
 
     assert sent(row).status == "DONE"

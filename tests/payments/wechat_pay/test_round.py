@@ -155,13 +155,16 @@ def test_told_twice_is_paid_once(scene, kind):
 
 
 @pytest.mark.parametrize("kind", ["bad_signature", "old_timestamp", "other_key"])
-def test_a_forged_or_old_notice_is_refused_and_the_next_one_is_heard(scene, kind):
-    payment = scene.opened()
+def test_a_forged_or_old_notice_is_refused_and_made_up_for_by_asking(scene, time_machine, kind):
+    payment = scene.opened(9900)
     scene.switch(kind)
 
     scene.pay(payment)
     assert scene.deliver() == [401]
     assert (status(payment), WeChatNotice.objects.count()) == ("WAITING", 0)
+
+    swept(time_machine, after=timedelta(seconds=15))
+    assert (status(payment), books.balance(CLEARING)) == ("CONFIRMED", 9900)
 
 
 def test_a_probe_is_refused_and_changes_nothing(scene):
