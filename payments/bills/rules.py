@@ -16,10 +16,11 @@ KEPT_DAYS = timedelta(days=89)  # channels hand out no older bills
 
 
 class Name(models.TextChoices):
-    """A channel's, which is that of the way to pay."""
+    """A channel's, which is that of the way to pay; and the carrier, who holds what is paid."""
 
     WECHAT = "WECHAT", "微信支付"
     ALIPAY = "ALIPAY", "支付宝"
+    CARRIER = "CARRIER", "资金存管"
 
 
 class DayStatus(models.TextChoices):
@@ -35,6 +36,7 @@ class Kind(models.TextChoices):
     AMOUNT = "AMOUNT", "金额不同"
     FEE = "FEE", "手续费不同"
     STATE = "STATE", "状态不同"
+    BALANCE = "BALANCE", "余额不同"
 
 
 class Subject(models.TextChoices):
@@ -43,6 +45,9 @@ class Subject(models.TextChoices):
     # The channel's two bills against each other: one of them is not whole.
     TRADE_SUM = "TRADE_SUM", "收款合计"
     REFUND_SUM = "REFUND_SUM", "退款合计"
+    # The carrier's: a leg of what was booked, and a sub-account at the end of the day.
+    MOVE = "MOVE", "存管动账"
+    ACCOUNT = "ACCOUNT", "存管子账户"
 
 
 class Moved(NamedTuple):
