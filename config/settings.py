@@ -380,6 +380,10 @@ if optional("WECHAT_PAY_MCHID"):
             {_public_key_id: file_text("WECHAT_PAY_PUBLIC_KEY")} if _public_key_id else {}
         ),
     }
+    # Which of our other accounts there have bills: OPERATION (transfers to people), FEES.
+    WECHAT_PAY["accounts"] = names("WECHAT_PAY_ACCOUNTS")
+    if unknown := set(WECHAT_PAY["accounts"]) - {"OPERATION", "FEES"}:
+        stop(f"WECHAT_PAY_ACCOUNTS: OPERATION and FEES, not {', '.join(sorted(unknown))}")
     if optional("WECHAT_PAY_TRANSFER_SCENE"):
         # Transfers to people (商家转账): the scene that WeChat approved, and what it wants told.
         WECHAT_PAY["transfers"] = {

@@ -17,7 +17,7 @@ from config.kit.outside import assert_no_transaction
 from payments.bills import booking, staging
 from payments.bills.channels import CHANNELS, Channel
 from payments.bills.models import ChannelDay, ChannelDifference
-from payments.bills.rules import DayStatus, Moved, begins
+from payments.bills.rules import DayStatus, Moved, begins, code
 from payments.channels.answers import ChannelSilent
 from payments.transfers import parsers
 from payments.transfers.parsers.channels.bill import BillRow
@@ -135,7 +135,7 @@ def _compare(name: str, day: date, batch: str, funds: Funds, at: datetime) -> Ch
         )
         if traded != moved
     ]
-    account = f"{channel.NAME}:{channel.account_no()}"
+    account = code(channel.NAME, channel.account_no(), channel.WHICH)
     told = {
         "account": account,
         "opening_fen": funds.opening_fen,
@@ -153,7 +153,13 @@ def _compare(name: str, day: date, batch: str, funds: Funds, at: datetime) -> Ch
     )
     if is_ours:
         booking.book(
-            name=name, ledger_name=channel.NAME, account=account, day=day, moved=funds.moved, at=at
+            name=name,
+            ledger_name=channel.NAME,
+            account=account,
+            day=day,
+            moved=funds.moved,
+            at=at,
+            which=channel.WHICH,
         )
     return row
 

@@ -118,7 +118,13 @@ class Migration(migrations.Migration):
             model_name="channelday",
             name="channel",
             field=models.CharField(
-                choices=[("WECHAT", "微信支付"), ("ALIPAY", "支付宝"), ("CARRIER", "资金存管")],
+                choices=[
+                    ("WECHAT", "微信支付"),
+                    ("ALIPAY", "支付宝"),
+                    ("WECHAT_OPERATION", "微信支付运营账户"),
+                    ("WECHAT_FEES", "微信支付手续费账户"),
+                    ("CARRIER", "资金存管"),
+                ],
                 max_length=16,
                 verbose_name="渠道",
             ),
@@ -158,7 +164,12 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="channelday",
             constraint=models.CheckConstraint(
-                condition=models.Q(("channel__in", ["WECHAT", "ALIPAY", "CARRIER"])),
+                condition=models.Q(
+                    (
+                        "channel__in",
+                        ["WECHAT", "ALIPAY", "WECHAT_OPERATION", "WECHAT_FEES", "CARRIER"],
+                    )
+                ),
                 name="channel_day_channel_known",
             ),
         ),
