@@ -16,6 +16,8 @@ from config.kit.columns import in_yuan
 from members.memberships.models import Membership
 from members.memberships.rules import Status as MemberStatus
 from payments.bills import queries as bills
+from payments.carrier import queries as carriers
+from payments.carrier.protocol import UNLICENSED, is_on
 from payments.cashier.models import Refund
 from payments.cashier.rules import RefundStatus
 from payments.deposits.models import DepositMove
@@ -72,6 +74,7 @@ def _waiting(request: HttpRequest) -> dict[str, int]:
         rows["deposits"] = DepositMove.objects.filter(finance, status=MoveStatus.ASKED)
     if tenants_of(request, "FINANCE") is None:
         rows["differences"] = bills.open_differences()
+        rows["carrier"] = carriers.stuck(now())
         rows["withdrawals"] = Withdrawal.objects.filter(status=WithdrawalStatus.CHECKING)
     return _counted(rows)
 
@@ -169,6 +172,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             }
         )
     context["cards"] += _bills(counts, at)
+    context["cards"] += _carrier(counts)
     context["cards"] += _codes(request)
     return context
 
@@ -198,6 +202,22 @@ def _bills(counts: dict[str, int], at: datetime) -> list[dict[str, Any]]:
             }
         )
     return cards
+
+
+def _carrier(counts: dict[str, int]) -> list[dict[str, Any]]:
+    """Where other people's money lies with nobody who may hold it, or he does not take our word."""
+    if "carrier" not in counts:
+        return []
+    card = {
+        "icon": "account_balance",
+        "href": reverse("admin:payments_carrierbatch_changelist") + "?status__exact=SENDING",
+    }
+    if not is_on():
+        return [{"title": "资金存管", "value": "未接入", "note": UNLICENSED, **card}]
+    if counts["carrier"]:
+        note = "存管机构没有入账，其后的报送都在等待"
+        return [{"title": "存管报送受阻", "value": counts["carrier"], "note": note, **card}]
+    return []
 
 
 def _shipping(request: HttpRequest, at: datetime) -> list[dict[str, Any]]:

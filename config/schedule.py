@@ -45,6 +45,8 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "limits of virtual accounts": every(30, "payments.receiving.tasks.tell_limits"),
     "ask after trades of WeChat Pay": every(10, "payments.wechat_pay.tasks.ask_open"),
     "fetch the bills of payment channels": from_ten("payments.bills.tasks.fetch_bills"),
+    "tell the carrier": every(10, "payments.carrier.tasks.tell_carrier"),
+    "compare every sub-account with the carrier": from_ten("payments.carrier.tasks.compare_days"),
     "ask after trades of Alipay": every(10, "payments.alipay.tasks.ask_open"),
     "suspend guarantees by rule": every(600, "members.guarantee.tasks.suspend_by_rule"),
     "close unpaid top-ups": every(60, "payments.wallet.tasks.expire_top_ups"),

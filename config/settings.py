@@ -101,6 +101,7 @@ AUDITS = [
     "payments.wallet.queries.findings",
     "payments.offering.queries.findings",
     "payments.bills.queries.findings",
+    "payments.carrier.queries.findings",
     "members.guarantee.queries.findings",
     "shop.inventory.queries.findings",
     "shop.orders.queries.findings",
@@ -379,6 +380,10 @@ if optional("WECHAT_PAY_MCHID"):
             {_public_key_id: file_text("WECHAT_PAY_PUBLIC_KEY")} if _public_key_id else {}
         ),
     }
+    # Which of our other accounts there have bills: OPERATION (transfers to people), FEES.
+    WECHAT_PAY["accounts"] = names("WECHAT_PAY_ACCOUNTS")
+    if unknown := set(WECHAT_PAY["accounts"]) - {"OPERATION", "FEES"}:
+        stop(f"WECHAT_PAY_ACCOUNTS: OPERATION and FEES, not {', '.join(sorted(unknown))}")
     if optional("WECHAT_PAY_TRANSFER_SCENE"):
         # Transfers to people (商家转账): the scene that WeChat approved, and what it wants told.
         WECHAT_PAY["transfers"] = {
@@ -433,6 +438,19 @@ for _bank in BANK_PROVIDERS:
         stop(f"BANK_{_bank.upper()}_CAN: limits and statements, not {', '.join(sorted(unknown))}")
 if PRODUCTION and "sandbox" in BANK_PROVIDERS:
     stop("BANKS must not name the sandbox in production")
+# Where held money legally lies (二清): the dotted name of what gives a payments.carrier.protocol
+# Carrier; "" is off, and then wallets, deposits and the guarantee lack a licensed carrier.
+CARRIER = optional("CARRIER")
+CARRIER_SANDBOX: dict[str, str] = {}
+if CARRIER == "sandbox":
+    if PRODUCTION:
+        stop("CARRIER must not be the sandbox in production")
+    CARRIER = "payments.carrier.signed.carrier"
+    CARRIER_SANDBOX = {
+        "base_url": text("CARRIER_URL"),
+        "public_key": file_text("CARRIER_PUBLIC_KEY"),
+        "private_key": file_text("CARRIER_PRIVATE_KEY"),
+    }
 # Payouts to merchants.  Money goes to a changed bank account only after so many days; above the
 # amount a payout takes two people; from which receiving account, "" for the platform's first.
 # Every morning all is paid to who has at least so much; 0: merchants ask for it themselves.

@@ -3,6 +3,7 @@
 from payments.alipay.admin import AlipayNoticeAdmin, AlipayTradeAdmin
 from payments.bills.admin import ChannelDayAdmin, ChannelDifferenceAdmin
 from payments.calendar.admin import BankDayAdmin
+from payments.carrier.admin import CarrierAccountAdmin, CarrierBatchAdmin, CarrierMoveAdmin
 from payments.cashier.admin import PaymentAdmin, ReceiptAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
 from payments.deposits.admin import DepositMoveAdmin, DepositRuleAdmin
@@ -28,6 +29,9 @@ __all__ = [
     "AlipayTradeAdmin",
     "BankDayAdmin",
     "ByHandAdmin",
+    "CarrierAccountAdmin",
+    "CarrierBatchAdmin",
+    "CarrierMoveAdmin",
     "ChannelDayAdmin",
     "ChannelDifferenceAdmin",
     "DayCloseAdmin",

@@ -3,6 +3,7 @@
 from payments.alipay.models import AlipayLink, AlipayNotice, AlipayTrade
 from payments.bills.models import ChannelDay, ChannelDifference
 from payments.calendar.models import BankDay
+from payments.carrier.models import CarrierAccount, CarrierBatch, CarrierMark, CarrierMove
 from payments.cashier.models import (
     PartPaid,
     Payment,
@@ -45,6 +46,10 @@ __all__ = [
     "Allocation",
     "BankDay",
     "ByHand",
+    "CarrierAccount",
+    "CarrierBatch",
+    "CarrierMark",
+    "CarrierMove",
     "ChannelDay",
     "ChannelDifference",
     "DayClose",

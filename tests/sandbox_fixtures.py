@@ -47,6 +47,14 @@ class Sandbox:
             "can": ["limits", "statements"],
         }
 
+    def carrier(self) -> dict[str, Any]:
+        """What the shop's CARRIER_SANDBOX says about this carrier."""
+        return {
+            "base_url": self.base_url,
+            "public_key": self.keys.carrier_public.read_text(),
+            "private_key": self.keys.shop_private.read_text(),
+        }
+
     def transfer(
         self,
         account_no: str,

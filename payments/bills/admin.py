@@ -31,6 +31,7 @@ KIND_COLOURS = {
     Kind.AMOUNT: "danger",
     Kind.FEE: "warning",
     Kind.STATE: "warning",
+    Kind.BALANCE: "danger",
 }
 
 
@@ -48,7 +49,7 @@ STATES = {
 class SideBySide:
     """How a difference is shown: what we have, what the channel has, and the difference."""
 
-    @display(description="商户单号 / 渠道单号")
+    @display(description="本店单号 / 渠道单号、子账户")
     def numbers(self, row: ChannelDifference) -> SafeString:
         return format_html("{}<br>{}", row.our_number or NOTHING, row.their_number or NOTHING)
 
@@ -182,7 +183,7 @@ class ChannelDifferenceAdmin(SideBySide, Look):
         ("found_at", DayFilter),
     ]
     search_fields = ["our_number", "their_number"]
-    search_help_text = "商户单号或渠道单号"
+    search_help_text = "商户单号、渠道单号或存管子账户"
     ordering = ["-found_at", "-pk"]
     fields = [
         ("channel_day", "subject", "kind"),

@@ -24,6 +24,7 @@ from payments.transfers.parsers.channels.bill import BillRow
 logger = logging.getLogger(__name__)
 
 NAME = "alipay"  # in the codes of the ledger
+WHICH = ""  # it has but one account
 TRADE_FORM, FUND_FORM = "alipay_trade", "alipay_account"
 AT_ONCE = 200
 _PAID_BY = {"在线支付", "交易付款"}  # 业务类型 of the account bill

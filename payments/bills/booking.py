@@ -12,21 +12,28 @@ from payments.transfers.parsers.refusals import Unbalanced
 
 @joined
 def book(
-    *, name: str, ledger_name: str, account: str, day: date, moved: Moved, at: datetime
+    *,
+    name: str,
+    ledger_name: str,
+    account: str,
+    day: date,
+    moved: Moved,
+    at: datetime,
+    which: str = "",
 ) -> None:
     """Post what a day moved, once; then the opening, or its correction where a day came in late.
 
     The caller has the channel to itself.  Raises Unbalanced where the day was posted, of another
     bill.
     """
-    told = reference(ledger_name, day)
+    told = reference(ledger_name, day, which)
     if Posting.objects.filter(kind="CHANNEL_DAY", reference=told).exists():
         posted = Entry.objects.filter(
             posting__kind="CHANNEL_DAY", posting__reference=told, account__code=account
         )
         if sum(posted.values_list("amount_fen", flat=True)) != moved.total_fen:
             raise Unbalanced(f"{day} 的资金账单与已经记账的不同")
-    elif draft := posting(name=ledger_name, account=account, day=day, moved=moved):
+    elif draft := posting(name=ledger_name, account=account, day=day, moved=moved, which=which):
         ledger.post([draft], at=at)
     _open(name, ledger_name, account, at)
 

@@ -9,7 +9,7 @@ class ChannelDay(models.Model):
     """A payment channel's bills of one day, and what came of comparing them with our trades.
 
     Trades, refunds and fees are as the trade bill says, the balances as the fund bill does; no
-    balances where nothing moved.
+    balances where nothing moved.  Of the carrier: what came in and what left, and no balances.
     """
 
     channel = models.CharField("渠道", max_length=16, choices=Name)
@@ -64,7 +64,8 @@ class ChannelDifference(models.Model):
     """Where a bill and our rows disagree; open until a person closes it, or the two have met.
 
     Of a `…_SUM` ours is the trade bill's, theirs the fund bill's.  A fee's `our_fen` is what the
-    agreed rate makes.  0 fen where one side has no such row.
+    agreed rate makes.  0 fen where one side has no such row.  Of the carrier: our number of the
+    move, none of a balance, and as theirs the sub-account.
     """
 
     channel_day = models.ForeignKey(

@@ -16,10 +16,13 @@ KEPT_DAYS = timedelta(days=89)  # channels hand out no older bills
 
 
 class Name(models.TextChoices):
-    """A channel's."""
+    """A channel's or an account's of it; and the carrier, who holds what is paid."""
 
     WECHAT = "WECHAT", "微信支付"
     ALIPAY = "ALIPAY", "支付宝"
+    WECHAT_OPERATION = "WECHAT_OPERATION", "微信支付运营账户"
+    WECHAT_FEES = "WECHAT_FEES", "微信支付手续费账户"
+    CARRIER = "CARRIER", "资金存管"
 
 
 class DayStatus(models.TextChoices):
@@ -35,6 +38,7 @@ class Kind(models.TextChoices):
     AMOUNT = "AMOUNT", "金额不同"
     FEE = "FEE", "手续费不同"
     STATE = "STATE", "状态不同"
+    BALANCE = "BALANCE", "余额不同"
 
 
 class Subject(models.TextChoices):
@@ -43,6 +47,9 @@ class Subject(models.TextChoices):
     # The channel's two bills against each other: one of them is not whole.
     TRADE_SUM = "TRADE_SUM", "收款合计"
     REFUND_SUM = "REFUND_SUM", "退款合计"
+    # The carrier's: a leg of what was booked, and a sub-account at the end of the day.
+    MOVE = "MOVE", "存管动账"
+    ACCOUNT = "ACCOUNT", "存管子账户"
 
 
 class Moved(NamedTuple):
@@ -88,15 +95,20 @@ def due(*, last: date | None, waiting: Collection[date], at: datetime) -> list[d
     return [*again[:MOST_DAYS], *new[:MOST_DAYS]]
 
 
-def reference(name: str, day: date) -> str:
+def code(name: str, account_no: str, which: str) -> str:
+    """The ledger's account, such as wechat:1900000109 or wechat:1900000109:OPERATION."""
+    return ":".join(part for part in (name, account_no, which) if part)
+
+
+def reference(name: str, day: date, which: str = "") -> str:
     """CHANNEL_DAY and this name the posting of a day."""
-    return f"{name}:{day}"
+    return ":".join(part for part in (name, f"{day}", which) if part)
 
 
-def posting(*, name: str, account: str, day: date, moved: Moved) -> Draft | None:
+def posting(*, name: str, account: str, day: date, moved: Moved, which: str = "") -> Draft | None:
     """What the account moved against what waited in clearing, the channel's fees, and the rest.
 
-    `account` is the ledger's, such as wechat:1900000109; None where nothing moved.
+    `account` is the ledger's (`code`); None where nothing moved.
     """
     legs = {
         account: moved.total_fen,
@@ -104,7 +116,7 @@ def posting(*, name: str, account: str, day: date, moved: Moved) -> Draft | None
         f"channel_fee:{name}": -moved.fee_fen,
         f"elsewhere:{name}": -moved.other_fen,
     }
-    return _draft("CHANNEL_DAY", reference(name, day), legs)
+    return _draft("CHANNEL_DAY", reference(name, day, which), legs)
 
 
 def opening(*, name: str, account: str, fen: int, earlier: int) -> Draft | None:

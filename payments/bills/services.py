@@ -1,6 +1,6 @@
 """A day's bills are fetched, what we have not heard is asked about, and then they are compared."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -9,12 +9,13 @@ from uuid import uuid4
 
 from django.db import connection, transaction
 
+from config.kit.db import joined
 from config.kit.errors import StaleState
 from config.kit.outside import assert_no_transaction
 from payments.bills import booking, staging
 from payments.bills.channels import CHANNELS, Channel
 from payments.bills.models import ChannelDay, ChannelDifference
-from payments.bills.rules import DayStatus, Moved, begins
+from payments.bills.rules import DayStatus, Moved, begins, code
 from payments.channels.answers import ChannelSilent
 from payments.transfers import parsers
 from payments.transfers.parsers.channels.bill import BillRow
@@ -121,16 +122,71 @@ WHERE c.id = d.channel_day_id AND c.channel = %(name)s AND d.closed_at IS NULL A
     c.id = %(row)s AND d.seen_at < %(at)s
     OR d.kind = 'MISSING_THERE' AND EXISTS (
         SELECT FROM payments_billrow b
-        WHERE b.batch = %(batch)s AND b.their_number = d.their_number))
+        WHERE b.batch = %(batch)s AND b.their_number = d.their_number
+          AND b.our_number = d.our_number))
 """
 
 
 @transaction.atomic
 def _compare(name: str, day: date, batch: str, funds: Funds, at: datetime) -> ChannelDay:
     channel = CHANNELS[name]
+    totals = staging.totals(batch)
+    sums = [
+        (_SUMS, {"subject": subject, "traded": traded, "moved": moved})
+        for subject, traded, moved in (
+            ("TRADE_SUM", totals.trades_fen, funds.moved.paid_fen),
+            ("REFUND_SUM", totals.refunds_fen, -funds.moved.refunded_fen),
+        )
+        if traded != moved
+    ]
+    account = code(channel.NAME, channel.account_no(), channel.WHICH)
+    told = {
+        "account": account,
+        "opening_fen": funds.opening_fen,
+        "closing_fen": funds.closing_fen,
+        **totals._asdict(),
+    }
+    row, is_ours = conclude(
+        name=name,
+        day=day,
+        batch=batch,
+        differences=[(channel.DIFFERENCES, {}), *sums],
+        told=told,
+        at=at,
+        mark=channel.mark,
+    )
+    if is_ours:
+        booking.book(
+            name=name,
+            ledger_name=channel.NAME,
+            account=account,
+            day=day,
+            moved=funds.moved,
+            at=at,
+            which=channel.WHICH,
+        )
+    return row
+
+
+@joined
+def conclude(
+    *,
+    name: str,
+    day: date,
+    batch: str,
+    differences: Sequence[tuple[str, dict[str, Any]]],
+    told: dict[str, Any],
+    at: datetime,
+    mark: Callable[[dict[str, Any]], None] | None = None,
+) -> tuple[ChannelDay, bool]:
+    """Keep what a day's comparison has found; False where another worker was first.
+
+    `differences` are statements as `Channel.DIFFERENCES` is one, with what they need besides;
+    `told` are columns of the day; `mark` writes down first which rows of ours the batch has.
+    """
     row = _lock(name, day, at)
     if row.status != DayStatus.WAITING:
-        return row  # another worker was first
+        return row, False
     facts: dict[str, Any] = {
         "batch": batch,
         "day": day,
@@ -141,36 +197,18 @@ def _compare(name: str, day: date, batch: str, funds: Funds, at: datetime) -> Ch
         "name": name,
         "met": MET,
     }
-    channel.mark(facts)
-    totals = staging.totals(batch)
+    if mark:
+        mark(facts)
     with connection.cursor() as cursor:
-        cursor.execute(_FOUND.format(differences=channel.DIFFERENCES), facts)
-        sums = (
-            ("TRADE_SUM", totals.trades_fen, funds.moved.paid_fen),
-            ("REFUND_SUM", totals.refunds_fen, -funds.moved.refunded_fen),
-        )
-        for subject, traded, moved in sums:
-            if traded != moved:
-                more = {"subject": subject, "traded": traded, "moved": moved}
-                cursor.execute(_FOUND.format(differences=_SUMS), facts | more)
+        for statement, more in differences:
+            cursor.execute(_FOUND.format(differences=statement), facts | more)
         cursor.execute(_MET, facts)
-    account = f"{channel.NAME}:{channel.account_no()}"
     ChannelDay.objects.filter(pk=row.pk).update(
-        account=account,
-        status=_verdict(row),
-        opening_fen=funds.opening_fen,
-        closing_fen=funds.closing_fen,
-        problem="",
-        tried_at=at,
-        fetched_at=at,
-        **totals._asdict(),
+        status=_verdict(row), problem="", tried_at=at, fetched_at=at, **told
     )
     _settle(name)
-    booking.book(
-        name=name, ledger_name=channel.NAME, account=account, day=day, moved=funds.moved, at=at
-    )
     row.refresh_from_db()
-    return row
+    return row, True
 
 
 def _lock(name: str, day: date, at: datetime) -> ChannelDay:

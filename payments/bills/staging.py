@@ -45,11 +45,16 @@ def stage(
 
     Raises whatever `rows` raises; what was written until then is the caller's to `clear`.
     """
-    source, n, stamp = iter(rows), 0, at.isoformat()
+    stamp = at.isoformat()
+    write(_line(batch, i, stamp, row, fee_due(row)) for i, row in enumerate(rows))
+
+
+def write(lines: Iterable[str]) -> None:
+    """Lines as COPY reads them, in the order of the columns."""
+    source, n = iter(lines), 0
     while some := list(islice(source, AT_ONCE)):
-        lines = [_line(batch, i, stamp, row, fee_due(row)) for i, row in enumerate(some, n)]
         with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-            copy.write("".join(lines))
+            copy.write("".join(some))
         n += len(some)
     if n > AT_ONCE:
         # Else PostgreSQL would plan for the few rows that it remembers.
@@ -70,12 +75,13 @@ def clear(batch: str, *, before: datetime) -> None:
 
 
 def _line(batch: str, n: int, stamp: str, row: BillRow, due_fen: int) -> str:
-    ours, theirs = _said(row.own_number), _said(row.serial or "")
+    ours, theirs = said(row.own_number), said(row.serial or "")
     return (
         f"{batch}\t{n}\t{stamp}\t{'t' if row.is_reversal else 'f'}\t{ours}\t{theirs}\t"
-        f"{abs(row.amount_fen)}\t{row.fee_fen}\t{due_fen}\t{_said(row.state)}\n"
+        f"{abs(row.amount_fen)}\t{row.fee_fen}\t{due_fen}\t{said(row.state)}\n"
     )
 
 
-def _said(text: str) -> str:
+def said(text: str) -> str:
+    """A text from outside, as one field of a line."""
     return _ODD.sub("", text)[:LONGEST]

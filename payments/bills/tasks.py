@@ -1,5 +1,6 @@
 import logging
-from datetime import date
+from datetime import date, datetime
+from typing import Protocol
 
 from celery import shared_task
 from django.db.models import Max
@@ -24,7 +25,7 @@ def fetch_bills() -> None:
     for name, channel in CHANNELS.items():
         try:
             for day in days_due(name) if channel.is_on() else []:
-                _fetch(name, day)
+                fetch(name, day, services.take_in)
         except Exception:
             logger.exception("the bills of %s could not be fetched", name)
 
@@ -36,9 +37,16 @@ def days_due(name: str) -> list[date]:
     return due(last=last, waiting=list(waiting.values_list("day", flat=True)), at=now())
 
 
-def _fetch(name: str, day: date) -> None:
+class TakesIn(Protocol):
+    """Has a day and compares it; raises ChannelSilent, ChannelRefused, Unreadable."""
+
+    def __call__(self, *, name: str, day: date, at: datetime) -> ChannelDay: ...
+
+
+def fetch(name: str, day: date, take_in: TakesIn) -> None:
+    """One day; where it cannot be had, it waits with the reason."""
     try:
-        row = services.take_in(name=name, day=day, at=now())
+        row = take_in(name=name, day=day, at=now())
     except TryAgain as silent:
         level = logging.ERROR if day < newest(now()) else logging.WARNING
         logger.log(level, "bills of %s, %s: %s", name, day, silent)

@@ -24,7 +24,7 @@ from payments.wechat_pay.models import WeChatRefund, WeChatTrade
 
 logger = logging.getLogger(__name__)
 
-NAME = "wechat"  # in the codes of the ledger
+NAME, WHICH = "wechat", ""  # in the codes of the ledger
 TRADE_FORM, FUND_FORM = "wechat_tradebill", "wechat_fundflow"
 AT_ONCE = 200
 # 备注 of a refund in the fund bill, whose amount is net of the fee that comes back with it.

@@ -18,6 +18,7 @@ from members.memberships import services as memberships
 from members.memberships.models import Level
 from members.merchants.models import Merchant
 from payments.bills.models import ChannelDay, ChannelDifference
+from payments.carrier.models import CarrierAccount, CarrierBatch, CarrierMove
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.closing.models import DayClose
@@ -240,6 +241,23 @@ def _money(side: Side, account_no: str, at: datetime) -> None:
     held = Account.objects.get(code=f"held:{side.merchant.number}")
     entry = Entry.objects.filter(account=held).earliest("pk")
     side.keep(held, entry, Posting.objects.get(pk=entry.posting_id))
+    _told(side, held.code, entry, at)
+
+
+def _told(side: Side, code: str, entry: Entry, at: datetime) -> None:
+    """The carrier has heard of one posting of its."""
+    batch = CarrierBatch.objects.create(
+        number=numbers.fresh("K"),
+        status="BOOKED",
+        moves=1,
+        made_at=at,
+        asked_at=at,
+        booked_at=at,
+        booked_on=at.date(),
+    )
+    move = CarrierMove.objects.create(posting_id=entry.posting_id, batch=batch, n=1)
+    account = CarrierAccount.objects.create(code=code, told_fen=-entry.amount_fen)
+    side.keep(batch, move, account)
 
 
 def _paid_out(side: Side, account_no: str, at: datetime) -> None:

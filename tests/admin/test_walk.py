@@ -75,6 +75,9 @@ PAGES = {
         PLATFORM, PLATFORM, "password block unblock", types=PLATFORM, adds=PLATFORM
     ),
     "payments.Account": Page(FINANCE),
+    "payments.CarrierAccount": Page(PLATFORM),
+    "payments.CarrierBatch": Page(PLATFORM),
+    "payments.CarrierMove": Page(PLATFORM),
     "payments.ChannelDay": Page(PLATFORM, PLATFORM, "compare_again"),
     "payments.ChannelDifference": Page(PLATFORM, PLATFORM, "close_difference"),
     "payments.DayClose": Page(FINANCE),

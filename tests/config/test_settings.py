@@ -40,7 +40,15 @@ def manage(env, *args):
 
 
 def test_production_is_clean_by_djangos_own_check(production):
+    """But for a word on whose money it is, until a licensed carrier holds it."""
     run = manage(production, "check", "--deploy", "--fail-level", "WARNING")
+
+    assert run.returncode == 0, run.stderr
+    assert "System check identified 1 issue" in run.stderr
+    assert "payments.I001) 未接入持牌资金存管机构" in run.stderr
+
+    ours = production | {"CARRIER": "payments.carrier.signed.carrier"}
+    run = manage(ours, "check", "--deploy", "--fail-level", "WARNING")
 
     assert run.returncode == 0, run.stderr
     assert "no issues" in run.stdout
@@ -87,6 +95,15 @@ def test_another_gateway_of_alipay_s_is_refused_in_production(production, tmp_pa
 
     assert run.returncode != 0
     assert "ALIPAY_URL must not be set in production" in run.stderr
+
+
+def test_the_carrier_is_neither_the_sandbox_nor_nobody(production):
+    run = manage(production | {"CARRIER": "sandbox"}, "check")
+    assert "CARRIER must not be the sandbox in production" in run.stderr
+
+    run = manage(production | {"CARRIER": "ours.pingan.carrier"}, "check")
+    assert run.returncode != 0
+    assert "payments.E002) CARRIER: No module named 'ours'" in run.stderr
 
 
 def test_the_sandbox_is_refused_in_production(production, tmp_path):

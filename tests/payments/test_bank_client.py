@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.transaction import Atomic
 from pytest_django import Settings
 
-from payments.channels import transfer
+from payments.channels import signed, transfer
 from payments.channels.transfer import Bank, BankRefused, BankUnknown, bank
 from tests.payments.payouts import PARENT, bookings, pay_out
 from tests.sandbox import keys
@@ -197,7 +197,7 @@ def test_a_payout_that_never_reached_the_bank_is_unknown_until_asked(
 def test_a_bank_that_takes_too_long_is_unknown(
     sandbox: Sandbox, ours: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transfer, "TIMEOUT", (0.3, 0.3))
+    monkeypatch.setattr(signed, "TIMEOUT", (0.3, 0.3))
     sandbox.faults(PAYOUTS, "slow", seconds=1)
 
     with pytest.raises(BankUnknown):

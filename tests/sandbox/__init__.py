@@ -1,4 +1,4 @@
-"""The outside world as one process: WeChat, WeChat Pay, Alipay and a bank, speaking HTTP.
+"""The outside world as one process: WeChat, WeChat Pay, Alipay, a bank and a carrier, over HTTP.
 
     python -m tests.sandbox --port 8090 --home DIR --shop-url http://127.0.0.1:8000
 
@@ -14,6 +14,8 @@ WeChat    POST /cgi-bin/stable_token · GET /sns/jscode2session · POST /wxa/get
 Bank      POST /bank/units · POST /bank/units/limits · POST|GET /bank/payouts · GET /bank/files
           (all signed both ways) · POST /bank/transfers · GET /bank/statements (what people click)
           and a signed push of every booking to SHOP/api/v1/hooks/bank/sandbox
+Carrier   POST /carrier/batches · GET /carrier/balances · GET /carrier/movements   (carrier.py)
+          (signed both ways, as the bank, with a key of its own)
 WeChat Pay  (wechat_pay/; APIv3, signed both ways; notices go to the notify_url of each request)
           POST /v3/pay/transactions/jsapi · GET /v3/pay/transactions/{out-trade-no|id}/…
           POST /v3/pay/transactions/out-trade-no/…/close
@@ -29,11 +31,12 @@ Control   POST /__sandbox__/…
   credit     {openid, template_id, credits}      accepted subscription prompts
   account    {account_no, name?, opening_fen?}   open a parent account at the bank
   reverse    {serial}                            the bank takes a credit back
+  carrier    {lose?, bend_fen?, account?, off_fen?, page?}   what it has wrong, see carrier.py
   faults     {path, kind, times?, seconds?, errcode?}   see faults.py
   shop       {url}                               where pushes go; "" means nowhere
   clock      {seconds}                           move the clock on; signatures keep the real time
   reset      {}                                  forget everything but the keys
-  wechat-pay/{pay|refund|transfer|regime|switch} · GET wechat-pay/{trades|notices}   see wechat_pay/
+  wechat-pay/{pay|refund|transfer|fill|regime|switch} · GET wechat-pay/{trades|notices}
   alipay/…                                       see alipay/__init__.py
   shipping/{confirm|settle|remind|push|verify|ingest|managed} · GET shipping/{orders|pushes}
   GET journal (requests seen) · GET pushes (deliveries tried)

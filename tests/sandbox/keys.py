@@ -10,23 +10,27 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 @dataclass(frozen=True)
 class Keys:
-    """PEM files; the shop is given `bank_public` and `shop_private`."""
+    """PEM files; the shop is given `bank_public`, `carrier_public` and `shop_private`."""
 
     bank_private: Path
     bank_public: Path
     shop_private: Path
     shop_public: Path
+    carrier_private: Path
+    carrier_public: Path
 
 
 def ensure(home: Path) -> Keys:
     """The keys of this home, made now when they are missing; RSA-2048, readable by us only."""
-    for owner in ("bank", "shop"):
+    for owner in ("bank", "shop", "carrier"):
         pair(home, owner)
     return Keys(
         bank_private=home / "bank_private.pem",
         bank_public=home / "bank_public.pem",
         shop_private=home / "shop_private.pem",
         shop_public=home / "shop_public.pem",
+        carrier_private=home / "carrier_private.pem",
+        carrier_public=home / "carrier_public.pem",
     )
 
 

@@ -14,6 +14,7 @@ from tests.sandbox import keys, page
 from tests.sandbox.alipay import notify as alipay_notify
 from tests.sandbox.alipay.control import Alipay
 from tests.sandbox.bank import Bank
+from tests.sandbox.carrier import Carrier
 from tests.sandbox.faults import Fault, Faults
 from tests.sandbox.journal import Journal
 from tests.sandbox.push import DELAYS, Pusher
@@ -47,10 +48,12 @@ class World:
         self.faults = Faults()
         self.journal = Journal(home / "journal.jsonl")
         self._signer = Signer(held.bank_private)
+        self._carrier_signer = Signer(held.carrier_private)
         self._verifier = Verifier(held.shop_public)
         self.pusher = Pusher(self._signer, self.faults, self._taken, push_delays)
         self.pusher.shop_url = shop_url
         self.bank = Bank(self.journal, self.pusher)
+        self.carrier = Carrier(self.journal)
         self.wechat = WeChat(self.journal, appid, secret)
         self.wechat_pay = WeChatPay(home, self.journal, self.faults, appid, wechat_pay_delays)
         self.alipay = Alipay(self.journal, home, alipay_delays)
@@ -69,6 +72,7 @@ class World:
             ("GET", "/bank/files"): self.bank.file,
             ("POST", "/bank/payouts"): self.bank.pay_out,
             ("GET", "/bank/payouts/*"): self.bank.payout,
+            **self.carrier.roads(),
         }
         self._open: dict[tuple[str, str], Road] = {
             ("GET", "/"): self._page,
@@ -167,9 +171,8 @@ class World:
         """An answer repeats the nonce of its request, so that no other answer can stand for it."""
         if not nonce:
             return said
-        headers = self._signer.headers(
-            request.method, request.target, said.body, nonce=nonce, ago=ago
-        )
+        signer = self._carrier_signer if request.path.startswith("/carrier/") else self._signer
+        headers = signer.headers(request.method, request.target, said.body, nonce=nonce, ago=ago)
         return Answer(said.status, said.body, said.content_type, {**said.headers, **headers})
 
     def _transfer(self, request: Request) -> Answer:
@@ -228,6 +231,7 @@ class World:
             ),
             "account": lambda: self.bank.open_account(asked),
             "reverse": lambda: self.bank.reverse(asked),
+            "carrier": lambda: self.carrier.switch(asked),
             "faults": lambda: self.faults.add(asked),
             "shop": lambda: self._tell(asked["url"].rstrip("/")),
             "clock": lambda: self.journal.advance(asked["seconds"]),
@@ -246,6 +250,7 @@ class World:
             self.faults.clear()
             self.pusher.clear()
             self.bank.clear()
+            self.carrier.clear()
             self.wechat.clear()
             self.wechat_pay.clear()
             self.alipay.clear()

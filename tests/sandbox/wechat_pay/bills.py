@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 
 from tests.sandbox.journal import SHANGHAI, Fact
 from tests.sandbox.web import Answer, Refused, Request, answer
-from tests.sandbox.wechat_pay.books import at_shanghai
+from tests.sandbox.wechat_pay.books import ACCOUNTS, at_shanghai
 from tests.sandbox.wechat_pay.desk import Desk, fee, yuan
 from tests.sandbox.wechat_pay.keys import MCHID
 
@@ -38,7 +38,6 @@ FUND = (
     "资金变更提交申请人,备注,业务凭证号"
 )
 FUND_SUMS = "资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额"
-ACCOUNTS = ("BASIC", "OPERATION", "FEES")
 REFUND_STATUS = {"ABNORMAL": "CHANGE", "CLOSED": "FAIL"}  # the bill's own words
 
 

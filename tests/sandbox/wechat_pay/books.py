@@ -1,4 +1,4 @@
-"""What WeChat Pay knows: trades, refunds, transfers, the merchant's two accounts, untold events.
+"""What WeChat Pay knows: trades, refunds, transfers, the merchant's accounts, untold events.
 
 Every change is one fact of the journal, with the money it moves and the notice it owes.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.sandbox.journal import SHANGHAI, Fact, Journal
 
+ACCOUNTS = ("BASIC", "OPERATION", "FEES")
 OPENING_FEN = 100_000_000  # of each account: one million yuan
 Changes = Mapping[str, Fact]  # by the merchant's number
 
@@ -34,7 +35,7 @@ class Books:
         self.refunds_of: dict[str, list[Fact]] = defaultdict(list)  # by out_trade_no
         self.flows: list[Fact] = []
         self.untold: dict[str, Fact] = {}
-        self.balances = {"BASIC": OPENING_FEN, "OPERATION": OPENING_FEN}
+        self.balances = dict.fromkeys(ACCOUNTS, OPENING_FEN)
         self.spent: set[str] = set()  # numbers closed before they were asked for
         self.regime = ""
         self._names: dict[str, str] = {}  # WeChat's number -> the merchant's

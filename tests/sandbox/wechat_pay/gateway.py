@@ -161,10 +161,11 @@ class WeChatPay:
             "refund": self._refunds.end,
             "transfer": self._transfers.end,
             "regime": self._set_regime,
+            "fill": self._fill,
             "switch": self._switches.order,
         }.get(request.path.rpartition("/")[2])
         if does is None:
-            raise Refused(404, "NOT_FOUND", "pay, refund, transfer, regime or switch")
+            raise Refused(404, "NOT_FOUND", "pay, refund, transfer, fill, regime or switch")
         try:
             said = does(**asked)
         except (KeyError, TypeError, ValueError) as error:
@@ -188,6 +189,16 @@ class WeChatPay:
                     }
                 )
         raise Refused(404, "NOT_FOUND", "trades or notices")
+
+    def _fill(self, account: str, fen: int) -> None:
+        """The merchant moves so much from BASIC to another of its accounts."""
+        number = self._books.fresh("42008", 28)
+        said = {"business_no": number, "name": "账户间划转", "type": "划转", "voucher": number}
+        flows = [
+            self._books.flow("BASIC", -fen, **said, note="转出"),
+            self._books.flow(account, fen, **said, note="转入"),
+        ]
+        self._books.record(flows=flows)
 
     def _set_regime(self, regime: str) -> None:
         if regime not in REGIMES:

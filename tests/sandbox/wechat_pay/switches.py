@@ -28,6 +28,7 @@ An answer (`on`: the path, a * at the end for all that begin so; every /v3/ path
 What happens to the money
   abnormal_refund   the next refund ends ABNORMAL      closed_refund   … CLOSED
   held_refund       … stays PROCESSING until the control says
+  fees_apart        the fee of the next payment is taken out of the account FEES
   userpaying        closing finds the buyer at the password: 202 USERPAYING
   paid_during_close the buyer pays just before the close: ORDERPAID, and the notice comes
   spending_close    closing a number never asked for answers 204 and spends it: a prepay of it is
@@ -48,7 +49,7 @@ ANSWER = "answer_"
 FLAWS = {"bad_signature", "signtest", "old_timestamp", "other_key"}
 DEED = {
     *("abnormal_refund", "closed_refund", "held_refund"),
-    *("userpaying", "paid_during_close", "spending_close"),
+    *("fees_apart", "userpaying", "paid_during_close", "spending_close"),
 }
 # What the queue calls them.
 QUEUE = {"late": "slow"}

@@ -188,7 +188,8 @@ class Trades:
             cost = -fee(paid_fen)
             kind = "扣除交易手续费"
             note = f"支付交易手续费{yuan(-cost)}元"
-            flows.append(self._books.flow("BASIC", cost, **said, type=kind, note=note))
+            payer = "FEES" if self._desk.switches.deed("fees_apart") else "BASIC"
+            flows.append(self._books.flow(payer, cost, **said, type=kind, note=note))
         told = self._desk.notices.made(
             "TRANSACTION.SUCCESS", asked["notify_url"], self._view(trade | change)
         )
