@@ -6,6 +6,7 @@ from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
 from payments.deposits.admin import DepositMoveAdmin, DepositRuleAdmin
+from payments.gift_cards.admin import GiftCardAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.offering.admin import MethodRuleAdmin
 from payments.payouts.admin import PayeeAdmin, PayoutAdmin, PayoutFileAdmin
@@ -35,6 +36,7 @@ __all__ = [
     "DepositRuleAdmin",
     "EntryAdmin",
     "FeeRateAdmin",
+    "GiftCardAdmin",
     "LineReturnAdmin",
     "MethodRuleAdmin",
     "PayeeAdmin",
