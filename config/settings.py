@@ -42,7 +42,11 @@ REDIS_URL = text("REDIS_URL")
 # --- the wiring: who answers whom, by dotted name -----------------------------------------------
 
 # Who answers the cashier about each kind of thing that is paid for.  The only upward call.
-PAYABLES = {"ORDER": "shop.payable", "TOPUP": "payments.wallet.payable"}
+PAYABLES = {
+    "ORDER": "shop.payable",
+    "TOPUP": "payments.wallet.payable",
+    "GIFT_CARD": "payments.gift_cards.payable",
+}
 # Which adapter stands behind each way to pay.
 PAYMENT_METHODS = {
     "BANK_TRANSFER": "payments.transfers.method",
@@ -99,6 +103,7 @@ AUDITS = [
     "payments.wechat_pay.queries.findings",
     "payments.alipay.queries.findings",
     "payments.wallet.queries.findings",
+    "payments.gift_cards.queries.findings",
     "payments.offering.queries.findings",
     "payments.bills.queries.findings",
     "payments.carrier.queries.findings",
@@ -231,6 +236,15 @@ WALLET_WITHDRAWALS = {
     "day_times": number("WALLET_WITHDRAWAL_DAY_TIMES", 3),
     "check_fen": number("WALLET_WITHDRAWAL_CHECK_FEN", 100_000),
 }
+# Gift cards, in fen; in yuan where they are set.
+GIFT_CARDS = {
+    "least_fen": number("GIFT_CARD_LEAST_YUAN", 10) * 100,
+    "most_fen": number("GIFT_CARD_MOST_YUAN", 1_000) * 100,
+    "day_fen": number("GIFT_CARD_DAY_YUAN", 5_000) * 100,
+    "held_fen": number("GIFT_CARD_HELD_YUAN", 5_000) * 100,
+}
+if GIFT_CARDS["most_fen"] > 1_000_00:
+    stop("GIFT_CARD_MOST_YUAN: a card without a proven name holds at most 1000 yuan")
 # Paths that begin so take larger ones: a statement of a million lines.
 LARGE_UPLOADS = {
     "/api/v1/bank/statements": 512 * 1_048_576,

@@ -69,6 +69,7 @@ MENU: list[tuple[str, list[Item]]] = [
             ("用户钱包", "account_balance_wallet", "payments_wallet_changelist"),
             ("钱包充值", "add_card", "payments_topup_changelist"),
             ("钱包提现", "outbound", "payments_withdrawal_changelist", "withdrawals"),
+            ("礼品卡", "redeem", "payments_giftcard_changelist"),
             ("转账指引", "signpost", "payments_transferintent_changelist"),
             ("收款账户", "credit_card", "payments_receivingaccount_changelist"),
             ("专属账号", "tag", "payments_virtualaccount_changelist"),

@@ -7,6 +7,7 @@ from payments.carrier.admin import CarrierAccountAdmin, CarrierBatchAdmin, Carri
 from payments.cashier.admin import PaymentAdmin, ReceiptAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
 from payments.deposits.admin import DepositMoveAdmin, DepositRuleAdmin
+from payments.gift_cards.admin import GiftCardAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.offering.admin import MethodRuleAdmin
 from payments.payouts.admin import PayeeAdmin, PayoutAdmin, PayoutFileAdmin
@@ -39,6 +40,7 @@ __all__ = [
     "DepositRuleAdmin",
     "EntryAdmin",
     "FeeRateAdmin",
+    "GiftCardAdmin",
     "LineReturnAdmin",
     "MethodRuleAdmin",
     "PayeeAdmin",

@@ -14,6 +14,7 @@ from payments.cashier.models import (
 )
 from payments.closing.models import DayClose
 from payments.deposits.models import DepositMove, DepositRule
+from payments.gift_cards.models import Gift, GiftCard, GiftCardEvent
 from payments.ledger.models import Account, Entry, Posting
 from payments.offering.models import MethodRule, MethodRuleEvent
 from payments.payouts.models import Payee, Payout, PayoutEvent, PayoutFile
@@ -57,6 +58,9 @@ __all__ = [
     "DepositRule",
     "Entry",
     "FeeRate",
+    "Gift",
+    "GiftCard",
+    "GiftCardEvent",
     "LineEvent",
     "LineReturn",
     "MethodRule",

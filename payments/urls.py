@@ -4,6 +4,7 @@ from payments.alipay import api as alipay
 from payments.cashier import api as cashier
 from payments.closing import api as closing
 from payments.deposits import api as deposits
+from payments.gift_cards import api as gift_cards
 from payments.payouts import api as payouts
 from payments.transfers import api as transfers
 from payments.transfers import api_push as pushes
@@ -23,6 +24,7 @@ urlpatterns = [
     *payouts.urlpatterns,
     *deposits.urlpatterns,
     *wallet.urlpatterns,
+    *gift_cards.urlpatterns,
     *wechat_pay.urlpatterns,
     *alipay.urlpatterns,
 ]

@@ -61,6 +61,15 @@ ROUTES: dict[str, dict[str, str]] = {
     "wallet/top-ups/methods": {"GET": SIGNED_IN},
     "wallet/withdrawals": {"GET": SIGNED_IN, "POST": SIGNED_IN},
     "wallet/withdrawals/{withdrawal}": {"GET": SIGNED_IN},
+    "gift-cards": {"GET": SIGNED_IN, "POST": SIGNED_IN},
+    "gift-cards/methods": {"GET": SIGNED_IN},
+    "gift-cards/claims": {"POST": SIGNED_IN},
+    "gift-cards/{gift_card}": {"GET": SIGNED_IN},
+    "gift-cards/{gift_card}/entries": {"GET": SIGNED_IN},
+    "gift-cards/{gift_card}/gifts": {"POST": SIGNED_IN},
+    "gift-cards/{gift_card}/take-back": {"POST": SIGNED_IN},
+    "gift-cards/{gift_card}/redeem": {"POST": SIGNED_IN},
+    "gift-cards/{gift_card}/refund": {"POST": SIGNED_IN},
     "payments/{owed_payment}/refunds/{refund}/to-wallet": {"POST": SIGNED_IN},
     "bank/statements": {"GET": "FINANCE", "POST": "FINANCE"},
     "bank/statements/{statement}": {"GET": "FINANCE"},
@@ -225,8 +234,8 @@ def test_nothing_that_is_asked_for_makes_the_house_fall(world, route, method):
 @pytest.mark.parametrize(
     "listing",
     ["me/addresses", "orders", "payments", "staff/orders", "bank/lines", "bank/statements",
-     "wallet/entries", "bank/returns", "bank/days", "settlement/payouts", "guides/me/commissions",
-     "guides/me/customers", "memberships",
+     "wallet/entries", "gift-cards", "bank/returns", "bank/days", "settlement/payouts",
+     "guides/me/commissions", "guides/me/customers", "memberships",
      "live/sessions", "products"],
 )  # fmt: skip
 def test_a_list_holds_nothing_of_a_stranger(world, listing):

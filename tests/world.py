@@ -11,6 +11,9 @@ from livestream import services as live
 from members.accounts.models import User
 from members.guides import services as guides
 from members.merchants.models import Merchant
+from payments.gift_cards import buying
+from payments.gift_cards import services as gift_cards
+from payments.gift_cards.models import GiftCard
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 from payments.payouts.models import Payee, Payout
@@ -45,7 +48,7 @@ class World:
         """Every row of what could be changed by somebody who must not."""
         watched = ("shop.order", "payments.payment", "payments.refund", "payments.transferintent",
                    "payments.statementline", "payments.linereturn", "payments.payee",
-                   "payments.payout", "members.address",
+                   "payments.payout", "payments.giftcard", "payments.gift", "members.address",
                    "members.membership", "livestream.lot", "livestream.session")  # fmt: skip
         models = {name: apps.get_model(name) for name in watched}
         return {name: list(model.objects.order_by("pk").values()) for name, model in models.items()}
@@ -106,7 +109,7 @@ def make_world() -> World:
     # Held of money whose way here is nobody's business.
     held = {"clearing:TEST": 1}, {f"paying_out:{merchant.number}": 1}
     ledger.post([Draft("PAYOUT_HELD", payout.number, *held)], at=at)
-    withdrawal = _declined(buyer, at)
+    withdrawal, card = _declined(buyer, at), _given(buyer, at)
     session = live.create_session(
         merchant=merchant,
         host=make_staff(merchant, "OPERATOR"),
@@ -135,6 +138,7 @@ def make_world() -> World:
         "owed_payment": owed_payment.number,
         "refund": refund.number,
         "withdrawal": withdrawal.number,
+        "gift_card": card.number,
         "statement": statement.number,
         "line": line.number,
         "line_return": back.number,
@@ -148,9 +152,19 @@ def make_world() -> World:
     world.secrets = [
         "私密", "秘密", order.number, payment.number, line.number, statement.number,
         back.number, session.number, world.ids["address"], owed_payment.number, refund.number,
-        withdrawal.number,
+        withdrawal.number, card.number,
     ]  # fmt: skip
     return world
+
+
+def _given(buyer: User, at: datetime) -> GiftCard:
+    """A card out of his wallet that nobody has claimed yet."""
+    filled = {"clearing:wechat": 10_00}, {wallet_of(buyer.number): 10_00}
+    ledger.post([Draft("GIFT", "KSECRETSECRET1", *filled)], at=at)
+    payment = buying.buy(user_id=buyer.pk, face_fen=10_00, method="WALLET", at=at)
+    card = GiftCard.objects.get(number=payment.reference)
+    gift_cards.give(card=card, actor=buyer.number, message="私密", at=at)
+    return card
 
 
 def _declined(buyer: User, at: datetime) -> Withdrawal:

@@ -21,6 +21,7 @@ KEPT = (
     "deposit_frozen",
     "penalties",
     "wallet",
+    "gift_card",
     "withdrawing",
     "guide",
 )

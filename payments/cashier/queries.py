@@ -52,6 +52,7 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
             "purpose": row.purpose,
             "order": row.reference if row.purpose == "ORDER" else None,
             "top_up": row.reference if row.purpose == "TOPUP" else None,
+            "gift_card": row.reference if row.purpose == "GIFT_CARD" else None,
             "status": row.status,
             "method": row.method,
             "amount_fen": row.amount_fen,

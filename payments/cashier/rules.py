@@ -57,6 +57,7 @@ class Reason(models.TextChoices):
     TWICE = "TWICE", "重复支付"
     UNFINISHED = "UNFINISHED", "未付足"
     CANCELLED = "CANCELLED", "取消订单"
+    UNUSED = "UNUSED", "退卡"  # what is left on a gift card
 
 
 # The way to pay whose money never leaves the house: it goes back by itself, whoever decides.

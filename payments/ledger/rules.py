@@ -55,6 +55,8 @@ CHART: Mapping[str, Kind] = {
     # What a person may spend with us, and what his withdrawals in flight have frozen.
     "wallet": Kind(Side.CREDIT, "钱包余额", is_guarded=True),
     "withdrawing": Kind(Side.CREDIT, "提现冻结", is_guarded=True),
+    # What is left on a gift card: pays for orders, and never becomes cash but for its buyer.
+    "gift_card": Kind(Side.CREDIT, "礼品卡余额", is_guarded=True),
     "guide": Kind(Side.CREDIT, "导购佣金", is_guarded=True),
 }
 

@@ -27,6 +27,7 @@ class Pot:
 POTS = (
     Pot("bank", "银行存款", ("bank",)),
     Pot("wechat", "微信支付账户", ("wechat",), "以渠道账单为准"),
+    Pot("alipay", "支付宝账户", ("alipay",), "以渠道账单为准"),
     Pot("clearing", "渠道在途", ("clearing",), "已收，渠道账单还没有"),
     Pot("receivable", "应收商家款", ("receivable",), "放款后被银行冲正的"),
     Pot("suspense", "待核销", ("suspense",), "已到账，还不是谁的付款"),
@@ -35,6 +36,7 @@ POTS = (
     Pot("paying_out", "商家付款中", ("paying_out",)),
     Pot("deposit", "保证金", ("deposit", "deposit_frozen"), "含冻结的"),
     Pot("wallet", "用户钱包", ("wallet", "withdrawing"), "含提现冻结的"),
+    Pot("gift_card", "礼品卡", ("gift_card",)),
     Pot("refund", "应退款", ("refund_payable",)),
     Pot("guide", "导购佣金", ("guide",)),
 )

@@ -14,6 +14,7 @@ from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
 from payments.cashier import queries as payments
 from payments.cashier.api import MethodsOut, PaymentOut, methods_shown, opened_shown, prepared
+from payments.gift_cards import queries as gift_cards
 from payments.offering.clients import X_CLIENT, asker_of
 from payments.wallet import queries, services, top_ups, withdrawals
 from payments.wallet.rules import METHOD, To, WithdrawalStatus, is_account
@@ -74,6 +75,9 @@ class WithdrawalPage(serializers.Serializer[Any]):
 
 class WalletOut(serializers.Serializer[Any]):
     available_fen = serializers.IntegerField(help_text="可用余额")
+    gift_cards_fen = serializers.IntegerField(
+        help_text="已兑换礼品卡的余额：余额支付订单时先扣，不能提现"
+    )
     frozen_fen = serializers.IntegerField(help_text="提现中冻结的金额")
 
 
@@ -93,8 +97,10 @@ class WalletEntryPage(serializers.Serializer[Any]):
 class Wallet(View):
     @extend_schema(tags=TAGS, responses=WalletOut)
     def get(self, request: Request) -> Response:
-        available_fen, frozen_fen = queries.balance(viewer(request).number)
-        return Response({"available_fen": available_fen, "frozen_fen": frozen_fen})
+        owner = viewer(request)
+        available_fen, frozen_fen = queries.balance(owner.number)
+        told = {"available_fen": available_fen, "frozen_fen": frozen_fen}
+        return Response({**told, "gift_cards_fen": gift_cards.spendable_fen(owner.pk)})
 
 
 class WalletEntries(View):

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from payments.cashier.models import Payment, RefundPart
+from payments.gift_cards import queries as gift_cards
 from payments.wallet import queries, services
-from payments.wallet.rules import wallet_of
 
 ASKS_CHANNEL = False
 
@@ -14,7 +14,8 @@ ASKS_CHANNEL = False
 def hindered(*, payer_id: int, merchant: str) -> str:
     """Whose wallet is empty; what is in it may be less than what is to be paid, all the same."""
     available_fen, _ = queries.balance(queries.owner_of(payer_id))
-    return "" if available_fen else services.InsufficientBalance.message
+    has_any = available_fen or gift_cards.spendable_fen(payer_id)
+    return "" if has_any else services.InsufficientBalance.message
 
 
 def opened(payment: Payment, *, at: datetime) -> None:
@@ -46,4 +47,5 @@ def send_back(part: RefundPart) -> str | None:
 
 
 def left_from(part: RefundPart, channel_txn: str) -> str:
-    return wallet_of(queries.owner_of(part.refund.payment.payer_id))
+    """Back to the wallet or the very gift card that it came from."""
+    return part.receipt.source

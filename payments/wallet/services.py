@@ -6,6 +6,8 @@ from payments.cashier import inside
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.cashier.rules import Arrival, Status
+from payments.gift_cards import spending
+from payments.gift_cards.rules import PAYS_FOR, account_of
 from payments.ledger.services import NotCovered
 from payments.wallet import queries
 from payments.wallet.rules import METHOD, wallet_of
@@ -33,13 +35,22 @@ def pay_part(*, payment: Payment, fen: int, at: datetime) -> None:
 
 
 def _take(payment: Payment, fen: int, at: datetime) -> None:
+    """First off gift cards, where these pay for such things; each its own arrival, and goes back
+    to where it came from."""
     number = queries.owner_of(payment.payer_id)
-    arrival = Arrival(payment.pk, payment.number, fen, wallet_of(number), METHOD)
+    arrivals, left = [], fen
+    if payment.purpose in PAYS_FOR:
+        for card, part in spending.cover(person_id=payment.payer_id, fen=fen):
+            txn = f"{payment.number}-{card}"
+            arrivals.append(Arrival(payment.pk, txn, part, account_of(card), METHOD))
+            left -= part
+    if left:
+        arrivals.append(Arrival(payment.pk, payment.number, left, wallet_of(number), METHOD))
     try:
-        cashier.confirm(arrivals=[arrival], at=at)
+        cashier.confirm(arrivals=arrivals, at=at)
     except NotCovered as short:
         available_fen, _ = queries.balance(number)
-        raise InsufficientBalance(available_fen=available_fen) from short
+        raise InsufficientBalance(available_fen=available_fen + fen - left) from short
 
 
 @joined

@@ -89,6 +89,7 @@ PAGES = {
     "payments.DepositRule": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Entry": Page(FINANCE),
     "payments.FeeRate": Page(FINANCE, adds=PLATFORM),
+    "payments.GiftCard": Page(PLATFORM, PLATFORM, "freeze thaw"),
     "payments.LineReturn": Page(FINANCE, FINANCE, "approve decline", of_list="checks"),
     "payments.MethodRule": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Payment": Page(FINANCE, FINANCE),

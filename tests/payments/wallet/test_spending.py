@@ -105,7 +105,7 @@ def test_a_refund_that_is_sent_twice_is_given_once():
 def test_paying_takes_few_statements(django_assert_max_num_queries):
     user, reference = rich(10_000), thing(3000)
 
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         bought(user, reference=reference)
 
 
@@ -120,7 +120,11 @@ def test_the_wallet_and_its_entries():
     bought(other, 7)
     client = client_of(user)
 
-    assert client.get("/api/v1/wallet").json() == {"available_fen": 10_000, "frozen_fen": 0}
+    assert client.get("/api/v1/wallet").json() == {
+        "available_fen": 10_000,
+        "frozen_fen": 0,
+        "gift_cards_fen": 0,
+    }
     told = client.get("/api/v1/wallet/entries").json()["results"]
     seen = [(one["kind"], one["amount_fen"], one["balance_after_fen"]) for one in told]
     assert seen[:2] == [("退款", 3000, 10_000), ("支付", -3000, 7000)]
@@ -150,5 +154,9 @@ def test_entries_page_without_gap_or_repeat(django_assert_num_queries):
 def test_a_wallet_without_a_movement_is_empty():
     client = client_of(make_user())
 
-    assert client.get("/api/v1/wallet").json() == {"available_fen": 0, "frozen_fen": 0}
+    assert client.get("/api/v1/wallet").json() == {
+        "available_fen": 0,
+        "frozen_fen": 0,
+        "gift_cards_fen": 0,
+    }
     assert client.get("/api/v1/wallet/entries").json() == {"results": [], "next": None}

@@ -98,7 +98,11 @@ def test_over_the_api_the_answer_says_what_to_confirm(wechat):
     assert set(first.json()["instructions"]) == {"mchId", "appId", "package"}
     assert again.json() == first.json()
     assert len(transfers(wechat)) == 1
-    assert client.get("/api/v1/wallet").json() == {"available_fen": 5000, "frozen_fen": 5000}
+    assert client.get("/api/v1/wallet").json() == {
+        "available_fen": 5000,
+        "frozen_fen": 5000,
+        "gift_cards_fen": 0,
+    }
     one = f"/api/v1/wallet/withdrawals/{first.json()['number']}"
     assert client.get(one).json() == client.get("/api/v1/wallet/withdrawals").json()["results"][0]
     assert client_of(make_user()).get(one).status_code == 404
