@@ -99,7 +99,11 @@ class ChannelDayAdmin(Look):
     list_display = [
         "on", "channel", "status", "open", "took", "gave_back", "fee_fen", "closing_fen", "problem",
     ]  # fmt: skip
-    list_filter = [("status", ChoicesDropdownFilter), ("day", RangeDateFilter)]
+    list_filter = [
+        ("status", ChoicesDropdownFilter),
+        ("channel", ChoicesDropdownFilter),
+        ("day", RangeDateFilter),
+    ]
     ordering = ["-day", "channel"]
     fieldsets = [
         (
@@ -178,6 +182,7 @@ class ChannelDifferenceAdmin(SideBySide, Look):
     list_select_related = ["channel_day"]
     list_filter = [
         ("closed_at", admin.EmptyFieldListFilter),
+        ("channel_day__channel", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
         ("subject", ChoicesDropdownFilter),
         ("found_at", DayFilter),

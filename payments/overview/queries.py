@@ -52,9 +52,15 @@ class Open:
 
 # One statement, so that balances and movements are of one moment.  Guarded accounts keep their
 # balance; of the others all entries are added up.  What moved is found by the time of postings
-# (posting_by_time), and added up by account before anything else is asked about it.
+# (posting_by_time), and added up by account before anything else is asked about it.  Of all
+# entries only those are read that are not older than the first such posting; OFFSET 0 has it found
+# by its time, not key by key from the first posting of all.
 _COURSE = """
-WITH stands AS (
+WITH late AS (
+    SELECT min(id) AS id FROM (
+        SELECT id FROM payments_posting WHERE at >= %(since)s OFFSET 0
+    ) within
+), stands AS (
     SELECT split_part(a.code, ':', 1) AS kind, -sum(a.balance_fen) AS fen
     FROM payments_account a WHERE a.is_guarded {account} GROUP BY 1
     UNION ALL
@@ -66,15 +72,17 @@ WITH stands AS (
         SELECT e.account_id, (p.at AT TIME ZONE 'Asia/Shanghai')::date AS day,
                sum(e.amount_fen) AS fen
         FROM payments_entry e JOIN payments_posting p ON p.id = e.posting_id AND p.at >= %(since)s
-        {entry} GROUP BY 1, 2
+        {entry} {late} GROUP BY 1, 2
     ) d JOIN payments_account a ON a.id = d.account_id GROUP BY 1, 2
 )
 SELECT kind, NULL::date, fen FROM stands UNION ALL SELECT kind, day, fen FROM moved
 """
-_OF_ALL = _COURSE.format(account="", entry="")
+_LATE = "WHERE e.posting_id >= (SELECT id FROM late) AND p.id >= (SELECT id FROM late)"
+_OF_ALL = _COURSE.format(account="", entry="", late=_LATE)
 _OF_SOME = _COURSE.format(
     account="AND a.code = ANY(%(codes)s)",
     entry="WHERE e.account_id IN (SELECT id FROM payments_account WHERE code = ANY(%(codes)s))",
+    late="",
 )
 
 

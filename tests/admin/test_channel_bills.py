@@ -1,6 +1,7 @@
 """What the platform's finance sees of payment channels' bills, and does about differences."""
 
 import pytest
+from django.utils.timezone import now
 
 from payments.bills.models import ChannelDay, ChannelDifference
 from tests.admin.pages import fresh, opened, url
@@ -88,3 +89,19 @@ def test_a_merchants_finance_sees_nothing_of_it(first, difference):
     assert card(clerk, "渠道差异") is None
     assert "渠道对账" not in clerk.get("/admin/").content.decode()
     assert clerk.get(url("payments.ChannelDay", "changelist")).status_code == 403
+
+
+def test_days_and_differences_of_one_channel_are_found(desk, first, difference):
+    other = ChannelDay.objects.create(channel="ALIPAY", day="2026-01-05", tried_at=now())
+    other.differences.create(
+        subject="TRADE", kind="MISSING_HERE", our_number="ELSEWHERE-2", our_fen=0, their_fen=1,
+        found_at=now(), seen_at=now(),
+    )  # fmt: skip
+
+    days = desk.get(url("payments.ChannelDay", "changelist"), {"channel__exact": "ALIPAY"})
+    differences = desk.get(
+        url("payments.ChannelDifference", "changelist"), {"channel_day__channel__exact": "ALIPAY"}
+    )
+
+    assert [row.pk for row in days.context["cl"].result_list] == [other.pk]
+    assert [row.our_number for row in differences.context["cl"].result_list] == ["ELSEWHERE-2"]
