@@ -12,6 +12,7 @@ from payments.cashier.models import (
     Refund,
     RefundPart,
 )
+from payments.channels.models import PlatformCertificate
 from payments.closing.models import DayClose
 from payments.deposits.models import DepositMove, DepositRule
 from payments.gift_cards.models import Gift, GiftCard, GiftCardEvent
@@ -73,6 +74,7 @@ __all__ = [
     "Payout",
     "PayoutEvent",
     "PayoutFile",
+    "PlatformCertificate",
     "Policy",
     "Posting",
     "Receipt",
