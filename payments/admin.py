@@ -5,7 +5,7 @@ from payments.bills.admin import ChannelDayAdmin, ChannelDifferenceAdmin
 from payments.calendar.admin import BankDayAdmin
 from payments.cashier.admin import PaymentAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
-from payments.deposits.admin import DepositMoveAdmin, DepositRuleAdmin
+from payments.deposits.admin import DepositMoveAdmin, DepositPaymentAdmin, DepositRuleAdmin
 from payments.gift_cards.admin import GiftCardAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.offering.admin import MethodRuleAdmin
@@ -33,6 +33,7 @@ __all__ = [
     "ChannelDifferenceAdmin",
     "DayCloseAdmin",
     "DepositMoveAdmin",
+    "DepositPaymentAdmin",
     "DepositRuleAdmin",
     "EntryAdmin",
     "FeeRateAdmin",
