@@ -56,6 +56,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "ask after trades of Alipay": every(10, "payments.alipay.tasks.ask_open"),
     "suspend guarantees by rule": every(600, "members.guarantee.tasks.suspend_by_rule"),
     "close unpaid top-ups": every(60, "payments.wallet.tasks.expire_top_ups"),
+    "close unpaid deposits": every(60, "payments.deposits.tasks.expire_payments"),
     "close unpaid gift cards": every(60, "payments.gift_cards.tasks.expire_gift_cards"),
     "end links of gift cards": every(60, "payments.gift_cards.tasks.end_gift_links"),
     "send withdrawals": every(10, "payments.wallet.tasks.send_withdrawals"),

@@ -46,6 +46,7 @@ PAYABLES = {
     "ORDER": "shop.payable",
     "TOPUP": "payments.wallet.payable",
     "GIFT_CARD": "payments.gift_cards.payable",
+    "DEPOSIT": "payments.deposits.payable",
 }
 # Which adapter stands behind each way to pay.
 PAYMENT_METHODS = {

@@ -60,6 +60,7 @@ MENU: list[tuple[str, list[Item]]] = [
             ("商家收款人", "badge", "payments_payee_changelist", "payees"),
             ("批量付款文件", "table", "payments_payoutfile_changelist"),
             ("保证金", "shield", "payments_depositmove_changelist", "deposits"),
+            ("保证金缴纳", "payments", "payments_depositpayment_changelist"),
             ("保证金标准", "rule", "payments_depositrule_changelist"),
             ("微信支付交易", "chat", "payments_wechattrade_changelist"),
             ("微信退款", "undo", "payments_wechatrefund_changelist"),

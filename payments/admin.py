@@ -6,7 +6,7 @@ from payments.calendar.admin import BankDayAdmin
 from payments.carrier.admin import CarrierAccountAdmin, CarrierBatchAdmin, CarrierMoveAdmin
 from payments.cashier.admin import PaymentAdmin, ReceiptAdmin, RefundAdmin
 from payments.closing.admin import DayCloseAdmin
-from payments.deposits.admin import DepositMoveAdmin, DepositRuleAdmin
+from payments.deposits.admin import DepositMoveAdmin, DepositPaymentAdmin, DepositRuleAdmin
 from payments.gift_cards.admin import GiftCardAdmin
 from payments.ledger.admin import AccountAdmin, EntryAdmin, PostingAdmin
 from payments.offering.admin import MethodRuleAdmin
@@ -37,6 +37,7 @@ __all__ = [
     "ChannelDifferenceAdmin",
     "DayCloseAdmin",
     "DepositMoveAdmin",
+    "DepositPaymentAdmin",
     "DepositRuleAdmin",
     "EntryAdmin",
     "FeeRateAdmin",

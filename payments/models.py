@@ -14,7 +14,7 @@ from payments.cashier.models import (
 )
 from payments.channels.models import PlatformCertificate
 from payments.closing.models import DayClose
-from payments.deposits.models import DepositMove, DepositRule
+from payments.deposits.models import DepositMove, DepositPayment, DepositRule
 from payments.gift_cards.models import Gift, GiftCard, GiftCardEvent
 from payments.ledger.models import Account, Entry, Posting
 from payments.offering.models import MethodRule, MethodRuleEvent
@@ -56,6 +56,7 @@ __all__ = [
     "ChannelDifference",
     "DayClose",
     "DepositMove",
+    "DepositPayment",
     "DepositRule",
     "Entry",
     "FeeRate",

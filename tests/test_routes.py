@@ -88,6 +88,8 @@ ROUTES: dict[str, dict[str, str]] = {
     "deposit": {"GET": "FINANCE"},
     "deposit/moves": {"GET": "FINANCE"},
     "deposit/top-ups": {"POST": "FINANCE"},
+    "deposit/payments": {"POST": "FINANCE"},
+    "deposit/payments/methods": {"GET": "FINANCE"},
     "deposit/refunds": {"POST": "FINANCE"},
     "settlement": {"GET": "FINANCE"},
     "settlement/payee": {"GET": "FINANCE", "POST": "FINANCE"},

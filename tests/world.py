@@ -160,7 +160,7 @@ def make_world() -> World:
 def _given(buyer: User, at: datetime) -> GiftCard:
     """A card out of his wallet that nobody has claimed yet."""
     filled = {"clearing:wechat": 10_00}, {wallet_of(buyer.number): 10_00}
-    ledger.post([Draft("GIFT", "KSECRETSECRET1", *filled)], at=at)
+    ledger.post([Draft("GIFT", "QSECRETSECRET1", *filled)], at=at)
     payment = buying.buy(user_id=buyer.pk, face_fen=10_00, method="WALLET", at=at)
     card = GiftCard.objects.get(number=payment.reference)
     gift_cards.give(card=card, actor=buyer.number, message="私密", at=at)

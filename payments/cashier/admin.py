@@ -14,7 +14,7 @@ from payments.cashier.models import Payment, PaymentEvent, Receipt, Refund, Refu
 from payments.cashier.rules import REFUND_TRANSITIONS, PartStatus, RefundStatus, Status
 from payments.offering.rules import TITLES
 
-PURPOSES = {"ORDER": "订单", "TOPUP": "钱包充值", "GIFT_CARD": "礼品卡"}
+PURPOSES = {"ORDER": "订单", "TOPUP": "钱包充值", "GIFT_CARD": "礼品卡", "DEPOSIT": "保证金"}
 EVENTS = {
     "OPENED": "发起支付",
     "CONFIRMED": "已到账",

@@ -110,10 +110,11 @@ class OwedBack(serializers.Serializer[object]):
 
 class PaymentOut(serializers.Serializer[object]):
     number = serializers.CharField()
-    purpose = serializers.ChoiceField(choices=["ORDER", "TOPUP", "GIFT_CARD"])
+    purpose = serializers.ChoiceField(choices=["ORDER", "TOPUP", "GIFT_CARD", "DEPOSIT"])
     order = serializers.CharField(allow_null=True, help_text="订单号；其他用途为 null")
     top_up = serializers.CharField(allow_null=True, help_text="充值单号；其他用途为 null")
     gift_card = serializers.CharField(allow_null=True, help_text="卡号；其他用途为 null")
+    deposit = serializers.CharField(allow_null=True, help_text="保证金缴纳单号；其他用途为 null")
     status = serializers.ChoiceField(choices=["WAITING", "CONFIRMED", "CLOSED"])
     method = serializers.CharField()
     amount_fen = serializers.IntegerField()

@@ -53,6 +53,7 @@ def shown(payments: list[Payment]) -> list[dict[str, Any]]:
             "order": row.reference if row.purpose == "ORDER" else None,
             "top_up": row.reference if row.purpose == "TOPUP" else None,
             "gift_card": row.reference if row.purpose == "GIFT_CARD" else None,
+            "deposit": row.reference if row.purpose == "DEPOSIT" else None,
             "status": row.status,
             "method": row.method,
             "amount_fen": row.amount_fen,
@@ -140,12 +141,14 @@ SELECT number, coalesce(left_fen, 0), coalesce(listed_fen, 0) FROM (
     FROM payments_payment p FULL JOIN payments_partpaid d ON d.payment_id = p.id
 ) part WHERE left_fen IS DISTINCT FROM listed_fen LIMIT 20
 """
-# What the merchant has paid of it since (`settlement.debts`) was lost all the same.
+# What the merchant has paid of it since (`settlement.debts`) was lost all the same; deposits that
+# were taken back (`deposits.queries`) are his debt for another reason.
 _RECEIVABLE = """
 SELECT split_part(a.code, ':', 2), sum(e.amount_fen) FROM payments_entry e
 JOIN payments_account a ON a.id = e.account_id
 JOIN payments_posting p ON p.id = e.posting_id
-WHERE a.code LIKE 'receivable:%' AND p.kind NOT IN ('DEBT_PAID', 'DEBT_OVERPAID') GROUP BY a.code
+WHERE a.code LIKE 'receivable:%'
+  AND p.kind NOT IN ('DEBT_PAID', 'DEBT_OVERPAID', 'DEPOSIT_REVERSED') GROUP BY a.code
 """
 # One posting books many receipts: together they are what its legs say.  What was owed then, and
 # was taken back into its payment since (a receipt that owes nothing any more), counts as owed.

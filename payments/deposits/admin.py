@@ -12,7 +12,7 @@ from unfold.decorators import action, display
 from config.kit.admin import Edit, Look, Question, Reason, Sure, name_of, viewer_of
 from config.kit.columns import YuanField, in_shanghai, in_yuan
 from payments.deposits import queries, services
-from payments.deposits.models import DepositMove, DepositRule
+from payments.deposits.models import DepositMove, DepositPayment, DepositRule
 from payments.deposits.rules import Status
 from payments.settlement.viewing import is_merchant
 
@@ -60,7 +60,7 @@ class DepositMoveAdmin(Look):
                     ("amount_fen", "merchant"),
                     "reason",
                     "evidence",
-                    ("asker", "asked_at"),
+                    ("asker", "asked_at", "source"),
                     ("checker", "checked_at", "said"),
                 ]
             },
@@ -136,6 +136,26 @@ class DepositMoveAdmin(Look):
             services.check(asked=row, approve=approve, actor=actor, at=now(), reason=reason)
 
         return self.ask_about(request, object_id, question, act, **page)
+
+
+@admin.register(DepositPayment)
+class DepositPaymentAdmin(Look):
+    tenant_path = tenant_name_path = "merchant"
+    role = "FINANCE"
+    colours = {"status": {"OPEN": "warning", "PAID": "success", "CLOSED": ""}}
+    list_display = ["number", "status", "amount_fen", "merchant", "payer", "opened_at", "paid_at"]
+    list_select_related = ["payer"]
+    list_filter = [("status", ChoicesDropdownFilter)]
+    search_fields = ["number"]
+    search_help_text = "缴纳单号"
+    ordering = ["-opened_at", "-pk"]
+    fields = [
+        ("number", "status"),
+        ("amount_fen", "owed_fen"),
+        ("merchant", "payer"),
+        ("opened_at", "pay_before"),
+        ("paid_at", "closed_at"),
+    ]
 
 
 @admin.register(DepositRule)

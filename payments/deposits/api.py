@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.urls import path
 from django.utils.timezone import now
 from drf_spectacular.utils import extend_schema
@@ -13,8 +14,10 @@ from rest_framework.response import Response
 from config.kit.api import Query, Shape, Text, View, Whole, page
 from config.kit.idempotency import idempotent
 from config.kit.viewer import viewer
-from payments.deposits import queries, services
-from payments.deposits.rules import Kind, Status
+from payments.cashier.api import MethodsOut, PaymentOut, methods_shown, opened_shown, prepared
+from payments.deposits import paying, queries, services
+from payments.deposits.rules import NOT_BY, Kind, Status
+from payments.offering.clients import X_CLIENT, asker_of
 from payments.settlement.viewing import merchant_of
 
 TAGS = ["保证金"]
@@ -48,6 +51,17 @@ class MovePage(serializers.Serializer[object]):
 
 class DepositTopUpIn(Shape):
     merchant = Text(max_length=24, required=False, help_text="商家编号；只管一个商家时不填")
+    amount_fen = Whole(min_value=1, max_value=LARGEST_FEN)
+
+
+class DepositPaymentIn(DepositTopUpIn):
+    def get_fields(self) -> dict[str, Any]:
+        ways = sorted(set(settings.PAYMENT_METHODS) - {NOT_BY})
+        return {**super().get_fields(), "method": serializers.ChoiceField(choices=ways)}
+
+
+class WaysQuery(Shape):
+    from_query = True
     amount_fen = Whole(min_value=1, max_value=LARGEST_FEN)
 
 
@@ -104,6 +118,42 @@ class TopUps(View):
         return Response(shown([made])[0], status=201)
 
 
+class Payments(View):
+    access = FINANCE
+
+    @extend_schema(
+        tags=TAGS, parameters=[X_CLIENT], request=DepositPaymentIn, responses={201: PaymentOut}
+    )
+    @idempotent(required=True, after=prepared)
+    def post(self, request: Request) -> Response:
+        """用转账、微信支付等缴纳保证金；答复的支付单照常付款，到账即为保证金。"""
+        said = self.body(DepositPaymentIn)
+        person = viewer(request)
+        payment = paying.open_payment(
+            merchant=merchant_of(person, said.pop("merchant", "")),
+            payer_id=person.pk,
+            asker=asker_of(request),
+            at=now(),
+            **said,
+        )
+        return Response(opened_shown(payment), status=201)
+
+
+class PaymentWays(View):
+    access = FINANCE
+
+    @extend_schema(tags=TAGS, parameters=[WaysQuery, X_CLIENT], responses=MethodsOut)
+    def get(self, request: Request) -> Response:
+        """这么多保证金可以怎样付款；选一种 is_offered 的，传给 POST deposit/payments。"""
+        found = paying.ways(
+            payer_id=viewer(request).pk,
+            amount_fen=self.asked(WaysQuery)["amount_fen"],
+            asker=asker_of(request),
+            at=now(),
+        )
+        return Response(methods_shown(found))
+
+
 class AskedBack(View):
     access = FINANCE
 
@@ -122,5 +172,7 @@ urlpatterns = [
     path("deposit", Deposit.as_view()),
     path("deposit/moves", DepositMoves.as_view()),
     path("deposit/top-ups", TopUps.as_view()),
+    path("deposit/payments", Payments.as_view()),
+    path("deposit/payments/methods", PaymentWays.as_view()),
     path("deposit/refunds", AskedBack.as_view()),
 ]

@@ -42,6 +42,48 @@ def require(*, merchant: str, categories: Sequence[str]) -> None:
         )
 
 
+# A deposit that was paid through the cashier came out of its pot once, and no other.
+_PAID = """
+WITH booked AS (
+    SELECT number, sum(fen) AS fen FROM (
+        SELECT m.source AS number, e.amount_fen AS fen FROM payments_depositmove m
+        JOIN payments_posting p ON p.kind = 'DEPOSIT_PAID' AND p.reference = m.number
+        JOIN payments_entry e ON e.posting_id = p.id
+        JOIN payments_account a ON a.id = e.account_id AND a.code = 'held:DEPOSITS'
+        UNION ALL
+        SELECT split_part(p.reference, '-', 1), e.amount_fen FROM payments_posting p
+        JOIN payments_entry e ON e.posting_id = p.id
+        JOIN payments_account a ON a.id = e.account_id AND a.code = 'held:DEPOSITS'
+        WHERE p.kind = 'DEPOSIT_REVERSED'
+    ) legs GROUP BY number
+), told AS (
+    SELECT number, CASE status WHEN 'PAID' THEN amount_fen ELSE 0 END AS fen
+    FROM payments_depositpayment
+)
+SELECT coalesce(t.number, b.number), coalesce(t.fen, 0), coalesce(b.fen, 0)
+FROM told t FULL JOIN booked b USING (number)
+WHERE coalesce(t.fen, 0) <> coalesce(b.fen, 0) LIMIT 20
+"""
+# What came for deposits that are not paid in full.
+_HELD = """
+SELECT (SELECT coalesce(sum(p.received_fen - p.refunded_fen), 0) FROM payments_payment p
+        LEFT JOIN payments_depositpayment d ON d.number = p.reference
+        WHERE p.purpose = 'DEPOSIT' AND d.status IS DISTINCT FROM 'PAID'),
+       (SELECT coalesce(-sum(e.amount_fen), 0) FROM payments_entry e
+        JOIN payments_account a ON a.id = e.account_id WHERE a.code = 'held:DEPOSITS')
+"""
+# What merchants owe for deposits that the bank took back.
+_OWED = """
+SELECT coalesce(t.merchant, b.merchant), coalesce(t.fen, 0), coalesce(b.fen, 0)
+FROM (SELECT merchant, sum(owed_fen) AS fen FROM payments_depositpayment GROUP BY merchant) t
+FULL JOIN (
+    SELECT split_part(a.code, ':', 2) AS merchant, sum(e.amount_fen) AS fen
+    FROM payments_posting p JOIN payments_entry e ON e.posting_id = p.id
+    JOIN payments_account a ON a.id = e.account_id
+    WHERE p.kind = 'DEPOSIT_REVERSED' AND a.code LIKE 'receivable:%' GROUP BY 1
+) b USING (merchant)
+WHERE coalesce(t.fen, 0) <> coalesce(b.fen, 0) LIMIT 20
+"""
 _COMPARED = """
 WITH rows AS (
     SELECT merchant, sum(CASE WHEN kind = 'TOP_UP' THEN amount_fen
@@ -82,3 +124,24 @@ def findings() -> Iterator[str]:
         cursor.execute(_MIXED, [])
         for kind, reference in cursor.fetchall():
             yield f"凭证 {kind} {reference} 动用了保证金"
+    yield from _payment_findings()
+
+
+def _payment_findings() -> Iterator[str]:
+    """What was paid through the cashier against the ledger."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PAID)
+        for number, told, booked in cursor.fetchall():
+            yield (f"保证金缴纳单 {number} 已缴 {yuan(int(told))} 元，入账 {yuan(int(booked))} 元")
+        cursor.execute(_HELD)
+        told, booked = cursor.fetchone()
+        if told != booked:
+            yield (
+                f"held:DEPOSITS 账面 {yuan(int(booked))} 元，未入账保证金合计 {yuan(int(told))} 元"
+            )
+        cursor.execute(_OWED)
+        for merchant, told, booked in cursor.fetchall():
+            yield (
+                f"商家 {merchant} 因保证金付款被撤回应付 {yuan(int(told))} 元，"
+                f"账面 {yuan(int(booked))} 元"
+            )

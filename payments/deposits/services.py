@@ -16,8 +16,8 @@ from payments.settlement import debts
 def top_up(*, merchant: str, amount_fen: int, actor: str, at: datetime) -> DepositMove:
     """Out of what is available, debts first; raises NotCovered."""
     debts.square(merchant=merchant, at=at)
-    made = _made(Kind.TOP_UP, Status.DONE, merchant, amount_fen, actor=actor, at=at)
-    _post("DEPOSIT_PAID", made, _available(merchant), _deposit(merchant), at)
+    made = enter(Kind.TOP_UP, Status.DONE, merchant, amount_fen, actor=actor, at=at)
+    _post("DEPOSIT_PAID", made, _available(merchant), deposit_of(merchant), at)
     return made
 
 
@@ -27,8 +27,8 @@ def punish(
 ) -> DepositMove:
     """So much is frozen for a violation until another person has decided; raises NotCovered."""
     words = {"reason": reason[:200], "evidence": evidence[:2000]}
-    made = _made(Kind.PENALTY, Status.ASKED, merchant, amount_fen, actor=actor, at=at, **words)
-    _post("DEPOSIT_FROZEN", made, _deposit(merchant), _frozen(merchant), at)
+    made = enter(Kind.PENALTY, Status.ASKED, merchant, amount_fen, actor=actor, at=at, **words)
+    _post("DEPOSIT_FROZEN", made, deposit_of(merchant), _frozen(merchant), at)
     return made
 
 
@@ -37,10 +37,10 @@ def ask_back(
     *, merchant: str, amount_fen: int, reason: str, actor: str, at: datetime
 ) -> DepositMove:
     """Who leaves wants it back: frozen until the platform has decided; raises NotCovered."""
-    made = _made(
+    made = enter(
         Kind.REFUND, Status.ASKED, merchant, amount_fen, actor=actor, at=at, reason=reason[:200]
     )
-    _post("DEPOSIT_FROZEN", made, _deposit(merchant), _frozen(merchant), at)
+    _post("DEPOSIT_FROZEN", made, deposit_of(merchant), _frozen(merchant), at)
     return made
 
 
@@ -59,7 +59,7 @@ def check(
     move(DepositMove.objects.filter(pk=asked.pk), to, TRANSITIONS, **said)
     frozen = _frozen(asked.merchant)
     if not approve:
-        _post("DEPOSIT_THAWED", asked, frozen, _deposit(asked.merchant), at)
+        _post("DEPOSIT_THAWED", asked, frozen, deposit_of(asked.merchant), at)
     elif asked.kind == Kind.PENALTY:
         _post("DEPOSIT_DEDUCTED", asked, frozen, "penalties:platform", at)
     else:
@@ -80,7 +80,7 @@ def _available(merchant: str) -> str:
     return f"merchant:{merchant}:available"
 
 
-def _deposit(merchant: str) -> str:
+def deposit_of(merchant: str) -> str:
     return f"deposit:{merchant}"
 
 
@@ -88,11 +88,11 @@ def _frozen(merchant: str) -> str:
     return f"deposit_frozen:{merchant}"
 
 
-def _made(
+def enter(
     kind: str, status: str, merchant: str, fen: int, *, actor: str, at: datetime, **words: str
 ) -> DepositMove:
     return DepositMove.objects.create(
-        number=numbers.fresh("Z"),
+        number=numbers.fresh("V"),
         merchant=merchant,
         kind=kind,
         status=status,

@@ -73,7 +73,7 @@ def buy(
     _within_the_day(user_id, face_fen, limits, at)
     require_room(person_id=user_id, fen=face_fen, at=at)
     card = GiftCard.objects.create(
-        number=numbers.fresh("K"),
+        number=numbers.fresh("Q"),
         buyer_id=user_id,
         holder_id=user_id,
         face_fen=face_fen,

@@ -56,6 +56,7 @@ KINDS = {
     "PAYOUT_VOIDED": "商家付款作废",
     "PAYOUT_BOUNCED": "商家付款被退汇",
     "DEPOSIT_PAID": "缴纳保证金",
+    "DEPOSIT_REVERSED": "保证金付款被撤回",
     "DEPOSIT_FROZEN": "冻结保证金",
     "DEPOSIT_THAWED": "解冻保证金",
     "DEPOSIT_DEDUCTED": "违规扣除保证金",

@@ -86,6 +86,7 @@ PAGES = {
     "payments.BankDay": Page(PLATFORM, PLATFORM, types=PLATFORM, adds=PLATFORM),
     "payments.ByHand": Page(FINANCE, FINANCE, "approve decline", of_list="enter"),
     "payments.DepositMove": Page(FINANCE, PLATFORM, "approve decline", of_list="punish"),
+    "payments.DepositPayment": Page(FINANCE),
     "payments.DepositRule": Page(FINANCE, types=PLATFORM, adds=PLATFORM),
     "payments.Entry": Page(FINANCE),
     "payments.FeeRate": Page(FINANCE, adds=PLATFORM),

@@ -390,18 +390,21 @@ def asked_of(what):
 
 
 def test_the_list_costs_the_same_however_many_rules_and_lines(client, buyer, merchant):
-    """Order with its categories, open payments, rules, and what each method asks; the token."""
+    """Order with its categories, open payments, rules, and what each method asks; the token.
+
+    Two of a wallet that is empty: the buyer's number, and his gift cards.
+    """
     order = order_of(buyer, merchant)
-    assert len(asked_of(lambda: listed(client, order))) == 8
+    assert len(asked_of(lambda: listed(client, order))) == 9
 
     for code in ("tea", "silk", "wood"):
         offer("BANK_TRANSFER", category=code, day_limit_fen=500_00)
         offer("WECHAT", merchant=merchant.number, category=code, day_limit_fen=500_00)
-    assert len(asked_of(lambda: listed(client, order))) == 8
+    assert len(asked_of(lambda: listed(client, order))) == 9
 
     offer("BANK_TRANSFER", day_limit_fen=500_00)
     offer("WECHAT", day_limit_fen=500_00)
-    assert len(asked_of(lambda: listed(client, order))) == 9  # what he spends, by all of them
+    assert len(asked_of(lambda: listed(client, order))) == 10  # what he spends, by all of them
 
 
 def test_the_ordinary_road_asks_for_the_rules_and_never_for_a_day(client, buyer, merchant):
