@@ -170,7 +170,7 @@ def test_its_postings_and_accounts_are_those_of_the_ledger():
 
 def test_what_is_drawn_is_a_posting_or_a_state():
     drawings = "".join(re.findall(r"```mermaid(.*?)```", MONEY, re.DOTALL))
-    states = {"SENDING", "APPROVED", "DONE", "PAID", "FAILED", "SUCCESS"}
+    states = {"SENDING", "APPROVED", "BOOKED", "HELD", "DONE", "PAID", "FAILED", "SUCCESS"}
     names = {"POST", "SHA", "WECHAT", "ALIPAY_LINK", "ALIPAY_QR"}
 
     assert set(re.findall(r"\b[A-Z][A-Z_]{2,}\b", drawings)) <= set(KINDS) | states | names
