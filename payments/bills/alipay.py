@@ -12,6 +12,7 @@ from config.kit.errors import StaleState
 from config.kit.money import percent
 from payments.alipay import services
 from payments.alipay.models import AlipayTrade
+from payments.bills import asking
 from payments.bills.rules import Moved, begins
 from payments.cashier import refunds
 from payments.cashier.models import RefundPart
@@ -26,7 +27,6 @@ logger = logging.getLogger(__name__)
 NAME = "alipay"  # in the codes of the ledger
 WHICH = ""  # it has but one account
 TRADE_FORM, FUND_FORM = "alipay_trade", "alipay_account"
-AT_ONCE = 200
 _PAID_BY = {"在线支付", "交易付款"}  # 业务类型 of the account bill
 _FEE = re.compile("收费|退费|服务费|手续费")
 # Its bills write a seller's number (PID) as the number of his account.
@@ -124,23 +124,8 @@ def ask(batch: str, *, at: datetime, most: int) -> bool:
     Only Alipay's own signed answer, as always, makes them money.  False: there are more than
     `most`.  Raises ChannelSilent.
     """
-    asked = 0
-    for unheard, hear in ((_UNHEARD_TRADES, _ask_trade), (_UNHEARD_REFUNDS, _ask_refund)):
-        last = 0
-        while ids := _ids(unheard, batch, last):
-            for pk in ids:
-                if asked == most:
-                    return False
-                hear(pk, at)
-                asked += 1
-            last = ids[-1]
-    return True
-
-
-def _ids(unheard: str, batch: str, after: int) -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(unheard, [batch, after, AT_ONCE])
-        return [pk for (pk,) in cursor.fetchall()]
+    unheard = ((_UNHEARD_TRADES, _ask_trade), (_UNHEARD_REFUNDS, _ask_refund))
+    return asking.ask_each(unheard, batch, at=at, most=most)
 
 
 def _ask_trade(pk: int, at: datetime) -> None:

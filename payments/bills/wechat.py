@@ -10,6 +10,7 @@ from django.db import connection
 
 from config.kit.errors import StaleState
 from config.kit.money import percent
+from payments.bills import asking
 from payments.bills.rules import Moved
 from payments.cashier import refunds
 from payments.cashier.models import Refund, RefundPart
@@ -26,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 NAME, WHICH = "wechat", ""  # in the codes of the ledger
 TRADE_FORM, FUND_FORM = "wechat_tradebill", "wechat_fundflow"
-AT_ONCE = 200
 # 备注 of a refund in the fund bill, whose amount is net of the fee that comes back with it.
 _REFUND = re.compile(r"退款总金额(\d+)\.(\d\d)元;含手续费(\d+)\.(\d\d)元", re.ASCII)
 
@@ -102,23 +102,8 @@ def ask(batch: str, *, at: datetime, most: int) -> bool:
     Only WeChat's own answer, as always, makes them money.  False: there are more than `most`.
     Raises ChannelSilent.
     """
-    asked = 0
-    for unheard, hear in ((_UNHEARD_TRADES, _ask_trade), (_UNHEARD_REFUNDS, _ask_refund)):
-        last = 0
-        while ids := _ids(unheard, batch, last):
-            for pk in ids:
-                if asked == most:
-                    return False
-                hear(pk, at)
-                asked += 1
-            last = ids[-1]
-    return True
-
-
-def _ids(unheard: str, batch: str, after: int) -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(unheard, [batch, after, AT_ONCE])
-        return [pk for (pk,) in cursor.fetchall()]
+    unheard = ((_UNHEARD_TRADES, _ask_trade), (_UNHEARD_REFUNDS, _ask_refund))
+    return asking.ask_each(unheard, batch, at=at, most=most)
 
 
 def _ask_trade(pk: int, at: datetime) -> None:
