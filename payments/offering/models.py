@@ -1,5 +1,3 @@
-from typing import Self
-
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
@@ -10,7 +8,6 @@ from payments.offering.rules import (
     ALIPAY_OUTSIDE,
     NOT_INSIDE_WECHAT,
     Client,
-    Rule,
     Status,
     title_of,
 )
@@ -20,15 +17,6 @@ SETTABLE = (
     *("status", "clients", "from_fen", "to_fen", "limit_fen", "day_limit_fen"),
     *("text", "note"),
 )
-
-
-class MethodRuleQuerySet(models.QuerySet["MethodRule"]):
-    def about(self, merchant: str) -> Self:
-        """What is said of a merchant's things: in its own rules, and in everybody's."""
-        return self.filter(merchant__in=["", merchant]).exclude(status=Status.VOID)
-
-    def told(self) -> list[Rule]:
-        return [Rule._make(row) for row in self.values_list(*Rule._fields)]
 
 
 class MethodRule(models.Model):
@@ -65,8 +53,6 @@ class MethodRule(models.Model):
     enabled_by = models.CharField("启用人", max_length=24, blank=True, help_text="用户编号")
     enabled_at = models.DateTimeField("启用时间", null=True, blank=True)
     changed_at = models.DateTimeField("修改时间")
-
-    objects = MethodRuleQuerySet.as_manager()
 
     class Meta:
         verbose_name = verbose_name_plural = "收银台规则"
