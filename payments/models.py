@@ -12,7 +12,6 @@ from payments.cashier.models import (
     Refund,
     RefundPart,
 )
-from payments.channels.models import PlatformCertificate
 from payments.closing.models import DayClose
 from payments.deposits.models import DepositMove, DepositPayment, DepositRule
 from payments.gift_cards.models import Gift, GiftCard, GiftCardEvent
@@ -38,7 +37,12 @@ from payments.transfers.models import (
 )
 from payments.transfers.models_by_hand import ByHand
 from payments.wallet.models import TopUp, Wallet, Withdrawal
-from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
+from payments.wechat_pay.models import (
+    PlatformCertificate,
+    WeChatNotice,
+    WeChatRefund,
+    WeChatTrade,
+)
 
 __all__ = [
     "Account",

@@ -23,6 +23,7 @@ import requests
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
+from django.utils.module_loading import import_string
 from wechatpayv3 import WeChatPay as Library
 from wechatpayv3 import WeChatPayType
 from wechatpayv3.core import Core
@@ -32,7 +33,6 @@ from wechatpayv3.utils import build_authorization
 from config.kit.outside import assert_no_transaction, waiting
 from payments.channels import downloads
 from payments.channels.answers import BadNotice, ChannelRefused, ChannelSilent
-from payments.channels.models import PlatformCertificate
 from payments.channels.wechat_keys import Keys, described, preferred, serial_of, unsealed
 
 TIMEOUT = (3, 5)  # seconds: connect, read
@@ -492,5 +492,4 @@ def _wechat_pay(told: str, appid: str) -> WeChatPay:
 
 
 def _renewed() -> list[str]:
-    kept = PlatformCertificate.objects.filter(ends_at__gt=datetime.now(UTC))
-    return list(kept.order_by("ends_at", "pk").values_list("pem", flat=True))
+    return list(import_string(settings.WECHAT_CERTIFICATES)(datetime.now(UTC)))

@@ -13,8 +13,8 @@ from django.conf import settings
 
 from config.kit.outside import assert_no_transaction
 from payments.channels import wechat
-from payments.channels.models import PlatformCertificate
 from payments.channels.wechat_keys import described
+from payments.wechat_pay.models import PlatformCertificate
 
 logger = logging.getLogger(__name__)
 

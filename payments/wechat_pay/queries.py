@@ -1,13 +1,13 @@
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
 from django.utils.timezone import now
 
 from config.kit.money import yuan
-from payments.channels.models import PlatformCertificate
 from payments.channels.wechat_keys import described
+from payments.wechat_pay.models import PlatformCertificate
 
 METHOD = "WECHAT"
 SUCCESSOR = timedelta(days=5)  # before the last certificate ends there has to be another
@@ -33,6 +33,12 @@ def findings() -> Iterator[str]:
                 f"到账记录 {yuan(received or 0)} 元"
             )
     yield from _certificates()
+
+
+def certificates(at: datetime) -> list[str]:
+    """What was renewed and has not ended, as PEM, the newest last."""
+    kept = PlatformCertificate.objects.filter(ends_at__gt=at)
+    return list(kept.order_by("ends_at", "pk").values_list("pem", flat=True))
 
 
 def _certificates() -> Iterator[str]:

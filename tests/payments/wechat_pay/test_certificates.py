@@ -9,10 +9,10 @@ from django.utils.timezone import now
 
 from payments.channels import wechat
 from payments.channels.answers import BadNotice, ChannelRefused, ChannelSilent
-from payments.channels.models import PlatformCertificate
 from payments.channels.wechat_keys import Keys, described
 from payments.ledger import services as ledger
 from payments.wechat_pay import certificates, queries, tasks
+from payments.wechat_pay.models import PlatformCertificate
 from tests.payments.wechat_pay.test_verifier import NOW, body, certified, signed
 from tests.sandbox.wechat_pay import keys as theirs_at_home
 
