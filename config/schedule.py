@@ -43,6 +43,12 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "rest and free virtual accounts": every(60, "payments.receiving.tasks.go_round"),
     "take reference codes back": every(3600, "payments.receiving.tasks.take_codes_back"),
     "limits of virtual accounts": every(30, "payments.receiving.tasks.tell_limits"),
+    "platform certificates, mornings": nightly(
+        5, 20, "payments.wechat_pay.tasks.renew_certificates"
+    ),
+    "platform certificates, evenings": nightly(
+        17, 20, "payments.wechat_pay.tasks.renew_certificates"
+    ),
     "ask after trades of WeChat Pay": every(10, "payments.wechat_pay.tasks.ask_open"),
     "fetch the bills of payment channels": from_ten("payments.bills.tasks.fetch_bills"),
     "tell the carrier": every(10, "payments.carrier.tasks.tell_carrier"),

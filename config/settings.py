@@ -78,6 +78,8 @@ OWN_PAYOUTS = ["payments.payouts.queries.known"]
 WALLET_PART = "payments.wallet.services.pay_part"
 # The ledger account that a payout of ours leaves, by account, the bank's serial and fen.
 PAYOUT_LEAVES = "payments.transfers.queries.payout_leaves"
+# The platform certificates of WeChat Pay that were renewed and are good at a moment, as PEM.
+WECHAT_CERTIFICATES = "payments.wechat_pay.queries.certificates"
 # Who hears what WeChat Pay tells beside payments and refunds, by how the event begins.
 WECHAT_NOTICES = {"MCHTRANSFER.": "payments.wallet.withdrawals.look_again"}
 # What a guide's share code may open.

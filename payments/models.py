@@ -36,7 +36,12 @@ from payments.transfers.models import (
 )
 from payments.transfers.models_by_hand import ByHand
 from payments.wallet.models import TopUp, Wallet, Withdrawal
-from payments.wechat_pay.models import WeChatNotice, WeChatRefund, WeChatTrade
+from payments.wechat_pay.models import (
+    PlatformCertificate,
+    WeChatNotice,
+    WeChatRefund,
+    WeChatTrade,
+)
 
 __all__ = [
     "Account",
@@ -69,6 +74,7 @@ __all__ = [
     "Payout",
     "PayoutEvent",
     "PayoutFile",
+    "PlatformCertificate",
     "Policy",
     "Posting",
     "Receipt",

@@ -11,9 +11,9 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ import requests
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
+from django.utils.module_loading import import_string
 from wechatpayv3 import WeChatPay as Library
 from wechatpayv3 import WeChatPayType
 from wechatpayv3.core import Core
@@ -32,7 +33,7 @@ from wechatpayv3.utils import build_authorization
 from config.kit.outside import assert_no_transaction, waiting
 from payments.channels import downloads
 from payments.channels.answers import BadNotice, ChannelRefused, ChannelSilent
-from payments.channels.wechat_keys import Keys, preferred, serial_of
+from payments.channels.wechat_keys import Keys, described, preferred, serial_of, unsealed
 
 TIMEOUT = (3, 5)  # seconds: connect, read
 BILL_TIMEOUT = (3, 60)
@@ -226,28 +227,66 @@ class _Checked(Core):
 class WeChatPay:
     """One merchant number at WeChat Pay; safe to share between threads."""
 
-    def __init__(self, told: Mapping[str, Any], appid: str) -> None:
+    def __init__(
+        self,
+        told: Mapping[str, Any],
+        appid: str,
+        renewed: Callable[[], Sequence[str]] | None = None,
+    ) -> None:
+        """`renewed`: certificates that came since; only of use where there were any before."""
         self.mchid: str = told["mchid"]
         self.appid = appid
+        self._told, self._renewed = told, renewed
         self._apiv3_key: str = told["apiv3_key"]
-        self.keys = Keys(told["certificates"], told["public_keys"])
-        serial, pem = preferred(told["certificates"], told["public_keys"])
-        asked = {
-            "mchid": self.mchid,
-            "cert_serial_no": serial_of(told["merchant_certificate"]),
-            "private_key": told["private_key"],
-            "apiv3_key": self._apiv3_key,
-            "public_key": pem,
-            "public_key_id": serial,
-        }
+        learn = self._learn if renewed and told["certificates"] else None
+        self.keys = Keys(told["certificates"], told["public_keys"], learn)
+        self._transfers: dict[str, Any] = told.get("transfers") or {}
+        asked = self._core_told(told["certificates"])
         self._ask = Library(
             wechatpay_type=WeChatPayType.MINIPROG,
             appid=appid,
             notify_url=told["notify_url"],
             **asked,
         )
-        self._transfers: dict[str, Any] = told.get("transfers") or {}
         self._ask._core = _Checked(told["base_url"], self.keys, **asked)  # its only seam
+        if learn and all(
+            described(one).ends_at < datetime.now(UTC) for one in told["certificates"]
+        ):
+            self.keys.add(self._learn())
+
+    def _core_told(self, certificates: Sequence[str]) -> dict[str, Any]:
+        serial, pem = preferred(certificates, self._told["public_keys"])
+        return {
+            "mchid": self.mchid,
+            "cert_serial_no": serial_of(self._told["merchant_certificate"]),
+            "private_key": self._told["private_key"],
+            "apiv3_key": self._apiv3_key,
+            "public_key": pem,
+            "public_key_id": serial,
+        }
+
+    def _learn(self) -> Sequence[str]:
+        """What was renewed; from now on we seal with the newest, and ask for it."""
+        assert self._renewed
+        renewed = self._renewed()
+        known = [*self._told["certificates"], *renewed]
+        begun = [one for one in known if described(one).begins_at <= datetime.now(UTC)]
+        asked = self._core_told(begun or known)
+        self._ask._core = _Checked(self._told["base_url"], self.keys, **asked)
+        return renewed
+
+    def certificates(self) -> list[str]:
+        """The platform certificates that WeChat offers now, as PEM.
+
+        Raises ChannelSilent, also where one of them is not sealed with our key or is not the one
+        that it is called; ChannelRefused: there are none.
+        """
+        said = _said(*self._ask._core.request("/v3/certificates"))
+        try:
+            return [unsealed(one, self._apiv3_key) for one in said["data"]]
+        except (KeyError, TypeError, ValueError) as error:
+            logger.error("WeChat Pay: certificates that cannot be taken (%s)", error)
+            raise ChannelSilent from error
 
     def prepay(
         self, *, out_trade_no: str, description: str, fen: int, openid: str, pay_before: datetime
@@ -449,4 +488,8 @@ def wechat_pay() -> WeChatPay:
 
 @cache
 def _wechat_pay(told: str, appid: str) -> WeChatPay:
-    return WeChatPay(json.loads(told), appid)
+    return WeChatPay(json.loads(told), appid, _renewed)
+
+
+def _renewed() -> list[str]:
+    return list(import_string(settings.WECHAT_CERTIFICATES)(datetime.now(UTC)))

@@ -278,6 +278,36 @@ class Migration(migrations.Migration):
                 name="carrier_move_in_a_batch_has_a_number",
             ),
         ),
+        migrations.CreateModel(
+            name="PlatformCertificate",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("serial", models.CharField(max_length=64, verbose_name="序列号")),
+                ("pem", models.TextField(verbose_name="证书")),
+                ("begins_at", models.DateTimeField(verbose_name="生效时间")),
+                ("ends_at", models.DateTimeField(verbose_name="失效时间")),
+                ("heard_at", models.DateTimeField(verbose_name="取得时间")),
+            ],
+            options={
+                "verbose_name": "微信支付平台证书",
+                "verbose_name_plural": "微信支付平台证书",
+                "constraints": [
+                    models.UniqueConstraint(
+                        models.F("serial"), name="platform_certificate_serial_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("begins_at__lt", models.F("ends_at"))),
+                        name="platform_certificate_begins_before_it_ends",
+                    ),
+                ],
+            },
+        ),
+        append_only("payments_platformcertificate"),
         append_only("payments_carriermove"),
         never_deleted("payments_carrierbatch"),
         never_deleted("payments_carrieraccount"),

@@ -1,10 +1,16 @@
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
+from django.utils.timezone import now
 
 from config.kit.money import yuan
+from payments.channels.wechat_keys import described
+from payments.wechat_pay.models import PlatformCertificate
 
 METHOD = "WECHAT"
+SUCCESSOR = timedelta(days=5)  # before the last certificate ends there has to be another
 SOURCE = "clearing:wechat"  # what WeChat Pay has for us, until its bill says that it is ours
 
 # Every paid trade is one arrival of its payment's, with the same amount; and the other way round.
@@ -26,3 +32,21 @@ def findings() -> Iterator[str]:
                 f"微信支付交易 {number or '（无）'} 已支付 {yuan(paid or 0)} 元，"
                 f"到账记录 {yuan(received or 0)} 元"
             )
+    yield from _certificates()
+
+
+def certificates(at: datetime) -> list[str]:
+    """What was renewed and has not ended, as PEM, the newest last."""
+    kept = PlatformCertificate.objects.filter(ends_at__gt=at)
+    return list(kept.order_by("ends_at", "pk").values_list("pem", flat=True))
+
+
+def _certificates() -> Iterator[str]:
+    """Where certificates are all that proves WeChat's word, one must be good for days to come."""
+    told = settings.WECHAT_PAY
+    if not told or told["public_keys"]:
+        return
+    ends = [described(pem).ends_at for pem in told["certificates"]]
+    ends += PlatformCertificate.objects.values_list("ends_at", flat=True)
+    if max(ends) < now() + SUCCESSOR:
+        yield f"微信支付平台证书 {max(ends):%Y-%m-%d} 到期，还没有取得新证书"

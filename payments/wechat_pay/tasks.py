@@ -4,7 +4,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils.timezone import now
 
-from payments.wechat_pay import services
+from payments.channels.answers import ChannelRefused, ChannelSilent
+from payments.wechat_pay import certificates, services
 from payments.wechat_pay.models import WeChatTrade
 from payments.wechat_pay.rules import Status
 
@@ -27,3 +28,17 @@ def ask_open() -> None:
             services.ask(trade=trade, at=now())
         except Exception:
             logger.exception("trade %s failed; the sweep goes on", trade.out_trade_no)
+
+
+@shared_task
+def renew_certificates() -> None:
+    """Twice a day: WeChat wants it at least every twelve hours."""
+    if not certificates.is_on():
+        return
+    try:
+        new = certificates.renew(at=now())
+    except (ChannelSilent, ChannelRefused) as no:
+        logger.error("the platform certificates could not be renewed: %s", no)
+    else:
+        for serial in new:
+            logger.warning("WeChat Pay has a new platform certificate, %s", serial)

@@ -36,7 +36,8 @@ Control   POST /__sandbox__/…
   shop       {url}                               where pushes go; "" means nowhere
   clock      {seconds}                           move the clock on; signatures keep the real time
   reset      {}                                  forget everything but the keys
-  wechat-pay/{pay|refund|transfer|fill|regime|switch} · GET wechat-pay/{trades|notices}
+  wechat-pay/{pay|refund|transfer|fill|rotate|retire|regime|switch}
+  GET wechat-pay/{trades|notices}
   alipay/…                                       see alipay/__init__.py
   shipping/{confirm|settle|remind|push|verify|ingest|managed} · GET shipping/{orders|pushes}
   GET journal (requests seen) · GET pushes (deliveries tried)

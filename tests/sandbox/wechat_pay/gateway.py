@@ -1,11 +1,12 @@
 """The door of WeChat Pay: signatures both ways, its roads, the control of tests, the page."""
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
+
+from cryptography import x509
 
 from tests.sandbox.deliveries import Deliveries, Due
 from tests.sandbox.faults import Fault, Faults
@@ -17,13 +18,12 @@ from tests.sandbox.wechat_pay.books import Books, rfc3339
 from tests.sandbox.wechat_pay.desk import Desk
 from tests.sandbox.wechat_pay.notices import DELAYS, Notices
 from tests.sandbox.wechat_pay.refunds import Refunds
-from tests.sandbox.wechat_pay.signing import REGIMES, Merchant, Platform
+from tests.sandbox.wechat_pay.signing import REGIMES, Merchant, Offer, Platform
 from tests.sandbox.wechat_pay.switches import Switches
 from tests.sandbox.wechat_pay.trades import Trades
 from tests.sandbox.wechat_pay.transfers import Transfers
 
 PREFIX = "/v3/"
-CERTIFICATE_SECONDS = 5 * 365 * 86_400
 Road = Callable[..., Answer]
 
 
@@ -103,7 +103,7 @@ class WeChatPay:
         self._later.clear()
         self._books.clear()
         self._bills.clear()
-        self._platform.regime = REGIMES[0]
+        self._platform.clear()
 
     # --- the protocol
 
@@ -135,15 +135,17 @@ class WeChatPay:
         if self._platform.regime == "public_key_only":
             said = "无可用的平台证书，请在商户平台-API安全申请使用微信支付公钥"
             raise Refused(404, "RESOURCE_NOT_EXISTS", said)
-        sealed = self._platform.seal(self._platform.certificate.encode(), "certificate")
-        now = time.time()
-        held = {
-            "serial_no": self._platform.serial,
-            "effective_time": rfc3339(now - 86_400),
-            "expire_time": rfc3339(now + CERTIFICATE_SECONDS),
+        return answer({"data": [self._offered(one) for one in self._platform.offered]})
+
+    def _offered(self, one: Offer) -> dict[str, Any]:
+        made = x509.load_pem_x509_certificate(one.pem.encode())
+        sealed = self._platform.seal(one.pem.encode(), "certificate", badly=one.is_sealed_badly)
+        return {
+            "serial_no": one.serial,
+            "effective_time": rfc3339(made.not_valid_before_utc.timestamp()),
+            "expire_time": rfc3339(made.not_valid_after_utc.timestamp()),
             "encrypt_certificate": sealed.said(),
         }
-        return answer({"data": [held]})
 
     def _settle(self, due: Due, fault: Fault | None) -> bool:
         if "refund" in due.event:
@@ -162,10 +164,12 @@ class WeChatPay:
             "transfer": self._transfers.end,
             "regime": self._set_regime,
             "fill": self._fill,
+            "rotate": self._rotate,
+            "retire": self._platform.retire,
             "switch": self._switches.order,
         }.get(request.path.rpartition("/")[2])
         if does is None:
-            raise Refused(404, "NOT_FOUND", "pay, refund, transfer, fill, regime or switch")
+            raise Refused(404, "NOT_FOUND", "no such control of WeChat Pay")
         try:
             said = does(**asked)
         except (KeyError, TypeError, ValueError) as error:
@@ -199,6 +203,9 @@ class WeChatPay:
             self._books.flow(account, fen, **said, note="转入"),
         ]
         self._books.record(flows=flows)
+
+    def _rotate(self, **how: Any) -> Answer:
+        return answer({"serial": self._platform.rotate(**how)})
 
     def _set_regime(self, regime: str) -> None:
         if regime not in REGIMES:

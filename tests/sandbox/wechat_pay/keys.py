@@ -91,20 +91,24 @@ def serial_of(certificate: Path) -> str:
 
 def _pair(private: Path, certificate: Path, name: str) -> None:
     key = _rsa(private)
+    until = datetime.now(UTC) + timedelta(days=5 * 365)
+    made = certified(key, name, until)
+    _write(certificate, made.public_bytes(serialization.Encoding.PEM))
+
+
+def certified(key: rsa.RSAPrivateKey, name: str, until: datetime) -> x509.Certificate:
     who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    made = (
+    return (
         x509.CertificateBuilder()
         .subject_name(who)
         .issuer_name(who)
         .public_key(key.public_key())
         # The first digit is not zero: libraries print the number without leading ones.
         .serial_number(int(f"4{secrets.token_hex(20)[1:]}", 16))
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=5 * 365))
+        .not_valid_before(until - timedelta(days=5 * 365 + 1))
+        .not_valid_after(until)
         .sign(key, hashes.SHA256())
     )
-    _write(certificate, made.public_bytes(serialization.Encoding.PEM))
 
 
 def _rsa(private: Path) -> rsa.RSAPrivateKey:

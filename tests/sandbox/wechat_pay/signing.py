@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from tests.sandbox.web import Refused, Request
-from tests.sandbox.wechat_pay.keys import MCHID, Keys
+from tests.sandbox.wechat_pay.keys import MCHID, Keys, certified
 
 SCHEME = "WECHATPAY2-SHA256-RSA2048"
 FRESH_SECONDS = 300
@@ -47,6 +48,15 @@ class Sealed:
             "nonce": self.nonce,
             "associated_data": self.associated_data,
         }
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A certificate as /v3/certificates has it."""
+
+    serial: str
+    pem: str
+    is_sealed_badly: bool = False
 
 
 class Merchant:
@@ -114,14 +124,42 @@ class Platform:
     """
 
     def __init__(self, keys: Keys) -> None:
-        self.regime = REGIMES[0]
         self.certificate = keys.platform_cert.read_text()
         self._apiv3 = AESGCM(keys.apiv3_key.encode())
-        self._names = {"certificate": keys.platform_serial, "public_key": keys.public_key_id}
-        self._keys = {
-            self._names["certificate"]: _private(keys.platform_private),
-            self._names["public_key"]: _private(keys.public_key_private),
+        self._of_home = {
+            keys.platform_serial: _private(keys.platform_private),
+            keys.public_key_id: _private(keys.public_key_private),
         }
+        self.clear()
+
+    def clear(self) -> None:
+        """The certificate of the home, and no other."""
+        self.regime = REGIMES[0]
+        certificate, public_key = self._of_home
+        self._names = {"certificate": certificate, "public_key": public_key}
+        self._keys = dict(self._of_home)
+        self.offered = [Offer(certificate, self.certificate)]
+
+    def rotate(self, days: int = 5 * 365, flaw: str = "") -> str:
+        """Offer one more certificate, which ends in so many days; its serial.
+
+        `flaw`: `sealed` with a key that is not the merchant's, or called by another `serial`.
+        """
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        until = datetime.now(UTC) + timedelta(days=days)
+        made = certified(key, "Tenpay.com sign (sandbox)", until)
+        serial = f"{made.serial_number:X}"
+        pem = made.public_bytes(serialization.Encoding.PEM).decode()
+        called = serial[::-1] if flaw == "serial" else serial
+        self.offered.append(Offer(called, pem, is_sealed_badly=flaw == "sealed"))
+        self._keys[serial] = key
+        return serial
+
+    def retire(self, serial: str) -> None:
+        """From now on this certificate signs, and the one that did does no more."""
+        self._keys[serial]  # KeyError for one that was never offered
+        del self._keys[self._names["certificate"]]
+        self._names["certificate"] = serial
 
     @property
     def serial(self) -> str:
@@ -162,9 +200,10 @@ class Platform:
             "Request-ID": f"08{secrets.token_hex(17).upper()}-0",
         }
 
-    def seal(self, text: bytes, associated_data: str) -> Sealed:
+    def seal(self, text: bytes, associated_data: str, *, badly: bool = False) -> Sealed:
         nonce = secrets.token_hex(6)
-        sealed = self._apiv3.encrypt(nonce.encode(), text, associated_data.encode())
+        by = AESGCM(secrets.token_hex(16).encode()) if badly else self._apiv3
+        sealed = by.encrypt(nonce.encode(), text, associated_data.encode())
         return Sealed(base64.b64encode(sealed).decode(), nonce, associated_data)
 
     def decrypt(self, cipher: str, named: str) -> str:
