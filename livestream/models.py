@@ -16,7 +16,7 @@ from shop.orders.models import Order
 
 
 def session_number() -> str:
-    return fresh("L")
+    return fresh("H")
 
 
 def lot_number() -> str:

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from django.conf import settings
 
-from config.kit import numbers
 from config.kit.db import joined
 from config.kit.errors import NotFound, Refusal, StaleState
 from config.kit.states import move
@@ -70,7 +69,7 @@ def give(*, card: GiftCard, actor: str, message: str, at: datetime) -> Gift:
     _require_sound(card)
     mine = GiftCard.objects.sound().filter(pk=card.pk, holder=card.buyer_id)
     move(mine, Status.GIVING, TRANSITIONS)
-    number = numbers.fresh("H")
+    number = f"{card.number}-{card.gifts.count() + 1}"  # while the card is ours alone
     gift = Gift.objects.create(
         number=number,
         card=card,

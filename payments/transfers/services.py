@@ -439,7 +439,7 @@ def take_push(*, provider: str, account_no: str, row: Row, at: datetime) -> inta
 @transaction.atomic
 def take(*, account: ReceivingAccount, rows: list[Row], at: datetime) -> intake.Taken:
     """A few bookings that need no file around them."""
-    batch = Batch(numbers.fresh("N"), account)
+    batch = Batch(numbers.fresh("B"), account)
     for _ in staging.stage(batch.name, account.account_no, rows):
         pass
     total = intake.Taken()

@@ -6,16 +6,21 @@ from typing import Any
 
 from payments.cashier.models import Payment, RefundPart
 from payments.gift_cards import queries as gift_cards
+from payments.gift_cards.rules import POT
 from payments.wallet import queries, services
 
 ASKS_CHANNEL = False
 
 
 def hindered(*, payer_id: int, merchant: str) -> str:
-    """Whose wallet is empty; what is in it may be less than what is to be paid, all the same."""
+    """Whose wallet is empty; what is in it may be less than what is to be paid, all the same.
+
+    Gift cards count, but for other gift cards.
+    """
     available_fen, _ = queries.balance(queries.owner_of(payer_id))
-    has_any = available_fen or gift_cards.spendable_fen(payer_id)
-    return "" if has_any else services.InsufficientBalance.message
+    if available_fen or (merchant != POT and gift_cards.spendable_fen(payer_id)):
+        return ""
+    return services.InsufficientBalance.message
 
 
 def opened(payment: Payment, *, at: datetime) -> None:

@@ -259,7 +259,7 @@ def finish(*, order_numbers: Sequence[str], at: datetime) -> int:
 
 
 def _release(ids: Iterable[int], at: datetime) -> int:
-    batch = numbers.fresh("B")
+    batch = numbers.fresh("I")
     with connection.cursor() as cursor:
         cursor.execute(_RELEASE, {"at": at, "batch": batch, "ids": sql.ints(ids)})
         found = cursor.fetchall()

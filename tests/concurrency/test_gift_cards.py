@@ -128,6 +128,25 @@ def test_two_redeem_one_card_and_one_has():
     assert card.events.filter(kind="REDEEMED").count() == 1
 
 
+def test_looked_at_first_it_is_redeemed_and_refunded():
+    """The control of the tests around it: without the counted UPDATE both find it unused."""
+    card, both_looked = bought(make_user()), Barrier(2)
+    changes = (
+        {"status": "ACTIVE", "redeemed_at": now()},
+        {"status": "REFUNDED", "redeemed_at": None, "refunded_fen": FACE},
+    )
+
+    def careless(i):
+        seen = fresh(card)
+        both_looked.wait()
+        if seen.status != "HELD":
+            return "late"
+        GiftCard.objects.filter(pk=card.pk).update(**changes[i])
+        return "ok"
+
+    assert together(2, careless) == {"ok": 2}
+
+
 def test_redeemed_or_given_or_refunded_but_one_of_them():
     for _ in range(4):
         user = make_user()

@@ -4,7 +4,7 @@ import pytest
 from django.db import transaction
 from django.utils.timezone import now
 
-from payments.cashier import refunds
+from payments.cashier import offers, refunds
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment, Refund
 from payments.cashier.rules import Reason
@@ -29,7 +29,7 @@ from tests.payments.gift_cards.scene import (
     sent,
 )
 from tests.payments.transfers.bank import transfer_in
-from tests.payments.wallet.scene import available
+from tests.payments.wallet.scene import available, thing
 from tests.payments.wallet.scene import bought as paid_by_wallet
 from tests.payments.wallet.scene import give as fill_wallet
 
@@ -148,14 +148,18 @@ def test_a_card_is_not_withdrawn():
     assert answer.status_code == 409
 
 
-def test_only_its_wallet_is_offered_to_who_has_a_card():
+def test_who_has_a_card_and_no_wallet_is_offered_it_for_orders_but_not_for_cards():
     user = make_user()
-    ways = {"face_fen": FACE}
     redeemed(user)
+    at, asker = now(), cashier.ON_MINI_PROGRAM
 
-    told = client_of(user).get("/api/v1/gift-cards/methods", ways).json()["methods"]
+    order = offers.offered(
+        payer_id=user.pk, purpose="ORDER", reference=thing(3000), asker=asker, at=at
+    )
+    card = buying.ways(user_id=user.pk, face_fen=FACE, asker=asker, at=at)
 
-    assert "WALLET" in {one["method"] for one in told}
+    assert [one.is_offered for one in order if one.method == "WALLET"] == [True]
+    assert [one.is_offered for one in card if one.method == "WALLET"] == [False]
 
 
 # --- refunded -------------------------------------------------------------------------------------
