@@ -6,14 +6,14 @@ SIYU_ENV is `production` unless it says `demo` or `test`; those two may talk to 
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import dj_database_url
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.urls import reverse_lazy
 
+from config import channels
 from config.embedded import celery_broker_url
-from config.environment import file_text, file_text_at, names, number, optional, rate, stop, text
+from config.environment import names, number, optional, rate, stop, text
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -377,97 +377,15 @@ if WECHAT_PUSH_TOKEN and not re.fullmatch("[A-Za-z0-9]{43}", WECHAT_PUSH_KEY):
 # Hours before WeChat's deadline at which an order whose shipping is not reported is an alarm.
 WECHAT_SHIPPING_ALERT_HOURS = number("WECHAT_SHIPPING_ALERT_HOURS", 12)
 
-# WeChat Pay, where the installation has a merchant number: key files, and at least one of the two
-# kinds of WeChat's own keys; during a change of keys both.
-WECHAT_PAY: dict[str, Any] = {}
-if optional("WECHAT_PAY_MCHID"):
-    _public_key_id = optional("WECHAT_PAY_PUBLIC_KEY_ID")
-    WECHAT_PAY = {
-        "mchid": text("WECHAT_PAY_MCHID"),
-        "base_url": text("WECHAT_PAY_URL", "https://api.mch.weixin.qq.com"),
-        "notify_url": f"{PUBLIC_URL}/api/v1/hooks/wechat-pay",
-        "merchant_certificate": file_text("WECHAT_PAY_CERTIFICATE"),
-        "private_key": file_text("WECHAT_PAY_PRIVATE_KEY"),
-        "apiv3_key": file_text("WECHAT_PAY_API_KEY").strip(),
-        "certificates": [
-            file_text_at("WECHAT_PAY_PLATFORM_CERTIFICATES", path)
-            for path in names("WECHAT_PAY_PLATFORM_CERTIFICATES")
-        ],
-        "public_keys": (
-            {_public_key_id: file_text("WECHAT_PAY_PUBLIC_KEY")} if _public_key_id else {}
-        ),
-    }
-    # Which of our other accounts there have bills: OPERATION (transfers to people), FEES.
-    WECHAT_PAY["accounts"] = names("WECHAT_PAY_ACCOUNTS")
-    if unknown := set(WECHAT_PAY["accounts"]) - {"OPERATION", "FEES"}:
-        stop(f"WECHAT_PAY_ACCOUNTS: OPERATION and FEES, not {', '.join(sorted(unknown))}")
-    if optional("WECHAT_PAY_TRANSFER_SCENE"):
-        # Transfers to people (商家转账): the scene that WeChat approved, and what it wants told.
-        WECHAT_PAY["transfers"] = {
-            "scene": text("WECHAT_PAY_TRANSFER_SCENE"),
-            "reports": [
-                {"info_type": kind, "info_content": content}
-                for kind, _, content in (
-                    one.partition("=") for one in names("WECHAT_PAY_TRANSFER_REPORTS")
-                )
-            ],
-        }
-        if not WECHAT_PAY["transfers"]["reports"]:
-            stop("WECHAT_PAY_TRANSFER_REPORTS must be set with WECHAT_PAY_TRANSFER_SCENE")
-    if len(WECHAT_PAY["apiv3_key"]) != 32:
-        stop("WECHAT_PAY_API_KEY: the key has 32 signs")
-    if not WECHAT_PAY["certificates"] and not WECHAT_PAY["public_keys"]:
-        stop("WECHAT_PAY_PUBLIC_KEY_ID or WECHAT_PAY_PLATFORM_CERTIFICATES must be set")
-    if PRODUCTION and WECHAT_PAY["base_url"] != "https://api.mch.weixin.qq.com":
-        stop("WECHAT_PAY_URL must not be set in production")
-
+WECHAT_PAY = channels.wechat_pay(PUBLIC_URL, is_production=PRODUCTION)
+ALIPAY = channels.alipay(PUBLIC_URL, is_production=PRODUCTION)
 # What each channel keeps of a payment, in per cent: its bills are held against it.
 CHANNEL_FEE_PERCENT = {
     "wechat": rate("WECHAT_PAY_FEE_PERCENT", "0.6"),
     "alipay": rate("ALIPAY_FEE_PERCENT", "0.6"),
 }
-# Alipay, where the installation has an app there; keys as files, PEM or as its console gives them.
-ALIPAY: dict[str, str] = {}
-if optional("ALIPAY_APP_ID"):
-    ALIPAY = {
-        "app_id": text("ALIPAY_APP_ID"),
-        "seller_id": text("ALIPAY_SELLER_ID"),
-        "gateway": text("ALIPAY_URL", "https://openapi.alipay.com/gateway.do"),
-        "notify_url": f"{PUBLIC_URL}/api/v1/hooks/alipay",
-        "private_key": file_text("ALIPAY_PRIVATE_KEY"),
-        "public_key": file_text("ALIPAY_PUBLIC_KEY"),
-    }
-    if PRODUCTION and ALIPAY["gateway"] != "https://openapi.alipay.com/gateway.do":
-        stop("ALIPAY_URL must not be set in production")
-
-# Banks that push and pay out: BANK_<NAME>_URL and two PEM files each.
-BANK_PROVIDERS: dict[str, dict[str, Any]] = {
-    name: {
-        "base_url": text(f"BANK_{name.upper()}_URL"),
-        "public_key": file_text(f"BANK_{name.upper()}_PUBLIC_KEY"),
-        "private_key": file_text(f"BANK_{name.upper()}_PRIVATE_KEY"),
-        "can": names(f"BANK_{name.upper()}_CAN"),
-    }
-    for name in names("BANKS")
-}
-for _bank in BANK_PROVIDERS:
-    if unknown := set(BANK_PROVIDERS[_bank]["can"]) - {"limits", "statements"}:
-        stop(f"BANK_{_bank.upper()}_CAN: limits and statements, not {', '.join(sorted(unknown))}")
-if PRODUCTION and "sandbox" in BANK_PROVIDERS:
-    stop("BANKS must not name the sandbox in production")
-# Where held money legally lies (二清): the dotted name of what gives a payments.carrier.protocol
-# Carrier; "" is off, and then wallets, deposits and the guarantee lack a licensed carrier.
-CARRIER = optional("CARRIER")
-CARRIER_SANDBOX: dict[str, str] = {}
-if CARRIER == "sandbox":
-    if PRODUCTION:
-        stop("CARRIER must not be the sandbox in production")
-    CARRIER = "payments.carrier.signed.carrier"
-    CARRIER_SANDBOX = {
-        "base_url": text("CARRIER_URL"),
-        "public_key": file_text("CARRIER_PUBLIC_KEY"),
-        "private_key": file_text("CARRIER_PRIVATE_KEY"),
-    }
+BANK_PROVIDERS = channels.banks(is_production=PRODUCTION)
+CARRIER, CARRIER_SANDBOX = channels.carrier(is_production=PRODUCTION)
 # Payouts to merchants.  Money goes to a changed bank account only after so many days; above the
 # amount a payout takes two people; from which receiving account, "" for the platform's first.
 # Every morning all is paid to who has at least so much; 0: merchants ask for it themselves.

@@ -93,7 +93,8 @@ def test_make_targets_exist(path):
 def variables_read() -> Iterator[str]:
     """The first argument of each typed reader in the settings; a name within is <NAME>."""
     readers = {"text", "optional", "number", "rate", "names", "file_text"}
-    for node in ast.walk(ast.parse((ROOT / "config/settings.py").read_text())):
+    sources = [(ROOT / "config" / name).read_text() for name in ("settings.py", "channels.py")]
+    for node in ast.walk(ast.parse("\n".join(sources))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") in readers:
             name = node.args[0]
             if isinstance(name, ast.Constant):

@@ -192,7 +192,7 @@ def _written(postings: Sequence[int], legs: dict[int, dict[str, int]], at: datet
     batch = None
     if told:
         batch = CarrierBatch.objects.create(
-            number=fresh("K"), status=BatchStatus.SENDING, moves=len(told), made_at=at
+            number=fresh("1"), status=BatchStatus.SENDING, moves=len(told), made_at=at
         )
     places = dict.fromkeys(postings, 0) | {posting: n for n, posting in enumerate(told, 1)}
     total = added_up(legs[posting] for posting in told)
