@@ -8,10 +8,8 @@ from django.db.models import F
 
 from config.kit import numbers
 from config.kit.db import joined
-from config.kit.errors import NotFound, Refusal, StaleState
-from payments.calendar import queries as calendar
+from config.kit.errors import Refusal, StaleState
 from payments.cashier import offers
-from payments.cashier import queries as payments
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.cashier.offers import MethodNotOffered
@@ -19,10 +17,8 @@ from payments.cashier.rules import Due
 from payments.deposits.models import DepositMove, DepositPayment
 from payments.deposits.rules import (
     NOT_BY,
-    PAY_WITHIN,
     POT,
     PURPOSE,
-    TRANSFER_WITHIN,
     Kind,
     PaymentStatus,
     Status,
@@ -33,6 +29,8 @@ from payments.ledger import services as ledger
 from payments.ledger.models import Account
 from payments.ledger.rules import Draft
 from payments.offering.rules import Asker, Offer
+from payments.prepaid import services as prepaid
+from payments.prepaid.services import PAY_WITHIN
 
 HELD = f"held:{POT}"
 
@@ -83,20 +81,10 @@ def ways(*, payer_id: int, amount_fen: int, asker: Asker, at: datetime) -> list[
 # --- what the cashier asks ------------------------------------------------------------------------
 
 
-@joined
 def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
-    """Its amount; a transfer gets working days.  Method "": only looked at."""
+    """Its amount; see `prepaid.due`."""
     rows = DepositPayment.objects.filter(payer=payer_id, number=reference)
-    row = (rows.select_for_update() if method else rows).first()
-    if row is None:
-        raise NotFound
-    if row.status != PaymentStatus.OPEN or row.pay_before <= at:
-        raise StaleState
-    until = row.pay_before
-    if method == "BANK_TRANSFER":
-        until = calendar.deadline(start=row.opened_at, working_days=TRANSFER_WITHIN)
-        DepositPayment.objects.filter(pk=row.pk).update(pay_before=until, look_at=until)
-    return Due(row.amount_fen, POT, until)
+    return prepaid.due(rows, pot=POT, method=method, at=at, fen="amount_fen")
 
 
 @joined
@@ -192,20 +180,6 @@ def _debit(row: DepositPayment, free_fen: int, at: datetime) -> None:
 # --- time is over ---------------------------------------------------------------------------------
 
 
-@joined
 def expire(*, numbers: Sequence[str], at: datetime) -> int:
     """Close what nobody paid, unless its money may be here unheard; how many."""
-    cashier.hold(purpose=PURPOSE, references=numbers)
-    overdue = DepositPayment.objects.filter(
-        number__in=numbers, status=PaymentStatus.OPEN, pay_before__lte=at
-    )
-    due = list(overdue.select_for_update().order_by("pk"))
-    unheard = payments.unheard(purpose=PURPOSE, references=[one.number for one in due], at=at)
-    for number, again in unheard.items():
-        DepositPayment.objects.filter(number=number).update(look_at=again)
-    closing = [one for one in due if one.number not in unheard]
-    cashier.close(purpose=PURPOSE, references=[one.number for one in closing], at=at)
-    DepositPayment.objects.filter(pk__in=[one.pk for one in closing]).update(
-        status=PaymentStatus.CLOSED, closed_at=at
-    )
-    return len(closing)
+    return prepaid.expire(DepositPayment.objects.all(), purpose=PURPOSE, numbers=numbers, at=at)

@@ -1,7 +1,6 @@
 """Decides how much a merchant leaves as a deposit (保证金), by category, and its moves."""
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 
 from django.db import models
 
@@ -41,8 +40,6 @@ def required(categories: Iterable[str], told: Mapping[str, int]) -> int:
 
 PURPOSE = "DEPOSIT"
 POT = "DEPOSITS"  # whose the money is until it is a deposit: neither the merchant's nor a buyer's
-PAY_WITHIN = timedelta(minutes=30)
-TRANSFER_WITHIN = 3  # working days
 # A person's wallet must not leave the house as a merchant's payout, past its own limits.
 NOT_BY = "WALLET"
 

@@ -10,20 +10,16 @@ from django.db.models import Q, Sum
 
 from config.kit import numbers
 from config.kit.db import joined
-from config.kit.errors import NotFound, Refusal, StaleState
-from payments.calendar import queries as calendar
+from config.kit.errors import Refusal, StaleState
 from payments.cashier import offers
-from payments.cashier import queries as payments
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.cashier.rules import Due
 from payments.gift_cards import queries
 from payments.gift_cards.models import GiftCard, GiftCardEvent
 from payments.gift_cards.rules import (
-    PAY_WITHIN,
     POT,
     PURPOSE,
-    TRANSFER_WITHIN,
     Limits,
     Status,
     account_of,
@@ -33,6 +29,8 @@ from payments.gift_cards.rules import (
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 from payments.offering.rules import Asker, Offer
+from payments.prepaid import services as prepaid
+from payments.prepaid.services import PAY_WITHIN
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 HELD = f"held:{POT}"
@@ -132,20 +130,10 @@ def require_room(*, person_id: int, fen: int, at: datetime) -> None:
 # --- what the cashier asks ------------------------------------------------------------------------
 
 
-@joined
 def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
-    """Its face value; a transfer gets working days.  Method "": only looked at."""
+    """Its face value; see `prepaid.due`."""
     rows = GiftCard.objects.filter(buyer=payer_id, number=reference)
-    card = (rows.select_for_update() if method else rows).first()
-    if card is None:
-        raise NotFound
-    if card.status != Status.OPEN or card.pay_before <= at:
-        raise StaleState
-    until = card.pay_before
-    if method == "BANK_TRANSFER":
-        until = calendar.deadline(start=card.opened_at, working_days=TRANSFER_WITHIN)
-        GiftCard.objects.filter(pk=card.pk).update(pay_before=until, look_at=until)
-    return Due(card.face_fen, POT, until)
+    return prepaid.due(rows, pot=POT, method=method, at=at, fen="face_fen")
 
 
 @joined
@@ -261,18 +249,6 @@ def thaw(*, card: GiftCard, reason: str, actor: str, at: datetime) -> None:
 # --- time is over ---------------------------------------------------------------------------------
 
 
-@joined
 def expire(*, numbers: Sequence[str], at: datetime) -> int:
     """Close cards that nobody paid, unless their money may be here unheard; how many."""
-    cashier.hold(purpose=PURPOSE, references=numbers)
-    overdue = GiftCard.objects.filter(number__in=numbers, status=Status.OPEN, pay_before__lte=at)
-    due = list(overdue.select_for_update().order_by("pk"))
-    unheard = payments.unheard(purpose=PURPOSE, references=[one.number for one in due], at=at)
-    for number, again in unheard.items():
-        GiftCard.objects.filter(number=number).update(look_at=again)
-    closing = [one for one in due if one.number not in unheard]
-    cashier.close(purpose=PURPOSE, references=[one.number for one in closing], at=at)
-    GiftCard.objects.filter(pk__in=[one.pk for one in closing]).update(
-        status=Status.CLOSED, closed_at=at
-    )
-    return len(closing)
+    return prepaid.expire(GiftCard.objects.all(), purpose=PURPOSE, numbers=numbers, at=at)

@@ -13,8 +13,6 @@ PURPOSE = "GIFT_CARD"
 POT = "GIFT_CARDS"  # whose the money is until it is on a card: no merchant's
 # What cards pay for: never another card, a deposit, or anything else that may become cash.
 PAYS_FOR = frozenset({"ORDER"})
-PAY_WITHIN = timedelta(minutes=30)
-TRANSFER_WITHIN = 3  # working days
 LINK_LIVES = timedelta(hours=72)
 
 

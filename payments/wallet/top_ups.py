@@ -1,7 +1,7 @@
 """Money comes into wallets: asked for, paid, and taken out again when the bank takes it back."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -9,10 +9,8 @@ from django.db.models import F, Sum
 
 from config.kit import numbers
 from config.kit.db import joined
-from config.kit.errors import NotFound, Refusal, StaleState
-from payments.calendar import queries as calendar
+from config.kit.errors import Refusal, StaleState
 from payments.cashier import offers
-from payments.cashier import queries as payments
 from payments.cashier import services as cashier
 from payments.cashier.models import Payment
 from payments.cashier.offers import MethodNotOffered
@@ -20,6 +18,8 @@ from payments.cashier.rules import Due
 from payments.ledger import services as ledger
 from payments.ledger.rules import Draft
 from payments.offering.rules import Asker, Offer
+from payments.prepaid import services as prepaid
+from payments.prepaid.services import PAY_WITHIN
 from payments.wallet import queries
 from payments.wallet.models import TopUp
 from payments.wallet.rules import (
@@ -31,8 +31,6 @@ from payments.wallet.rules import (
     wallet_of,
 )
 
-PAY_WITHIN = timedelta(minutes=30)
-TRANSFER_WITHIN = 3  # working days
 HELD = f"held:{PLATFORM}"
 
 
@@ -118,20 +116,10 @@ def alone(user_number: str) -> None:
 # --- what the cashier asks ------------------------------------------------------------------------
 
 
-@joined
 def due(*, reference: str, payer_id: int, method: str, at: datetime) -> Due:
-    """Its amount; a transfer gets working days.  Method "": only looked at."""
+    """Its amount; see `prepaid.due`."""
     rows = TopUp.objects.filter(user_id=payer_id, number=reference)
-    top_up = (rows.select_for_update() if method else rows).first()
-    if top_up is None:
-        raise NotFound
-    if top_up.status != TopUpStatus.OPEN or top_up.pay_before <= at:
-        raise StaleState
-    until = top_up.pay_before
-    if method == "BANK_TRANSFER":
-        until = calendar.deadline(start=top_up.opened_at, working_days=TRANSFER_WITHIN)
-        TopUp.objects.filter(pk=top_up.pk).update(pay_before=until, look_at=until)
-    return Due(top_up.amount_fen, PLATFORM, until)
+    return prepaid.due(rows, pot=PLATFORM, method=method, at=at, fen="amount_fen")
 
 
 @joined
@@ -228,18 +216,6 @@ def _debit(top_up: TopUp, at: datetime) -> None:
 # --- time is over ---------------------------------------------------------------------------------
 
 
-@joined
 def expire(*, numbers: Sequence[str], at: datetime) -> int:
     """Close top-ups whose time is over, unless their money may be here unheard; how many."""
-    cashier.hold(purpose=PURPOSE, references=numbers)
-    overdue = TopUp.objects.filter(number__in=numbers, status=TopUpStatus.OPEN, pay_before__lte=at)
-    due = list(overdue.select_for_update().order_by("pk"))
-    unheard = payments.unheard(purpose=PURPOSE, references=[one.number for one in due], at=at)
-    for number, again in unheard.items():
-        TopUp.objects.filter(number=number).update(look_at=again)
-    closing = [one for one in due if one.number not in unheard]
-    cashier.close(purpose=PURPOSE, references=[one.number for one in closing], at=at)
-    TopUp.objects.filter(pk__in=[one.pk for one in closing]).update(
-        status=TopUpStatus.CLOSED, closed_at=at
-    )
-    return len(closing)
+    return prepaid.expire(TopUp.objects.all(), purpose=PURPOSE, numbers=numbers, at=at)
