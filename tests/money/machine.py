@@ -16,7 +16,7 @@ from config.kit.redis import connection as redis
 from payments.wechat_pay.models import WeChatRefund
 from shop.wechat_shipping import services as shipping
 from tests.money.buyers import Buyers
-from tests.money.checks import Checks, states
+from tests.money.checks import Checks, states, under_way
 from tests.money.dying import Death, dying
 from tests.money.outside import Heard
 from tests.money.staff import Staff
@@ -107,9 +107,9 @@ class MoneyWorld(Buyers, Staff, World, Checks, RuleBasedStateMachine):
             self._let_all_end()
             shipping.discover(at=now())
             self.out.pass_time(ROUNDS[turn % len(ROUNDS)])
-            if turn >= len(ROUNDS) and self._standing() == before:
+            if turn >= len(ROUNDS) and self._standing() == before and not under_way():
                 return
-        raise AssertionError("it does not come to rest")
+        raise AssertionError(f"it does not come to rest: {[vars(one) for one in under_way()]}")
 
     def _let_all_end(self) -> None:
         self.out.listen()
@@ -118,6 +118,8 @@ class MoneyWorld(Buyers, Staff, World, Checks, RuleBasedStateMachine):
                 self.to_card(refund)
         for number in self.out.refunds_going():
             self.out.try_("wechat-pay/refund", out_refund_no=number, state="SUCCESS")
+        for number in self.out.transfers_cancelling():
+            self.out.try_("wechat-pay/transfer", out_bill_no=number, state="CANCELLED")
         self.out.listen()
         self.tell_all()
         self.run_all()

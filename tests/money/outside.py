@@ -197,6 +197,10 @@ class Outside:
         told = self.sandbox.get("/__sandbox__/wechat-pay/trades").json()["refunds"]
         return [one["out_refund_no"] for one in told if one["status"] == "PROCESSING"]
 
+    def transfers_cancelling(self) -> list[str]:
+        told = self.sandbox.get("/__sandbox__/wechat-pay/trades").json()["transfers"]
+        return [one["out_bill_no"] for one in told if one["state"] == "CANCELING"]
+
     def bank_fen(self) -> int:
         """What has come and gone since we began."""
         return sum(signed(one) for one in self.bookings)
