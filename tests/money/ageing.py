@@ -32,5 +32,7 @@ def grow_old(by: timedelta) -> None:
     """Also what is only added to: its guards are told to look away, as nothing is changed."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
-        cursor.execute(_moments(), {"by": by})
-        cursor.execute("SET session_replication_role = origin")
+        try:
+            cursor.execute(_moments(), {"by": by})
+        finally:  # whoever dies of it, too
+            cursor.execute("SET session_replication_role = origin")
