@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from tests.payments.alipay.scene import HOOK as ALIPAY_HOOK
 from tests.payments.postbox import Postbox, postbox
 from tests.payments.transfers.bank import ACCOUNT
 from tests.payments.wechat_pay.scene import HOOK as WECHAT_HOOK
+from tests.sandbox.signing import Signer
 from tests.sandbox_fixtures import Sandbox
 
 BANK_HOOK = "/api/v1/hooks/bank/sandbox"
@@ -136,16 +138,23 @@ class Outside:
         self.known.append(letter)
 
     def hand_over(self, letter: Letter) -> int:
-        """At the shop's door; what the shop answers."""
+        """At the shop's door; what the shop answers.  The bank signs each attempt anew."""
         if letter.of == "ALIPAY":
             return int(self._post(ALIPAY_HOOK, letter.body, FORM).status_code)
-        hook = WECHAT_HOOK if letter.of == "WECHAT" else BANK_HOOK
+        if letter.of == "BANK":
+            hook, headers = BANK_HOOK, self._banks_hand.headers("POST", BANK_HOOK, letter.body)
+        else:
+            hook, headers = WECHAT_HOOK, letter.headers
         given = {
             f"HTTP_{name.upper().replace('-', '_')}": text
-            for name, text in letter.headers.items()
+            for name, text in headers.items()
             if name.startswith(("Wechatpay", "X-Bank"))
         }
         return int(self._post(hook, letter.body, "application/json", **given).status_code)
+
+    @cached_property
+    def _banks_hand(self) -> Signer:
+        return Signer(self.sandbox.keys.bank_private)
 
     def _post(self, path: str, body: bytes, kind: str, **more: Any) -> Any:
         return self.client.generic("POST", path, body, content_type=kind, **more)
