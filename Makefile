@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench screenshots install chromium clean
+.PHONY: help demo test check chaos bench screenshots install chromium clean
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -69,6 +69,12 @@ test: install chromium
 	checks
 	step "tests" $(PY) -m pytest -q -n $(WORKERS) --dist loadfile
 	summary
+
+# Random histories of money for MINUTES, each seed with its steps a second, then the kills.
+MINUTES ?= 10
+chaos: install
+	@MONEY_MINUTES=$(MINUTES) $(PY) -m pytest -q -x tests/money
+	$(PY) -m pytest -q tests/chaos
 
 # --- what is needed ----------------------------------------------------------------------------
 

@@ -41,4 +41,5 @@ Control   POST /__sandbox__/…
   alipay/…                                       see alipay/__init__.py
   shipping/{confirm|settle|remind|push|verify|ingest|managed} · GET shipping/{orders|pushes}
   GET journal (requests seen) · GET pushes (deliveries tried)
+  GET waiting (how much of all that is to be told, by whomever, is not told yet)
 """

@@ -218,7 +218,10 @@ class World:
             if request.path.endswith("/pushes"):
                 tried = list(self.pusher.tried)
                 return answer({"waiting": self.pusher.waiting(), "tried": tried})
-        raise Refused(404, "NOT_FOUND", "journal or pushes")
+        if request.path.endswith("/waiting"):
+            parts = (self.pusher, self.wechat_pay, self.alipay, self.shipping)
+            return answer({"waiting": sum(part.waiting() for part in parts)})
+        raise Refused(404, "NOT_FOUND", "journal, pushes or waiting")
 
     def _control(self, request: Request) -> Answer:
         asked = request.json() or {}

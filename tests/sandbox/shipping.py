@@ -79,6 +79,7 @@ class Shipping:
             delays=delays,
         )
         self.start, self.stop = self._queue.start, self._queue.stop
+        self.waiting = self._queue.waiting
         self.clear()
         journal.on("shipping", self._apply)
 

@@ -70,6 +70,10 @@ class Alipay:
         self._payouts.clear()
         self._bills.clear()
 
+    def waiting(self) -> int:
+        """Notifications that go out now, or are on their way."""
+        return self._notifier.waiting()["now"]
+
     # --- control
 
     def _look(self, request: Request) -> Answer:

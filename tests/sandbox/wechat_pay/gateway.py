@@ -105,6 +105,10 @@ class WeChatPay:
         self._bills.clear()
         self._platform.clear()
 
+    def waiting(self) -> int:
+        """What is to be told, or to end by itself."""
+        return self._notices.waiting() + self._later.waiting()
+
     # --- the protocol
 
     def answer(self, request: Request) -> Answer:
@@ -180,8 +184,7 @@ class WeChatPay:
         with self._books.lock:
             self._transfers.expire()
             if request.path.endswith("/notices"):
-                waiting = self._notices.waiting() + self._later.waiting()
-                return answer({"waiting": waiting, "tried": list(self._notices.tried)})
+                return answer({"waiting": self.waiting(), "tried": list(self._notices.tried)})
             if request.path.endswith("/trades"):
                 return answer(
                     {
