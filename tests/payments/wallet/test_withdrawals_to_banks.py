@@ -5,7 +5,7 @@ from django.utils.timezone import now
 
 from config.kit.errors import NotFound
 from payments.cashier.models import Refund
-from payments.channels import transfer
+from payments.channels import signed, transfer
 from payments.ledger import queries as books
 from payments.transfers import bounces
 from payments.transfers.bounces import NotThisPayout
@@ -35,7 +35,7 @@ def test_a_payout_without_a_good_answer_is_ordered_again_and_paid_once(bank, fau
     bank.faults("/bank/payouts", fault, seconds=ANSWERS_AFTER)
     row = asked(user, 5000, **CARD)
 
-    with hurried(transfer):
+    with hurried(signed):
         assert sent(row).status == "SENDING"
     assert pots(user) == (5000, 5000)
 
