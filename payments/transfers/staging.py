@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from django.db import connection
+from django.db import connection, transaction
 
 from payments.transfers.parsers import Row
 from payments.transfers.remarks import normal
@@ -21,6 +21,7 @@ from payments.transfers.remarks import normal
 LONGEST_KEY = 64
 LONGEST_TEXT = 2_000  # characters; nothing that a bank prints is that long
 AT_ONCE = 20_000  # rows a COPY, and between two signs of life
+ANALYSED = 1_000  # rows for which statistics are made
 
 _COPY = """
 COPY payments_stagedline (batch, n, booked_at, amount_fen, balance_fen, is_reversal, key, serial,
@@ -75,8 +76,21 @@ def stage(batch: str, account_no: str, rows: Iterable[Row]) -> Iterator[int]:
             writing.result()
             yield n
     if n > 1:
-        with connection.cursor() as cursor:
-            cursor.execute(_TELL_TWINS_APART, {"batch": batch})
+        _tell_twins_apart(batch, n)
+
+
+def _tell_twins_apart(batch: str, rows: int) -> None:
+    """Nobody else analyses this table: the planner may believe that it is as empty as it was.
+
+    Then it would look through all rows once for each of them; so it is told, and for this one
+    statement it is forbidden as well.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        if rows >= ANALYSED:
+            cursor.execute("ANALYZE payments_stagedline (batch, n, key)")
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        cursor.execute(_TELL_TWINS_APART, {"batch": batch})
+        cursor.execute("SET LOCAL enable_nestloop = on")  # in a test there is a transaction around
 
 
 def _write(cursor: Any, lines: str) -> None:
