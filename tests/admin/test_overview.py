@@ -185,9 +185,10 @@ def test_what_moved_a_balance_on_a_day_is_listed(platform, first):
     part = next(one for one in parts if "担保待放款" in one["names"])
     n = part["names"].index("担保待放款")
     (_, today), *_ = part["rows"]
-    value, href = today[n]
+    value, _ = today[n]
 
-    legs = rows(client, href)
+    # Day by day: shortly after midnight the stage's money came yesterday.
+    legs = [leg for _, cells in part["rows"] for leg in rows(client, cells[n][1])]
     assert {leg.account.code.split(":")[0] for leg in legs} == {"held"}
     assert in_yuan(-sum(leg.amount_fen for leg in legs)) == value  # nothing was held before
 

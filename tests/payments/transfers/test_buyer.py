@@ -273,7 +273,7 @@ def test_a_day_that_could_not_be_fetched_is_fetched_later(bank, account):
 
 
 def test_a_fetched_file_that_is_refused_is_shown_and_holds_up_no_other_day(bank, account):
-    yesterday = localtime(now()).date() - timedelta(days=1)
+    [yesterday] = days.unasked(account=account, at=now())  # before two it is the day before
     ReceivingAccount.objects.update(pulled_until=yesterday - timedelta(days=3))
     bank.faults("/bank/files", "halved")
 
