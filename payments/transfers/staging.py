@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import connection
 
 from payments.transfers.parsers import Row
 from payments.transfers.remarks import normal
@@ -82,15 +82,12 @@ def stage(batch: str, account_no: str, rows: Iterable[Row]) -> Iterator[int]:
 def _tell_twins_apart(batch: str, rows: int) -> None:
     """Nobody else analyses this table: the planner may believe that it is as empty as it was.
 
-    Then it would look through all rows once for each of them; so it is told, and for this one
-    statement it is forbidden as well.
+    Then it would look through all rows once for each of them.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with connection.cursor() as cursor:
         if rows >= ANALYSED:
             cursor.execute("ANALYZE payments_stagedline (batch, n, key)")
-        cursor.execute("SET LOCAL enable_nestloop = off")
         cursor.execute(_TELL_TWINS_APART, {"batch": batch})
-        cursor.execute("SET LOCAL enable_nestloop = on")  # in a test there is a transaction around
 
 
 def _write(cursor: Any, lines: str) -> None:

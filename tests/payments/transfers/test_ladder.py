@@ -269,7 +269,7 @@ def test_a_batch_takes_as_many_statements_as_one_line(account, django_assert_max
     rows = [booking(PRICE, virtual_account=virtual_of(payment)) for payment in payments]
     arrive(booking(1))
 
-    with django_assert_max_num_queries(36):
+    with django_assert_max_num_queries(32):
         arrive(*rows)
 
     assert len(payable.told.paid) == 25
